@@ -18,19 +18,28 @@ MAX_SHOWN = 64
 Model = TypeVar("Model", bound=BaseModel)
 
 
+class InvalidValue(InvalidRequest):
+    """Well-formed JSON of the right types, with a value that breaks a rule. On PUT an unknown id is reported before it (404)."""
+
+
 class MemberError(ValueError):
-    """Raised by a validator of a whole object to put the blame on one of its members.
+    """Raised by a validator of a whole object or list to put the blame on one of its members.
 
     `member` may be a path ("targets[1].key_id"); `wanted` is a predicate ("is required when ..."), never a value that was sent.
+    `malformed` ranks the error with wrong types: reported before an unknown id.
     """
 
-    def __init__(self, member: str, wanted: str) -> None:
+    def __init__(self, member: str, wanted: str, *, malformed: bool = False) -> None:
         super().__init__(wanted)
         self.member = member
+        self.malformed = malformed
 
 
 def parse(model: type[Model], body: bytes) -> Model:
-    """The body as `model`, or InvalidRequest naming the first member that is wrong. A literal `null` is an empty object."""
+    """The body as `model`, or InvalidRequest (InvalidValue when only values are wrong) naming the first wrong member.
+
+    A literal `null` is an empty object.
+    """
     if body.strip() == b"null":
         body = b"{}"
     try:
@@ -50,7 +59,8 @@ def _refuse_non_numbers(body: bytes) -> None:
 
 
 def _invalid(errors: list[ErrorDetails]) -> InvalidRequest:
-    first = errors[0]
+    malformed = [error for error in errors if _is_malformed(error)]
+    first = malformed[0] if malformed else errors[0]
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", "it cannot be decoded")
         return InvalidRequest(f"The body is invalid JSON: {reason}")
@@ -60,7 +70,20 @@ def _invalid(errors: list[ErrorDetails]) -> InvalidRequest:
     others = len(errors) - 1
     if others:
         sentence += f" (and {others} more {'problem' if others == 1 else 'problems'})"
-    return InvalidRequest(sentence, param=path or None)
+    return (InvalidRequest if malformed else InvalidValue)(sentence, param=path or None)
+
+
+def _is_malformed(error: ErrorDetails) -> bool:
+    if error["type"] in RULES:
+        cause = error.get("ctx", {}).get("error")
+        return isinstance(cause, MemberError) and cause.malformed
+    return not _is_missing(error)
+
+
+def _is_missing(error: ErrorDetails) -> bool:
+    """A required member that is null is as good as absent."""
+    null_member = error["input"] is None and bool(error["loc"]) and isinstance(error["loc"][-1], str)
+    return error["type"] == "missing" or null_member
 
 
 def _describe(error: ErrorDetails) -> tuple[str, str]:
@@ -69,9 +92,11 @@ def _describe(error: ErrorDetails) -> tuple[str, str]:
     context = error.get("ctx", {})
     if error["type"] in ("value_error", "assertion_error"):
         cause = context.get("error")
-        if isinstance(cause, MemberError) and cause.member:
-            path = f"{path}.{cause.member}" if path else cause.member
+        if isinstance(cause, MemberError):
+            path = _join(path, cause.member)
         wanted = str(cause)
+    elif _is_missing(error):
+        wanted = "is required"
     else:
         wanted = _wanted(error["type"], context)
     return path, f"{path} {wanted}" if path else wanted
@@ -83,12 +108,14 @@ def path_of(location: tuple[int | str, ...]) -> str:
     for part in location:
         if part == "[key]":
             continue
-        if isinstance(part, int):
-            path += f"[{part}]"
-        else:
-            name = _shorten(part)
-            path += f".{name}" if path else name
+        path = _join(path, f"[{part}]" if isinstance(part, int) else _shorten(part))
     return path
+
+
+def _join(path: str, member: str) -> str:
+    if not path or not member or member.startswith("["):
+        return path + member
+    return f"{path}.{member}"
 
 
 def _shorten(text: str) -> str:
@@ -99,7 +126,6 @@ def _shorten(text: str) -> str:
 OBJECT_WANTED = ("model_type", "model_attributes_type", "dataclass_type", "dict_type")
 
 PREDICATES: dict[str, str] = {
-    "missing": "is required",
     "string_type": "must be a string",
     "string_unicode": "must be a string of Unicode characters",
     "int_type": "must be an integer",
@@ -133,6 +159,9 @@ LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
     "literal_error": lambda context: f"must be one of {context['expected']}".replace("'", ""),
     "enum": lambda context: f"must be one of {context['expected']}".replace("'", ""),
 }
+
+RULES = frozenset((*LIMITS, "value_error", "assertion_error", "finite_number"))
+"""Types of errors about a value; the others are about its JSON type."""
 
 
 def _wanted(error_type: str, context: dict[str, Any]) -> str:
