@@ -1,0 +1,171 @@
+"""Every setting of the service, read from QUOTAD_* variables; the only reader of the environment."""
+
+import difflib
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "QUOTAD_"
+VIRTUAL_KEY_PREFIX = "sk-bf-"
+
+
+class BadSettings(Exception):
+    """A setting that stops the start; the text is one sentence that names it."""
+
+
+def _split_commas(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    if isinstance(value, str):
+        value = tuple(part.strip() for part in value.split(",") if part.strip())
+    return handler(value)
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, WrapValidator(_split_commas)]
+
+
+class Settings(BaseSettings):
+    """Frozen. A value given in code beats the environment; an empty variable counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to serve on. Anything but loopback needs an admin token.")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port to serve on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=128, description="Server processes that share the port.")
+    redis_url: str | None = Field(
+        None,
+        repr=False,
+        description="redis://, rediss:// or unix:// URL. Not set: quotad starts a Redis of its own in the data directory.",
+    )
+    data_dir: Path = Field(Path(".data"), description="Directory where the embedded Redis keeps its data.")
+    admin_token: CommaSeparated = Field(
+        (),
+        repr=False,
+        description="Tokens of the admin API, comma separated (several while rotating). Not set: open, on loopback only.",
+    )
+    gateway_token: CommaSeparated = Field(
+        (), repr=False, description="Tokens of gateways that take and settle quota, comma separated (several while rotating)."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line that is written.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="Log lines on stderr; auto: text on a terminal, else JSON."
+    )
+    redis_timeout_ms: int = Field(
+        250, ge=1, le=60_000, description="Milliseconds to connect to Redis and to wait for its answer, in calls of gateways."
+    )
+    redis_admin_timeout_ms: int = Field(2000, ge=1, le=60_000, description="Milliseconds, the same for calls of the admin API.")
+    redis_connections: int = Field(
+        16, ge=1, le=10_000, description="Most connections to Redis per worker; a call waits when all are out."
+    )
+    max_body_bytes: int = Field(
+        1_048_576, ge=1024, le=1_073_741_824, description="Bytes of the largest request body; above it 413."
+    )
+    providers: CommaSeparated = Field((), description="Names of providers beside the built-in ones, comma separated.")
+    mcp_clients: CommaSeparated = Field((), description="Names of MCP clients that keys may be given tools of, comma separated.")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        if url is not None:
+            _ = urlsplit(url).port  # raises ValueError for what is not a port
+        return url
+
+    @field_validator("admin_token", "gateway_token")
+    @classmethod
+    def _usable_as_credential(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:
+        for token in tokens:
+            if not (token.isascii() and token.isprintable()) or " " in token:
+                raise ValueError("may hold printable ASCII characters without spaces only")
+            if token.startswith(VIRTUAL_KEY_PREFIX):
+                raise ValueError(f"must not start with {VIRTUAL_KEY_PREFIX}, which marks virtual keys")
+        return tokens
+
+    @model_validator(mode="after")
+    def _one_role_per_token(self) -> Self:
+        if set(self.admin_token) & set(self.gateway_token):
+            raise ValueError(f"{PREFIX}ADMIN_TOKEN and {PREFIX}GATEWAY_TOKEN must not share a token")
+        return self
+
+    def require_safe_bind(self) -> None:
+        """Without an admin token everybody who can connect is an admin, so only this machine may."""
+        if not self.admin_token and not is_loopback(self.host):
+            raise BadSettings(
+                f"{PREFIX}ADMIN_TOKEN is not set, so quotad serves on loopback only: set it, or set {PREFIX}HOST to 127.0.0.1 "
+                f"instead of {self.host}."
+            )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that must not appear in a log line."""
+        password = urlsplit(self.redis_url).password if self.redis_url else None
+        return (*self.admin_token, *self.gateway_token, *((password,) if password else ()))
+
+    @property
+    def redis_display(self) -> str:
+        """Where Redis is, without its password."""
+        if self.redis_url is None:
+            return f"embedded, data in {self.data_dir}"
+        parts = urlsplit(self.redis_url)
+        if parts.scheme == "unix":
+            return f"unix://{parts.path}"
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+    def to_environment(self) -> dict[str, str]:
+        """These settings as variables, for the worker processes."""
+        variables = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is not None:
+                variables[variable(name)] = ",".join(value) if isinstance(value, tuple) else str(value)
+        return variables
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings of this process; an override of None means not given. Raises BadSettings."""
+    known = {variable(name) for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise BadSettings(f"{name} is not a setting of quotad{_suggestion(name.upper(), known)}")
+    given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise BadSettings(_sentence(error, given)) from None
+
+
+def _suggestion(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "."
+
+
+def _sentence(error: ValidationError, given: Mapping[str, object]) -> str:
+    """The first complaint only: one sentence, never the value (it may be a token)."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    text = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return f"{text}."
+    field = str(first["loc"][0])
+    name = f"--{field.replace('_', '-')}" if field in given else variable(field)
+    return f"{name} is not valid: {text[0].lower()}{text[1:]}."
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

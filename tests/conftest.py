@@ -1,0 +1,39 @@
+"""A real Redis for every test that wants one: started here, nothing of it kept; a Redis that does not start fails the run."""
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from service.store.embedded import embedded_redis
+
+TEST_REDIS_URL = os.environ.get("QUOTAD_TEST_REDIS_URL")
+
+# The developer's own settings must not decide what a test sees.
+for _name in [name for name in os.environ if name.upper().startswith("QUOTAD_")]:
+    del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """QUOTAD_TEST_REDIS_URL when given (it is flushed!), else a server of our own on a private socket."""
+    if TEST_REDIS_URL:
+        yield TEST_REDIS_URL
+        return
+    with embedded_redis(None, logging.getLogger("quotad.tests.redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _redis_connection(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def redis(_redis_connection: Redis) -> Redis:
+    """A connected client of an empty Redis; strings in, strings out."""
+    _redis_connection.flushall()
+    return _redis_connection
