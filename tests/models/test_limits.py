@@ -71,9 +71,9 @@ def rate_limit(**members: Any) -> dict[str, Any]:
     return {"rate_limit": members}
 
 
-WRONG_DOLLARS = (0, -1, -0.01, 1e-10, 9_000_001, 1e300, 10**400, "1", True, None, [], {})
+WRONG_DOLLARS: tuple[Any, ...] = (0, -1, -0.01, 1e-10, 9_000_001, 1e300, 10**400, "1", True, None, [], {})
 WRONG_COUNTS = (0, -1, 1.5, 1.0, 2**53, 2**64, "1", True)
-WRONG_DURATIONS = ("", "d", "0s", "-1h", "1 h", "1d12h", "1D", "300Y", 60, {})
+WRONG_DURATIONS: tuple[Any, ...] = ("", "d", "0s", "-1h", "1 h", "1d12h", "1D", "300Y", 60, {})
 A_DAY = {"max_limit": 10, "reset_duration": "1d"}
 
 REFUSED = [
