@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     redis_connections: int = Field(
         16, ge=1, le=10_000, description="Most connections to Redis per worker; a call waits when all are out."
     )
+    cached_keys: int = Field(
+        10_000, ge=1, le=10_000_000, description="Virtual keys whose configuration a worker keeps; the ones used last stay."
+    )
     max_body_bytes: int = Field(
         1_048_576, ge=1024, le=1_073_741_824, description="Bytes of the largest request body; above it 413."
     )
@@ -132,7 +135,7 @@ def load_settings(**overrides: object) -> Settings:
     """Settings of this process; an override of None means not given. Raises BadSettings."""
     known = {variable(name) for name in Settings.model_fields}
     for name in sorted(os.environ):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
+        if name.upper().startswith(PREFIX) and name not in known:
             raise BadSettings(f"{name} is not a setting of quotad{_suggestion(name.upper(), known)}")
     given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     try:

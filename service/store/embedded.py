@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from service.store.data_directory import EmbeddedRedisError, locked, write_owner
 from service.store.redis_binary import RedisBinary, RedisBinaryMissing, find_redis_binary
 
 SILENCE_S = 15.0
@@ -27,18 +27,11 @@ LOADING_S = 1800.0
 """How long it may answer that it is loading its data."""
 PROGRESS_S = 5.0
 STOP_S = 30.0
-TAKEOVER_S = 10.0
-"""How long we wait for the server of a killed quotad to end."""
 STEADY_S = 60.0
 """After running this long, a server that dies is started again without a long pause."""
 RESTART_PAUSE_S = (0.1, 0.5, 1.0, 2.0, 5.0)
-LOCK_NAME = "quotad.lock"
 LOG_NAME = "redis.log"
 PR_SET_PDEATHSIG = 1
-
-
-class EmbeddedRedisError(Exception):
-    """The embedded Redis cannot run; the text is for the operator."""
 
 
 @contextlib.contextmanager
@@ -53,10 +46,12 @@ def embedded_redis(data_dir: Path | None, log: Logger, *, port: int | None = Non
         raise EmbeddedRedisError(str(missing)) from None
     with contextlib.ExitStack() as stack:
         runtime_dir = Path(stack.enter_context(_private_directory()))
-        lock_fd = stack.enter_context(_locked(data_dir.resolve(), binary)) if data_dir is not None else None
+        lock_fd = stack.enter_context(locked(data_dir.resolve(), binary)) if data_dir is not None else None
         server = _Server(binary, runtime_dir, data_dir.resolve() if data_dir is not None else None, lock_fd, port, log)
         server.start()
         stack.callback(server.stop)
+        if lock_fd is not None:
+            write_owner(lock_fd, server.url)
         yield server.url
 
 
@@ -209,56 +204,6 @@ def _private_directory() -> Iterator[str]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(data_dir: Path, binary: RedisBinary) -> Iterator[int]:
-    """An exclusive lock on the data directory: two servers that append to one file would destroy it."""
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock_fd = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise EmbeddedRedisError(f"Cannot use the data directory {data_dir}: {error.strerror}.") from None
-    try:
-        _acquire(lock_fd, data_dir)
-        os.ftruncate(lock_fd, 0)
-        os.pwrite(lock_fd, b"%d\n" % os.getpid(), 0)
-        if binary.version < (7, 0, 0) and (data_dir / "appendonlydir").exists():
-            # 6.2 would not see the files of 7 and start empty.
-            raise EmbeddedRedisError(f"{data_dir} was written by Redis 7 or newer and cannot be read by {binary}.")
-        yield lock_fd
-    finally:
-        os.close(lock_fd)
-
-
-def _acquire(lock_fd: int, data_dir: Path) -> None:
-    deadline = time.monotonic() + TAKEOVER_S
-    while True:
-        try:
-            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(lock_fd, 32, 0).decode(errors="replace").strip()
-            # The Redis of a quotad that was killed holds the lock until it has written its data.
-            if _is_alive(owner) or time.monotonic() > deadline:
-                raise EmbeddedRedisError(
-                    f"The data directory {data_dir} is in use by another quotad (process {owner or 'unknown'}): "
-                    "stop it, or choose another directory with --data-dir."
-                ) from None
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _is_alive(pid: str) -> bool:
-    if not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _ending(process: "subprocess.Popen[bytes]") -> str:

@@ -1,0 +1,129 @@
+"""The command line: `quotad serve`, `quotad seed --demo`, `quotad --version`."""
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+
+from service import __version__
+from service.errors import ServiceError
+from service.logs import configure_logging
+from service.server import CannotListen, bind, serve, url_of
+from service.settings import BadSettings, Settings, load_settings, variable
+from service.store.data_directory import EmbeddedRedisError, running_embedded_redis
+from service.store.embedded import embedded_redis
+
+FAILED = 1
+MISUSED = 2
+FLAGS = {
+    "serve": ("host", "port", "workers", "redis_url", "data_dir"),
+    "seed": ("redis_url", "data_dir"),
+}
+
+log = logging.getLogger("quotad")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = _parser().parse_args(arguments)
+    # SIGTERM unwinds like Ctrl-C: the HTTP side first, then Redis.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        settings = load_settings(**{name: getattr(given, name) for name in FLAGS[given.command]})
+        configure_logging(settings)
+        return _serve(settings, demo=given.demo) if given.command == "serve" else _seed(settings)
+    except BadSettings as bad:
+        return _complain(bad, MISUSED)
+    except (CannotListen, EmbeddedRedisError, ServiceError) as failure:
+        return _complain(failure, FAILED)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _serve(settings: Settings, *, demo: bool) -> int:
+    settings.require_safe_bind()
+    with bind(settings.host, settings.port) as bound, _redis(settings, settings.redis_url) as running:
+        _say(f"quotad {__version__}, Redis: {settings.redis_display}")
+        if not settings.admin_token:
+            _say(f"{variable('admin_token')} is not set: whoever can connect from this machine is an admin.")
+        if demo:
+            _seed_demo(running, url_of(bound))
+        workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
+        os.environ.update(running.to_environment())
+        status = serve(
+            running, bound, lambda: _say(f"Serving on {url_of(bound)} with {workers}, API description at /docs. Ctrl-C stops.")
+        )
+        _say("Stopped." if status == 0 else "The server did not start.")
+        return status
+
+
+def _seed(settings: Settings) -> int:
+    # A running `quotad serve` holds the data directory: then its Redis is the one to seed.
+    with _redis(settings, settings.redis_url or running_embedded_redis(settings.data_dir)) as running:
+        _seed_demo(running, f"http://{settings.host}:{settings.port}")
+    return 0
+
+
+def _seed_demo(settings: Settings, url: str) -> None:
+    from service.demo import seed
+
+    key = seed(settings)
+    _say(f"Demo key: {key.value}\nTry it:   curl -H 'x-bf-vk: {key.value}' {url}/api/governance/virtual-keys/quota")
+
+
+@contextlib.contextmanager
+def _redis(settings: Settings, url: str | None) -> Iterator[Settings]:
+    """Settings with this URL, or without one that of an embedded Redis that lives as long as the context."""
+    with contextlib.ExitStack() as stack:
+        if url is None:
+            url = stack.enter_context(embedded_redis(settings.data_dir, logging.getLogger("quotad.redis")))
+            stack.callback(_ignore_signals)
+        yield settings.model_copy(update={"redis_url": url})
+
+
+def _ignore_signals() -> None:
+    """A second Ctrl-C must not cut Redis off from writing what it holds; it ends by itself, in bounded time."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _complain(failure: Exception, status: int) -> int:
+    print(f"quotad: {failure}", file=sys.stderr, flush=True)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="quotad",
+        description="Quota and governance service for LLM gateways.",
+        epilog=f"Every setting can also be given by environment; those without an option are: {', '.join(_without_option())}.",
+    )
+    parser.add_argument("--version", action="version", version=f"quotad {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command, summary in (("serve", "run the service until Ctrl-C"), ("seed", "write the demo entities into an empty store")):
+        parser_of_command = commands.add_parser(command, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        for name in FLAGS[command]:
+            field = Settings.model_fields[name]
+            default = "" if field.default is None else f"; default {field.default}"
+            parser_of_command.add_argument(
+                f"--{name.replace('_', '-')}",
+                metavar=name.rpartition("_")[2].upper(),
+                help=f"{field.description} ({variable(name)}{default})",
+            )
+        parser_of_command.add_argument(
+            "--demo",
+            action="store_true",
+            required=command == "seed",
+            help="a customer, a team and a key with limits, when the store is empty",
+        )
+    return parser
+
+
+def _without_option() -> list[str]:
+    return [variable(name) for name in Settings.model_fields if name not in FLAGS["serve"]]

@@ -1,0 +1,101 @@
+"""Runs the HTTP side: one socket, one or several uvicorn workers that share it, a graceful end."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from errno import EADDRINUSE
+from multiprocessing.process import BaseProcess
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from service.logs import configure_logging
+from service.settings import Settings, load_settings
+
+GRACE_S = 10
+"""How long requests in flight may take once we were asked to stop."""
+KEEP_ALIVE_S = 75
+"""Gateways keep connections open between requests; closing early would race with their next one."""
+
+
+class CannotListen(Exception):
+    """The address is taken, not ours or not allowed; the text is one sentence."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket; nobody can connect before a worker listens on it."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        reason = "the port is in use" if error.errno == EADDRINUSE else error.strerror or str(error)
+        raise CannotListen(f"Cannot serve on {host} port {port}: {reason}. Choose another with --host and --port.") from None
+    bound.set_inheritable(True)
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(settings: Settings, bound: socket.socket, on_listening: Callable[[], None]) -> int:
+    """Serves until SIGINT or SIGTERM and answers the exit status. Workers read `settings` from the environment."""
+    config = uvicorn.Config(
+        "service.server:worker_app",
+        factory=True,
+        interface="asgi3",
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        workers=settings.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    threading.Thread(target=_when_listening, args=(bound.dup(), on_listening), daemon=True).start()
+    if settings.workers > 1:
+        supervisor = Multiprocess(config, sockets=[bound])
+        supervisor.run()
+        return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
+    server = uvicorn.Server(config)
+    try:
+        server.run(sockets=[bound])
+    except KeyboardInterrupt:  # uvicorn ends gracefully, then raises the signal it caught
+        return 0
+    return 0 if server.started else 1
+
+
+def worker_app() -> Callable[..., Awaitable[None]]:
+    """What every worker runs, made from QUOTAD_* variables only."""
+    configure_logging(load_settings())
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), name="end-with-parent", daemon=True).start()
+    from service.app import create_app_from_environment
+
+    return create_app_from_environment()
+
+
+def _when_listening(bound: socket.socket, then: Callable[[], None]) -> None:
+    with bound:
+        while not bound.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            time.sleep(0.02)
+    then()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """A worker whose supervisor was killed would keep the port and serve without Redis."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
