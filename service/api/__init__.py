@@ -1,0 +1,1 @@
+"""HTTP: parse, call the rules, render. No rules and no Redis here."""

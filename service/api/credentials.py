@@ -1,0 +1,79 @@
+"""Who is calling: which headers carry a credential, and what it allows (contract.md 0.3 and 3.2)."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Final
+
+from starlette.datastructures import Headers
+
+from service.errors import Forbidden, Unauthorized
+from service.settings import VIRTUAL_KEY_PREFIX, Settings
+
+_KEY_HEADERS: Final = ("x-api-key", "x-goog-api-key", "api-key")
+
+
+def presented_virtual_key(headers: Mapping[str, str], *, any_in_own_header: bool) -> str | None:
+    """The first virtual key that the headers offer, in the order of contract.md 3.2; None without one.
+
+    `any_in_own_header`: x-bf-vk counts whatever it holds (quota endpoint), not only with the prefix (gateway calls).
+    """
+    own = headers.get("x-bf-vk", "")
+    if own and (any_in_own_header or _looks_like_virtual_key(own)):
+        return own
+    bearer = _bearer(headers)
+    if bearer is not None and _looks_like_virtual_key(bearer):
+        return bearer
+    for name in _KEY_HEADERS:
+        value = headers.get(name, "")
+        if _looks_like_virtual_key(value):
+            return value
+    return None
+
+
+def require_admin(headers: Headers, settings: Settings) -> None:
+    """Raises Unauthorized or Forbidden. Without an admin token everybody who can connect, on this machine, is an admin."""
+    if not settings.admin_token:
+        return
+    offered = [text for text in (_bearer(headers), headers.get("x-api-key"), _basic_password(headers)) if text]
+    if any(_is_one_of(text, settings.admin_token) for text in offered):
+        return
+    if any(_is_one_of(text, settings.gateway_token) for text in (*offered, headers.get("x-quota-token", ""))):
+        raise Forbidden("a gateway token may not administer: use an admin token")
+    raise Unauthorized(
+        "an admin token is needed: send it as 'Authorization: Bearer <token>', as 'x-api-key' or as the password of Basic authentication"
+    )
+
+
+def same_secret(offered: str, secret: str) -> bool:
+    """Takes the same time wherever the first difference is."""
+    return compare_digest(offered.encode("utf-8", "surrogatepass"), secret.encode())
+
+
+def _is_one_of(offered: str, secrets: Iterable[str]) -> bool:
+    """Compares with every secret, by digest, so that time tells neither which one nor how long it is."""
+    digest = sha256(offered.encode("utf-8", "surrogatepass")).digest()
+    matches = [compare_digest(digest, sha256(secret.encode()).digest()) for secret in secrets]
+    return any(matches)
+
+
+def _looks_like_virtual_key(value: str) -> bool:
+    return value[: len(VIRTUAL_KEY_PREFIX)].lower() == VIRTUAL_KEY_PREFIX
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else None
+
+
+def _basic_password(headers: Mapping[str, str]) -> str | None:
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        pair = base64.b64decode(rest.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return pair.partition(":")[2]

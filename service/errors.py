@@ -1,0 +1,65 @@
+"""Every failure a client can see: its HTTP status, its type and the headers that go with it.
+
+A refused request (over budget, over limit) is a value, not an exception; see quota/.
+"""
+
+
+class ServiceError(Exception):
+    """Rendered as the standard error body: `{"is_bifrost_error": false, "status_code", "error": {"message", "param"?}, "extra_fields": {}}`."""
+
+    status = 500
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+
+class InvalidRequest(ServiceError):
+    """The request itself is wrong; `param` names the member, e.g. `budgets[0].max_limit`."""
+
+    status = 400
+
+
+class Unauthorized(ServiceError):
+    """No credential, or one that is not known."""
+
+    status = 401
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(ServiceError):
+    """A known credential that may not do this."""
+
+    status = 403
+
+
+class NotFound(ServiceError):
+    status = 404
+
+
+class Conflict(ServiceError):
+    """Taken by another entity, or changed by another admin meanwhile."""
+
+    status = 409
+
+
+class PayloadTooLarge(ServiceError):
+    status = 413
+
+
+class StoreUnavailable(ServiceError):
+    """Redis did not answer, or refused to work. Whether a write was applied is not known."""
+
+    status = 503
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "1"}

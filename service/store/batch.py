@@ -1,0 +1,59 @@
+"""Merges the calls that one event-loop tick makes into one script call: the same answers for far fewer round trips.
+
+A lone call goes out in the tick it was made in; while `concurrent` calls are on their way, later ones gather for the next.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Batch(Generic[Item, Answer]):
+    """`run` gets up to `largest` items and gives their answers in the same order; if it raises, each of its callers gets that error."""
+
+    def __init__(
+        self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, largest: int = 64, concurrent: int = 2
+    ) -> None:
+        self._run = run
+        self._largest = largest
+        self._free = concurrent
+        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._scheduled = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def call(self, item: Item) -> Answer:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append((item, future))
+        if not self._scheduled and self._free:
+            self._scheduled = True
+            loop.call_soon(self._send)
+        return await future
+
+    def _send(self) -> None:
+        self._scheduled = False
+        while self._waiting and self._free:
+            calls, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
+            self._free -= 1
+            task = asyncio.get_running_loop().create_task(self._answer(calls))
+            # The loop keeps only weak references to tasks.
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, calls: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+        try:
+            answers = await self._run([item for item, _ in calls])
+        except Exception as error:
+            for _, future in calls:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for (_, future), answer in zip(calls, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+        finally:
+            self._free += 1
+            self._send()

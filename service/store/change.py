@@ -1,0 +1,164 @@
+"""Writing: an admin's change of entities, their counters and their places in the directory, committed whole or not at all."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import orjson
+
+from service.entities import CounterEdits, Entity, Kind, ModelConfig
+from service.errors import Conflict, ServiceError
+from service.store import directory, keys
+from service.store.codec import encode_entity
+from service.store.connection import Store
+from service.store.directory import Entry
+from service.store.keys import Ref
+from service.store.scripts import store_errors
+from service.store.snapshot import HELD_BY, Snapshot, Stored, read
+
+_ATTEMPTS: Final = 25
+_LONGEST_PAUSE_S: Final = 0.02
+_NO_EDITS: Final = CounterEdits({}, set())
+_SHARED: Final = {
+    Kind.PROVIDER: "limits",
+    Kind.MODEL_CONFIG: "limits",
+    Kind.ROUTING_RULE: "routing",
+    Kind.PRICING_OVERRIDE: "pricing",
+}
+"""Kinds that apply to requests of keys that do not name them: workers learn of a change by these versions."""
+_KINDS_WITH_COUNTERS: Final = frozenset((Kind.VIRTUAL_KEY, Kind.TEAM, Kind.CUSTOMER, Kind.PROVIDER, Kind.MODEL_CONFIG))
+
+
+class Change:
+    """Checks and writes of one commit. The writes assume what was read; the checks make sure that it still holds."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, int] = {}
+        self.checks: list[list[str]] = []
+        self.writes: list[list[str]] = []
+        self.refusals: list[ServiceError | None] = []
+        """What a failed check means, by its place; None: somebody else was faster, read again."""
+
+    def create(self, kind: Kind, entity: Entity, edits: CounterEdits = _NO_EDITS) -> None:
+        self._check(None, "version", keys.config(Ref(kind, entity.id)), "")
+        self._write_entity(kind, entity, edits, version=1)
+        self._list(directory.entries(entity), [])
+        self._announce(kind)
+
+    def replace(self, kind: Kind, stored: Stored[Entity], entity: Entity, edits: CounterEdits = _NO_EDITS) -> None:
+        config = keys.config(Ref(kind, entity.id))
+        self._check(None, "version", config, str(stored.version))
+        fields = encode_entity(entity)
+        cleared = encode_entity(stored.entity).keys() - fields.keys()
+        if cleared:
+            self._write("HDEL", config, *sorted(cleared))
+        self._write_entity(kind, entity, edits, version=stored.version + 1)
+        self._list(directory.entries(entity), directory.entries(stored.entity))
+        self._announce(kind)
+
+    def delete(self, kind: Kind, stored: Stored[Entity]) -> None:
+        ref = Ref(kind, stored.entity.id)
+        self._check(None, "version", keys.config(ref), str(stored.version))
+        self._write("UNLINK", keys.config(ref))
+        self._write("UNLINK", keys.usage(ref))
+        self._list([], directory.entries(stored.entity))
+        self._announce(kind)
+
+    def hold(self, config: ModelConfig) -> None:
+        """Lists a model config that its virtual key holds, and says where it is."""
+        locator = keys.config(Ref(Kind.MODEL_CONFIG, config.id))
+        self._write("HSET", locator, "version", "1", HELD_BY, orjson.dumps(config.scope_id).decode())
+        self._list(directory.entries(config), [])
+
+    def move_held(self, old: ModelConfig, new: ModelConfig) -> None:
+        self._list(directory.entries(new), directory.entries(old))
+
+    def drop_held(self, config: ModelConfig) -> None:
+        self._write("UNLINK", keys.config(Ref(Kind.MODEL_CONFIG, config.id)))
+        self._list([], directory.entries(config))
+
+    def require(self, ref: Ref, otherwise: ServiceError) -> None:
+        """The change is refused when this entity is gone by then."""
+        self._check(otherwise, "exists", keys.config(ref))
+
+    def forget_children(self, parent: Ref, *kinds: Kind) -> None:
+        """Drops the lists of what belonged to a parent that goes; what names it reads as detached from now on."""
+        for kind in kinds:
+            self._write("UNLINK", keys.children(kind, parent))
+
+    def _write_entity(self, kind: Kind, entity: Entity, edits: CounterEdits, *, version: int) -> None:
+        ref = Ref(kind, entity.id)
+        config_fields = [text for pair in encode_entity(entity).items() for text in pair]
+        self._write("HSET", keys.config(ref), "version", str(version), *config_fields)
+        if kind not in _KINDS_WITH_COUNTERS:
+            return
+        if edits.drops:
+            self._write("HDEL", keys.usage(ref), *(f"{part}{slot}" for slot in sorted(edits.drops) for part in "urh"))
+        usage_fields = ["v", str(version)]
+        for slot, edit in edits.writes.items():
+            if edit.usage is not None:
+                usage_fields += [f"u{slot}", str(edit.usage)]
+            if edit.last_reset_ms is not None:
+                usage_fields += [f"r{slot}", str(edit.last_reset_ms)]
+        self._write("HSET", keys.usage(ref), *usage_fields)
+
+    def _list(self, new: Iterable[Entry], old: Iterable[Entry]) -> None:
+        listed = {(entry.key, entry.member) for entry in old}
+        kept = set()
+        for entry in new:
+            kept.add((entry.key, entry.member))
+            if (entry.key, entry.member) in listed:
+                continue
+            if entry.taken is not None:
+                self._check(Conflict(entry.taken), "unique", entry.key, entry.text + keys.SEPARATOR, entry.id)
+            self._write("ZADD", entry.key, "0", entry.member)
+        for key, member in sorted(listed - kept):
+            self._write("ZREM", key, member)
+
+    def _announce(self, kind: Kind) -> None:
+        if kind in _SHARED:
+            self._write("HINCRBY", keys.versions(), _SHARED[kind], "1")
+
+    def _key(self, key: str) -> str:
+        return str(self.keys.setdefault(key, len(self.keys) + 1))
+
+    def _check(self, otherwise: ServiceError | None, kind: str, key: str, *args: str) -> None:
+        self.checks.append([kind, self._key(key), *args])
+        self.refusals.append(otherwise)
+
+    def _write(self, command: str, key: str, *args: str) -> None:
+        self.writes.append([command, self._key(key), *args])
+
+
+async def commit(store: Store, change: Change) -> bool:
+    """True when applied; False when an entity changed since it was read. Raises what a failed check says otherwise."""
+    text = orjson.dumps({"checks": change.checks, "writes": change.writes})
+    word, *place = await store.scripts.run("commit", list(change.keys), [text])
+    if word == b"committed":
+        return True
+    refusal = change.refusals[place[0] - 1]
+    if refusal is None:
+        return False
+    raise refusal
+
+
+async def transact(store: Store, refs: Iterable[Ref], build: Callable[[Snapshot], Change]) -> None:
+    """Reads, builds the change from what was read, commits; starts again when another admin came between.
+
+    `build` must be a pure function of the snapshot: it may run several times.
+    """
+    wanted = list(refs)
+    for _ in range(_ATTEMPTS):
+        if await commit(store, build(await read(store, wanted))):
+            return
+        # Admins who collide once would collide again in step.
+        await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE_S))
+    raise Conflict("others keep changing this entity: read it again and retry")
+
+
+async def next_numbers(store: Store, sequence: str, count: int) -> range:
+    """`count` numbers never given out before; numbers of a change that fails are not used again."""
+    with store_errors("numbering"):
+        last = int(await store.redis.incrby(keys.sequence(sequence), count))
+    return range(last - count + 1, last + 1)

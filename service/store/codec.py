@@ -1,0 +1,60 @@
+"""Entities to and from the fields of their config hashes: a field per member, each value JSON text, `version` a plain integer."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+import orjson
+from pydantic import TypeAdapter
+
+from service.entities import (
+    Counter,
+    Counters,
+    Customer,
+    Entity,
+    Kind,
+    ModelConfig,
+    PricingOverride,
+    Provider,
+    RoutingRule,
+    Team,
+    VirtualKey,
+)
+
+_ADAPTERS: Final[dict[Kind, TypeAdapter[Any]]] = {
+    Kind.VIRTUAL_KEY: TypeAdapter(VirtualKey),
+    Kind.TEAM: TypeAdapter(Team),
+    Kind.CUSTOMER: TypeAdapter(Customer),
+    Kind.PROVIDER: TypeAdapter(Provider),
+    Kind.MODEL_CONFIG: TypeAdapter(ModelConfig),
+    Kind.ROUTING_RULE: TypeAdapter(RoutingRule),
+    Kind.PRICING_OVERRIDE: TypeAdapter(PricingOverride),
+}
+
+
+def encode_entity(entity: Entity) -> dict[str, str]:
+    """The fields to store; members that are None are left out."""
+    return {
+        field.name: orjson.dumps(value).decode() for field in fields(entity) if (value := getattr(entity, field.name)) is not None
+    }
+
+
+def decode_entity(kind: Kind, stored: Mapping[bytes, bytes]) -> Any:
+    """The entity of these fields; members added since it was written take their defaults."""
+    members = {name.decode(): orjson.loads(text) for name, text in stored.items() if name != b"version"}
+    return _ADAPTERS[kind].validate_python(members)
+
+
+def decode_counters(stored: Mapping[bytes, bytes]) -> Counters:
+    """Counters by slot from a usage hash (`u<slot>`, `r<slot>`, `h<slot>`)."""
+    return {
+        int(name[1:]): Counter(int(value), int(stored.get(b"r" + name[1:], b"0")), int(stored.get(b"h" + name[1:], b"0")))
+        for name, value in stored.items()
+        if name.startswith(b"u")
+    }
+
+
+def pairs(flat: Iterable[bytes]) -> dict[bytes, bytes]:
+    """HGETALL as scripts return it, as a dict."""
+    values = iter(flat)
+    return dict(zip(values, values, strict=True))

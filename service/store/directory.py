@@ -1,0 +1,180 @@
+"""Which sorted sets list an entity, and reading them: pages by rank, scans by member, names that must be unique.
+
+Every set has only scores of 0, so it is ordered by its members: what sorts the listing, the name that a search looks at, NUL, the id.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final, cast
+
+from service.entities import (
+    Customer,
+    Entity,
+    Kind,
+    ModelConfig,
+    PricingOverride,
+    Provider,
+    RoutingRule,
+    Team,
+    VirtualKey,
+)
+from service.store import keys
+from service.store.connection import Store
+from service.store.scripts import store_errors
+
+_CHUNK: Final = 5_000
+_TIME_WIDTH: Final = 13
+"""Digits of a time in ms, enough until the year 2286."""
+_LAST_INTEGER: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One member of one sorted set. `taken` is the refusal when another entity has the same text, None where that is allowed."""
+
+    key: str
+    text: str
+    id: str
+    taken: str | None = None
+
+    @property
+    def member(self) -> str:
+        return self.text + keys.SEPARATOR + self.id
+
+
+def entries(entity: Entity) -> list[Entry]:
+    """All sorted-set members of one entity."""
+    match entity:
+        case VirtualKey():
+            return _entries_of_virtual_key(entity)
+        case Team():
+            listed = [*_by_age_and_name(Kind.TEAM, entity), _named(Kind.TEAM, entity, "team")]
+            if entity.customer_id:
+                listed.append(Entry(children(Kind.TEAM, Kind.CUSTOMER, entity.customer_id), _aged(entity), entity.id))
+            return listed
+        case Customer():
+            return [*_by_age_and_name(Kind.CUSTOMER, entity), _named(Kind.CUSTOMER, entity, "customer")]
+        case Provider():
+            return [Entry(keys.index(Kind.PROVIDER, "name"), entity.id, entity.id)]
+        case ModelConfig():
+            return _entries_of_model_config(entity)
+        case RoutingRule():
+            return _entries_of_routing_rule(entity)
+        case PricingOverride():
+            return [Entry(keys.index(Kind.PRICING_OVERRIDE, "created"), _aged(entity), entity.id)]
+
+
+def children(kind: Kind, parent: Kind, parent_id: str) -> str:
+    return keys.children(kind, keys.Ref(parent, parent_id))
+
+
+def _age(created_at_ms: int) -> str:
+    return f"{created_at_ms:0{_TIME_WIDTH}}"
+
+
+def _aged(entity: VirtualKey | Team | Customer | PricingOverride) -> str:
+    return _age(entity.created_at_ms) + entity.name
+
+
+def _by_age_and_name(kind: Kind, entity: VirtualKey | Team | Customer) -> list[Entry]:
+    return [Entry(keys.index(kind, "created"), _aged(entity), entity.id)]
+
+
+def _named(kind: Kind, entity: VirtualKey | Team | Customer, noun: str) -> Entry:
+    return Entry(keys.index(kind, "name"), entity.name, entity.id, f"a {noun} with this name already exists: choose another name")
+
+
+def _entries_of_virtual_key(key: VirtualKey) -> list[Entry]:
+    listed = [
+        *_by_age_and_name(Kind.VIRTUAL_KEY, key),
+        _named(Kind.VIRTUAL_KEY, key, "virtual key"),
+        Entry(keys.index(Kind.VIRTUAL_KEY, "status"), f"{key.is_active:d}{_aged(key)}", key.id),
+    ]
+    if key.team_id:
+        listed.append(Entry(children(Kind.VIRTUAL_KEY, Kind.TEAM, key.team_id), _aged(key), key.id))
+    if key.customer_id:
+        listed.append(Entry(children(Kind.VIRTUAL_KEY, Kind.CUSTOMER, key.customer_id), _aged(key), key.id))
+    return listed
+
+
+def _entries_of_model_config(config: ModelConfig) -> list[Entry]:
+    identity = keys.SEPARATOR.join((config.scope, config.scope_id or "", config.model_name, config.provider or ""))
+    return [
+        Entry(keys.index(Kind.MODEL_CONFIG, "created"), _age(config.created_at_ms) + config.model_name, config.id),
+        Entry(
+            keys.index(Kind.MODEL_CONFIG, "identity"),
+            identity,
+            config.id,
+            "a model config for this scope, model and provider already exists: update that one",
+        ),
+    ]
+
+
+def _entries_of_routing_rule(rule: RoutingRule) -> list[Entry]:
+    scope = rule.scope + keys.SEPARATOR + (rule.scope_id or "")
+    # Smaller priorities first, among equals the newest first.
+    rank = f"{rule.priority + _LAST_INTEGER:017}{_LAST_INTEGER - rule.created_at_ms:016}"
+    return [
+        Entry(keys.index(Kind.ROUTING_RULE, "priority"), rank, rule.id),
+        Entry(
+            keys.index(Kind.ROUTING_RULE, "name"),
+            f"{scope}{keys.SEPARATOR}{rule.name}",
+            rule.id,
+            "a routing rule with this name already exists in its scope: choose another name",
+        ),
+        Entry(
+            keys.index(Kind.ROUTING_RULE, "rank"),
+            f"{scope}{keys.SEPARATOR}{rule.priority}",
+            rule.id,
+            "a routing rule with this priority already exists in its scope: choose another priority",
+        ),
+    ]
+
+
+def _id_of(member: bytes) -> str:
+    return member.rpartition(b"\0")[2].decode()
+
+
+async def count(store: Store, *indexes: str) -> list[int]:
+    """How many entries each sorted set has, in one round trip."""
+    if not indexes:
+        return []
+    with store_errors("counting"):
+        async with store.redis.pipeline(transaction=False) as pipe:
+            for index in indexes:
+                pipe.zcard(index)
+            return [int(total) for total in await pipe.execute()]
+
+
+async def page(store: Store, index: str, *, offset: int, limit: int, descending: bool = False) -> tuple[list[str], int]:
+    """Ids of one page and the number of all entries; it costs what the page holds, not what the set holds."""
+    with store_errors("listing"):
+        async with store.redis.pipeline(transaction=True) as pipe:
+            pipe.zrange(index, offset, offset + limit - 1, desc=descending)
+            pipe.zcard(index)
+            members, total = await pipe.execute()
+    return [_id_of(member) for member in members], int(total)
+
+
+async def scan(store: Store, index: str, *, descending: bool = False) -> AsyncIterator[tuple[str, str]]:
+    """(text, id) of every entry in order, read in chunks so that no call holds Redis up; what is neither added nor removed meanwhile comes exactly once."""
+    bound = b"+" if descending else b"-"
+    while True:
+        with store_errors("listing"):
+            if descending:
+                found = await store.redis.zrevrangebylex(index, bound, b"-", start=0, num=_CHUNK)
+            else:
+                found = await store.redis.zrangebylex(index, bound, b"+", start=0, num=_CHUNK)
+        members = cast("list[bytes]", found)
+        for member in members:
+            text, _, entity_id = member.decode().rpartition(keys.SEPARATOR)
+            yield text, entity_id
+        if len(members) < _CHUNK:
+            return
+        bound = b"(" + members[-1]
+
+
+async def search(store: Store, index: str, wanted: str, *, descending: bool = False, skip: int = _TIME_WIDTH) -> list[str]:
+    """Ids whose name (the text after `skip` characters) contains `wanted`, letter case aside, in the order of the index."""
+    needle = wanted.casefold()
+    return [entity_id async for text, entity_id in scan(store, index, descending=descending) if needle in text[skip:].casefold()]

@@ -1,0 +1,69 @@
+"""Every Redis key the service uses. No other module builds a key; lua/README.md has the map.
+
+`q1` is the layout version: it changes when old code would misread new data. The part in braces is the cluster hash tag:
+one owner, one slot; what lists owners (the directory) is a slot of its own.
+"""
+
+import uuid
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+from urllib.parse import quote
+
+from service.entities import Kind
+
+LAYOUT: Final = "q1"
+SEPARATOR: Final = "\0"
+"""Ends each part of a sorted-set member of the directory; the last part is the id. No name may contain it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Names one stored entity."""
+
+    kind: Kind
+    id: str
+
+
+def virtual_key_id(value: str) -> str:
+    """The id of the virtual key with this value: a version 4 UUID made of the value's SHA-256.
+
+    A value holds 122 random bits, so its id is as random as any other UUID; and whoever presents a value
+    names his own Redis key, so the look-up needs no index and no second round trip.
+    """
+    return str(uuid.UUID(bytes=sha256(value.encode("utf-8", "surrogatepass")).digest()[:16], version=4))
+
+
+def config(ref: Ref) -> str:
+    """Hash: the entity as configured."""
+    return f"{LAYOUT}:{{{ref.kind}:{quote(ref.id, safe='')}}}:config"
+
+
+def usage(ref: Ref) -> str:
+    """Hash: the counters of an owner of limits."""
+    return f"{LAYOUT}:{{{ref.kind}:{quote(ref.id, safe='')}}}:usage"
+
+
+def template(kind: Kind, part: str) -> str:
+    """A key with %s for the id, for scripts that follow a reference to another entity (ids there are UUIDs: nothing to escape)."""
+    return f"{LAYOUT}:{{{kind}:%s}}:{part}"
+
+
+def index(kind: Kind, order: str) -> str:
+    """Sorted set, all scores 0: what orders a listing, then the id; see store/directory.py."""
+    return f"{LAYOUT}:{{directory}}:{kind}:{order}"
+
+
+def children(kind: Kind, parent: Ref) -> str:
+    """Sorted set, all scores 0: entities of one kind that belong to a parent, oldest first."""
+    return f"{LAYOUT}:{{directory}}:{kind}:of:{parent.kind}:{quote(parent.id, safe='')}"
+
+
+def sequence(name: str) -> str:
+    """String: the last number given out."""
+    return f"{LAYOUT}:{{directory}}:sequence:{name}"
+
+
+def versions() -> str:
+    """Hash: `limits`, `routing` and `pricing`, each raised by every change of what applies to more than one key."""
+    return f"{LAYOUT}:{{directory}}:versions"

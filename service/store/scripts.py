@@ -1,0 +1,120 @@
+"""Composes the Lua scripts of lua/, runs them by their SHA, and turns every failure of Redis into StoreUnavailable.
+
+`python -m service.store.scripts NAME` prints a composed script with the line numbers that Redis uses in its errors.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha1
+from pathlib import Path
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    ClusterError,
+    ConnectionError,
+    MasterDownError,
+    MaxConnectionsError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+    TryAgainError,
+)
+
+from service.errors import StoreUnavailable
+
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
+LUA: Final = next(path for path in (_PACKAGE / "lua", _PACKAGE.parent / "lua") if path.is_dir())
+"""In a wheel the scripts lie inside the package, in a checkout beside it."""
+
+_INCLUDE: Final = re.compile(r'^--- @include "([a-z_]+)"\n', re.MULTILINE)
+_WRITES_NOTHING: Final = "WRITES\n  nothing\n"
+_FIRST_SERVER_WITH_FLAGS: Final = 7
+
+_OUT_OF_SERVICE: Final = (
+    ConnectionError, TimeoutError, MaxConnectionsError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, MasterDownError,
+    ClusterDownError, ClusterError, TryAgainError, AuthenticationError, NoPermissionError, NoScriptError,
+)  # fmt: skip
+_OUT_OF_SERVICE_REPLIES: Final = ("OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "NOREPLICAS", "NOAUTH", "WRONGPASS")
+"""Also as they appear inside an error of a script that ran into them."""
+
+
+def compose(name: str, directory: Path = LUA) -> str:
+    """The script with each include pasted once, where it is first named; FileNotFoundError when one is missing."""
+    pasted: set[str] = set()
+
+    def paste(match: "re.Match[str]") -> str:
+        include = match[1]
+        if include in pasted:
+            return ""
+        pasted.add(include)
+        return _INCLUDE.sub(paste, (directory / "includes" / f"{include}.lua").read_text("utf-8"))
+
+    return _INCLUDE.sub(paste, (directory / f"{name}.lua").read_text("utf-8"))
+
+
+def with_flags(text: str, server_major: int) -> str:
+    """The script with the `#!lua` line that Redis 7 understands (undeclared keys refused on a cluster) and Redis 6 rejects."""
+    if server_major < _FIRST_SERVER_WITH_FLAGS:
+        return text
+    return f"#!lua{' flags=no-writes' if _WRITES_NOTHING in text else ''}\n{text}"
+
+
+@contextmanager
+def store_errors(doing: str) -> Iterator[None]:
+    """Whatever goes wrong in Redis inside becomes StoreUnavailable; an error of our own script stays what it is, a bug."""
+    try:
+        yield
+    except _OUT_OF_SERVICE as error:
+        raise StoreUnavailable(f"the store did not answer ({doing}); try again") from error
+    except ResponseError as error:
+        if any(word in str(error) for word in _OUT_OF_SERVICE_REPLIES):
+            raise StoreUnavailable(f"the store cannot take part now ({doing}); try again") from error
+        raise
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"the store did not answer ({doing}); try again") from error
+
+
+class Scripts:
+    """The scripts of one directory on one server."""
+
+    def __init__(self, redis: "Redis", directory: Path = LUA) -> None:
+        self._redis = redis
+        # All scripts are composed here, so a missing include stops the start and not a request.
+        self._texts = {path.stem: compose(path.stem, directory) for path in sorted(directory.glob("*.lua"))}
+        self._shas: dict[str, str] = {}
+
+    async def run(self, name: str, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
+        """One EVALSHA; the script is loaded first where the server does not know it (start, failover, SCRIPT FLUSH).
+
+        NOSCRIPT means that nothing ran, so this is the one case in which a call is sent again.
+        """
+        with store_errors(name):
+            sha = self._shas.get(name)
+            if sha is not None:
+                try:
+                    return await self._redis.evalsha(sha, len(keys), *keys, *args)
+                except NoScriptError:
+                    pass
+            return await self._redis.evalsha(await self._load(name), len(keys), *keys, *args)
+
+    async def _load(self, name: str) -> str:
+        server: dict[str, Any] = await self._redis.info("server")
+        text = with_flags(self._texts[name], int(str(server["redis_version"]).split(".")[0]))
+        await self._redis.script_load(text)
+        self._shas[name] = sha1(text.encode(), usedforsecurity=False).hexdigest()
+        return self._shas[name]
+
+
+if __name__ == "__main__":
+    for number, line in enumerate(compose(sys.argv[1]).splitlines(), start=1):
+        sys.stdout.write(f"{number:4} {line}\n")
