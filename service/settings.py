@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -22,6 +22,8 @@ class BadSettings(Exception):
 def _split_commas(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     if isinstance(value, str):
         value = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not value:
+            raise ValueError("holds nothing between its commas")  # a token that is not one must not leave the door open
     return handler(value)
 
 
@@ -35,42 +37,58 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    host: str = Field("127.0.0.1", min_length=1, description="Address to serve on. Anything but loopback needs an admin token.")
-    port: int = Field(8080, ge=0, le=65535, description="TCP port to serve on; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=128, description="Server processes that share the port.")
+    host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address to serve on. Anything but loopback needs an admin token."
+    )
+    port: int = Field(default=8080, ge=0, le=65535, description="TCP port to serve on; 0 takes a free one.")
+    workers: int = Field(default=1, ge=1, le=128, description="Server processes that share the port.")
     redis_url: str | None = Field(
-        None,
+        default=None,
         repr=False,
         description="redis://, rediss:// or unix:// URL. Not set: quotad starts a Redis of its own in the data directory.",
     )
-    data_dir: Path = Field(Path(".data"), description="Directory where the embedded Redis keeps its data.")
+    data_dir: Path = Field(default=Path(".data"), description="Directory where the embedded Redis keeps its data.")
     admin_token: CommaSeparated = Field(
-        (),
+        default=(),
         repr=False,
         description="Tokens of the admin API, comma separated (several while rotating). Not set: open, on loopback only.",
     )
     gateway_token: CommaSeparated = Field(
-        (), repr=False, description="Tokens of gateways that take and settle quota, comma separated (several while rotating)."
+        default=(),
+        repr=False,
+        description="Tokens of gateways that take and settle quota, comma separated (several while rotating).",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line that is written.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log line that is written."
+    )
     log_format: Literal["auto", "json", "text"] = Field(
-        "auto", description="Log lines on stderr; auto: text on a terminal, else JSON."
+        default="auto", description="Log lines on stderr; auto: text on a terminal, else JSON."
     )
     redis_timeout_ms: int = Field(
-        250, ge=1, le=60_000, description="Milliseconds to connect to Redis and to wait for its answer, in calls of gateways."
+        default=250,
+        ge=1,
+        le=60_000,
+        description="Milliseconds to connect to Redis and to wait for its answer, in calls of gateways.",
     )
-    redis_admin_timeout_ms: int = Field(2000, ge=1, le=60_000, description="Milliseconds, the same for calls of the admin API.")
+    redis_admin_timeout_ms: int = Field(
+        default=2000, ge=1, le=60_000, description="Milliseconds, the same for calls of the admin API."
+    )
     redis_connections: int = Field(
-        16, ge=1, le=10_000, description="Most connections to Redis per worker; a call waits when all are out."
+        default=16, ge=1, le=10_000, description="Most connections to Redis per worker; a call waits when all are out."
     )
     cached_keys: int = Field(
-        10_000, ge=1, le=10_000_000, description="Virtual keys whose configuration a worker keeps; the ones used last stay."
+        default=10_000,
+        ge=1,
+        le=10_000_000,
+        description="Virtual keys whose configuration a worker keeps; the ones used last stay.",
     )
     max_body_bytes: int = Field(
-        1_048_576, ge=1024, le=1_073_741_824, description="Bytes of the largest request body; above it 413."
+        default=1_048_576, ge=1024, le=1_073_741_824, description="Bytes of the largest request body; above it 413."
     )
-    providers: CommaSeparated = Field((), description="Names of providers beside the built-in ones, comma separated.")
-    mcp_clients: CommaSeparated = Field((), description="Names of MCP clients that keys may be given tools of, comma separated.")
+    providers: CommaSeparated = Field(default=(), description="Names of providers beside the built-in ones, comma separated.")
+    mcp_clients: CommaSeparated = Field(
+        default=(), description="Names of MCP clients that keys may be given tools of, comma separated."
+    )
 
     @field_validator("redis_url")
     @classmethod
@@ -109,7 +127,8 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Texts that must not appear in a log line."""
         password = urlsplit(self.redis_url).password if self.redis_url else None
-        return (*self.admin_token, *self.gateway_token, *((password,) if password else ()))
+        # As it stands in the URL and as Redis is given it.
+        return (*self.admin_token, *self.gateway_token, *({password, unquote(password)} if password else ()))
 
     @property
     def redis_display(self) -> str:
