@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from service.durations import LONGEST_MS, parse_duration
-from service.entities import Counter
+from service.entities import Counter, CounterEdit
 
 _DAY_MS = 86_400_000
 # The epoch was a Thursday: three days after a Monday.
@@ -17,6 +17,18 @@ class Window:
 
     length_ms: int
     align: str
+
+
+@dataclass(frozen=True, slots=True)
+class CarryOver(CounterEdit):
+    """The edit of a counter whose window changes, written by `carry_over` in the script that commits the change.
+
+    `into` is the new window when the counter is to keep what it counts even if that window would be over by now;
+    None: `last_reset` stays, and the new window is over when it is over.
+    """
+
+    was: Window
+    into: Window | None
 
 
 def window_of(reset_duration: str | None, aligned: bool) -> Window:
@@ -70,6 +82,14 @@ def current(counter: Counter, window: Window, now_ms: int) -> Counter:
     start_ms = initial_reset_ms(window, now_ms)
     over = counter.last_reset_ms < start_ms if window.align else now_ms - counter.last_reset_ms >= window.length_ms
     return replace(counter, usage=0, last_reset_ms=start_ms) if over else counter
+
+
+def carry_over(counter: Counter, edit: CarryOver, now_ms: int) -> Counter:
+    """First the lazy reset by the window so far: what it had forgotten must not come back in a longer one."""
+    settled = current(counter, edit.was, now_ms)
+    if edit.into is None:
+        return settled
+    return replace(settled, last_reset_ms=current(settled, edit.into, now_ms).last_reset_ms)
 
 
 def _utc(at_ms: int) -> datetime:

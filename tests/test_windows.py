@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.entities import Counter
-from service.windows import Window, current, initial_reset_ms, next_reset_ms, period_start_ms, window_of
+from service.windows import CarryOver, Window, carry_over, current, initial_reset_ms, next_reset_ms, period_start_ms, window_of
 
 HOUR, DAY = 3_600_000, 86_400_000
 
@@ -128,6 +128,37 @@ READ_AT = [
 def test_current(window: Window, last_reset: int, now: int, over: bool, last_reset_after: int) -> None:
     counter = Counter(usage=7, last_reset_ms=last_reset, held=3)
     assert current(counter, window, now) == Counter(usage=0 if over else 7, last_reset_ms=last_reset_after, held=3)
+
+
+DAILY = Window(DAY, "d")
+NOON = ms("2026-01-31T12:00:00")
+
+CARRIED_OVER = [
+    # window so far, new window (None: as it falls), last_reset, usage and last_reset afterwards
+    (HOURLY, None, NOON - HOUR + 1, 7, NOON - HOUR + 1),
+    (HOURLY, None, NOON - HOUR, 0, NOON),
+    (HOURLY, MONTHLY, NOON - HOUR, 0, NOON),  # forgotten: not counted again in the longer window
+    (HOURLY, MONTHLY, NOON - HOUR + 1, 7, NOON - HOUR + 1),
+    (MONTHLY, HOURLY, ms("2026-01-01"), 7, NOON),  # kept in the shorter window, which begins now
+    (MONTHLY, HOURLY, NOON - HOUR + 1, 7, NOON - HOUR + 1),
+    (MONTHLY, HOURLY, ms("2025-12-31"), 0, NOON),
+    (MONTHLY, DAILY, ms("2026-01-01"), 7, ms("2026-01-31")),
+    (DAILY, MONTHLY, ms("2026-01-31"), 7, ms("2026-01-31")),
+    (DAILY, MONTHLY, ms("2026-01-30"), 0, ms("2026-01-31")),
+]
+
+
+@pytest.mark.parametrize(("was", "into", "last_reset", "usage", "last_reset_after"), CARRIED_OVER)
+def test_carry_over(was: Window, into: Window | None, last_reset: int, usage: int, last_reset_after: int) -> None:
+    edit = CarryOver(usage=None, last_reset_ms=None, was=was, into=into)
+    assert carry_over(Counter(7, last_reset, held=3), edit, NOON) == Counter(usage, last_reset_after, held=3)
+
+
+@given(windows, windows, instants, instants)
+def test_a_counter_carried_over_reads_as_before(was: Window, into: Window, last_reset_ms: int, now_ms: int) -> None:
+    counter = Counter(usage=7, last_reset_ms=last_reset_ms)
+    carried = carry_over(counter, CarryOver(None, None, was, into), now_ms)
+    assert current(carried, into, now_ms).usage == current(counter, was, now_ms).usage
 
 
 @given(instants)

@@ -1,0 +1,16 @@
+--- @include "period_start"
+-- The lazy reset: usage and last_reset as of `now`. A window that is over counts 0.
+-- Rolling over length_ms when align is '', else following the calendar. The same as `current` in service/windows.py.
+local function current_window(usage, last_reset, now, length_ms, align)
+  if align == '' then
+    if now - last_reset >= length_ms then
+      return 0, now
+    end
+    return usage, last_reset
+  end
+  local start = period_start(align, now)
+  if last_reset < start then
+    return 0, start
+  end
+  return usage, last_reset
+end
