@@ -74,10 +74,14 @@ def _invalid(errors: list[ErrorDetails]) -> InvalidRequest:
 
 
 def _is_malformed(error: ErrorDetails) -> bool:
+    if _is_missing(error):
+        return False
     if error["type"] in RULES:
+        if error["type"] == "literal_error":
+            return not isinstance(error["input"], str)
         cause = error.get("ctx", {}).get("error")
         return isinstance(cause, MemberError) and cause.malformed
-    return not _is_missing(error)
+    return True
 
 
 def _is_missing(error: ErrorDetails) -> bool:
@@ -156,8 +160,8 @@ LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
         "must not be empty" if context["min_length"] == 1 else f"must have at least {context['min_length']} entries"
     ),
     "too_long": lambda context: f"must not have more than {_plain(context['max_length'])} entries",
-    "literal_error": lambda context: f"must be one of {context['expected']}".replace("'", ""),
-    "enum": lambda context: f"must be one of {context['expected']}".replace("'", ""),
+    "literal_error": lambda context: f"must be one of {context['expected']}".replace("'", '"'),
+    "enum": lambda context: f"must be one of {context['expected']}".replace("'", '"'),
 }
 
 RULES = frozenset((*LIMITS, "value_error", "assertion_error", "finite_number"))

@@ -1,0 +1,94 @@
+"""What every owner of limits says about them, in requests and in responses; and owners as shown inside a virtual key."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from service.models.budgets import Budget
+from service.models.limits import BudgetRequests, CreateBudgetRequest, RateLimitRequest, UpdateBudgetRequest
+from service.models.rate_limits import RateLimit
+from service.models.responses import ConfigHash, ResponseModel, Timestamp, omitted
+from service.models.strict import StrictModel
+from service.models.text import Name, refuse_both
+
+MAX_BUDGETS = 100
+"""Of one owner. Every one is read for every decision."""
+
+Budgets = Annotated[BudgetRequests, Field(max_length=MAX_BUDGETS)]
+
+
+class LimitsRequest(StrictModel):
+    """Members shared by the requests that configure an owner of limits."""
+
+    budgets: Budgets | None = Field(
+        None,
+        description="The full set, each reset_duration once. On updates: left out, unchanged; `[]` removes all; "
+        "an entry with a stored `id` or reset_duration changes that budget, which keeps its usage; other stored ones go.",
+    )
+    rate_limit: RateLimitRequest | None = Field(
+        None, description="On updates: left out, unchanged; `{}` removes it; otherwise all four members are replaced."
+    )
+    calendar_aligned: bool | None = Field(
+        None,
+        description="Whether windows of days, weeks, months or years follow the calendar (UTC). At first false; left out "
+        "on updates, unchanged. Switching it on starts the windows concerned afresh.",
+    )
+
+
+class CreateLimitsRequest(LimitsRequest):
+    budget: CreateBudgetRequest | None = Field(None, description="The only budget, instead of `budgets`.")
+
+    @model_validator(mode="after")
+    def _budgets_said_once(self) -> Self:
+        refuse_both("budget", self.budget, "budgets", self.budgets)
+        return self
+
+
+class UpdateLimitsRequest(LimitsRequest):
+    """What is left out, or null, stays as it is."""
+
+    budget: UpdateBudgetRequest | None = Field(
+        None, description="Change of the only budget, instead of `budgets`: what is sent is replaced; `{}` removes it."
+    )
+    reset_budget_usage: bool | None = Field(None, description="True: what is spent from the budgets becomes 0.")
+
+    @model_validator(mode="after")
+    def _budgets_said_once(self) -> Self:
+        refuse_both("budget", self.budget, "budgets", self.budgets)
+        return self
+
+
+class EntityResponse(ResponseModel):
+    config_hash: ConfigHash
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class LimitsResponse(ResponseModel):
+    """Members shared by teams, customers, model configs and provider governance."""
+
+    budgets: tuple[Budget, ...] = omitted("Left out when there are none.")
+    budget: Budget = omitted("The first of `budgets`, for clients that know one budget only.")
+    rate_limit: RateLimit = omitted()
+    calendar_aligned: bool
+
+
+class LimitOwnerResponse(LimitsResponse, EntityResponse):
+    id: str
+    name: Name
+    budget_id: str = omitted("The id of `budget`.")
+    rate_limit_id: str = omitted()
+
+
+class EmbeddedCustomer(LimitOwnerResponse):
+    """A customer as shown inside what belongs to it: without its teams and keys."""
+
+
+class EmbeddedTeam(LimitOwnerResponse):
+    """A team as shown inside what belongs to it: without its keys."""
+
+    customer_id: str = omitted()
+    customer: EmbeddedCustomer = omitted()
+    profile: None = Field(description="Of directory synchronisation, which this service does not have.")
+    config: None
+    claims: None
