@@ -1,0 +1,67 @@
+"""Budgets and rate limits with what is used of them now: a window that is over is shown as empty."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from service.api.rendering.times import timestamp
+from service.entities import Budget, Counter, Counters, RateLimit
+from service.money import to_dollars
+from service.windows import current, next_reset_ms, window_of
+
+Owner = Mapping[str, str | int]
+"""The member that names the owner of a budget, such as {"team_id": "..."}; empty for a provider."""
+
+_NEVER_COUNTED = Counter()
+
+
+def budget(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, owner: Owner) -> dict[str, Any]:
+    """`aligned` is the owner's flag; the budget's own is enough, too."""
+    follows_calendar = aligned or stored.calendar_aligned
+    window = window_of(stored.reset_duration, follows_calendar)
+    counter = current(counters.get(stored.slot, _NEVER_COUNTED), window, now_ms)
+    return {
+        "id": stored.id,
+        "max_limit": to_dollars(stored.max_limit_nanousd),
+        "reset_duration": stored.reset_duration,
+        "calendar_aligned": follows_calendar,
+        "last_reset": timestamp(counter.last_reset_ms),
+        "current_usage": to_dollars(counter.usage),
+        "reserved": to_dollars(counter.held),
+        "remaining": to_dollars(max(0, stored.max_limit_nanousd - counter.usage - counter.held)),
+        "next_reset_at": timestamp(next_reset_ms(window, counter.last_reset_ms)),
+        **owner,
+        "config_hash": "",
+        "created_at": timestamp(stored.created_at_ms),
+        "updated_at": timestamp(stored.updated_at_ms),
+    }
+
+
+def budgets(stored: Iterable[Budget], counters: Counters, now_ms: int, *, aligned: bool, owner: Owner) -> list[dict[str, Any]]:
+    return [budget(one, counters, now_ms, aligned=aligned, owner=owner) for one in stored]
+
+
+def rate_limit(stored: RateLimit, counters: Counters, now_ms: int, *, aligned: bool) -> dict[str, Any]:
+    token_window = window_of(stored.token_reset_duration, aligned)
+    tokens = current(counters.get(stored.token_slot, _NEVER_COUNTED), token_window, now_ms)
+    request_window = window_of(stored.request_reset_duration, aligned)
+    requests = current(counters.get(stored.request_slot, _NEVER_COUNTED), request_window, now_ms)
+    shown: dict[str, Any] = {"id": stored.id}
+    if stored.token_max_limit is not None:
+        shown["token_max_limit"] = stored.token_max_limit
+    if stored.token_reset_duration is not None:
+        shown["token_reset_duration"] = stored.token_reset_duration
+        shown["token_next_reset_at"] = timestamp(next_reset_ms(token_window, tokens.last_reset_ms))
+    shown["token_current_usage"] = tokens.usage
+    shown["token_reserved"] = tokens.held
+    shown["token_last_reset"] = timestamp(tokens.last_reset_ms)
+    if stored.request_max_limit is not None:
+        shown["request_max_limit"] = stored.request_max_limit
+    if stored.request_reset_duration is not None:
+        shown["request_reset_duration"] = stored.request_reset_duration
+        shown["request_next_reset_at"] = timestamp(next_reset_ms(request_window, requests.last_reset_ms))
+    shown["request_current_usage"] = requests.usage
+    shown["request_last_reset"] = timestamp(requests.last_reset_ms)
+    shown["config_hash"] = ""
+    shown["created_at"] = timestamp(stored.created_at_ms)
+    shown["updated_at"] = timestamp(stored.updated_at_ms)
+    return shown

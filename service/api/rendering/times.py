@@ -1,0 +1,10 @@
+"""Times as every body writes them: RFC 3339, UTC, milliseconds, Z."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+
+@lru_cache(maxsize=16_384)
+def timestamp(at_ms: int) -> str:
+    # The same few times (created, last reset) are shown again and again: remembering them is half the cost of a quota read.
+    return f"{datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:19]}.{at_ms % 1000:03}Z"
