@@ -1,0 +1,156 @@
+"""The shape of the tree: who may import whom, how long a file gets, names nobody may use, facts written down twice."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service import __version__
+from service.settings import Settings, variable
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "service").rglob("*.py"))
+CODE = [
+    path
+    for folder in ("service", "tests", "bench", "lua")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in {".py", ".lua"}
+]
+
+LAYERS = (
+    {"cli", "server", "app", "demo"},
+    {"api"},
+    {"admin"},
+    {"governance", "quota", "routing", "pricing"},
+    {"store"},
+    {"models"},
+    {"settings", "errors", "metrics", "entities", "durations", "windows", "money", "providers", "logs"},
+)
+"""Left to right in the picture of the house: a package imports itself and what stands below it here."""
+MAY_IMPORT_EACH_OTHER = (LAYERS[0], LAYERS[-1])
+
+HOMES = {
+    "redis": {"store"},
+    "starlette": {"api", "app"},
+    "uvicorn": {"server"},
+    "pydantic": {"models", "settings", "store/codec.py"},
+    "pydantic_settings": {"settings"},
+}
+"""Where a library may be imported; nowhere else, so that it can be replaced by reading one folder."""
+
+BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}
+LONGEST_FILE = 400
+
+
+def _package(path: Path) -> str:
+    """`store` for service/store/keys.py, `settings` for service/settings.py."""
+    return path.relative_to(ROOT / "service").parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} line {node.lineno}: a relative import"
+            assert node.module is not None
+            if node.module == "service":
+                yield from (f"service.{alias.name}" for alias in node.names if alias.name != "__version__")
+            else:
+                yield node.module
+
+
+def _layer(package: str) -> int:
+    layers = [number for number, packages in enumerate(LAYERS) if package in packages]
+    assert layers, f"{package} has no place in LAYERS"
+    return layers[0]
+
+
+def _ids(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_ids)
+def test_imports_go_one_way(path: Path):
+    package = _package(path)
+    if package == "__init__":
+        assert list(_imports(path)) == []
+        return
+    for name in _imports(path):
+        if not name.startswith("service."):
+            continue
+        target = name.split(".")[1]
+        together = any({package, target} <= packages for packages in MAY_IMPORT_EACH_OTHER)
+        assert package == target or together or _layer(package) < _layer(target), f"{package} must not import {target}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_ids)
+def test_libraries_stay_in_their_homes(path: Path):
+    where = {_package(path), str(path.relative_to(ROOT / "service"))}
+    for name in _imports(path):
+        homes = HOMES.get(name.split(".")[0])
+        assert homes is None or homes & where, f"{name} belongs in {', '.join(sorted(homes))}"
+
+
+def test_only_settings_reads_the_environment():
+    readers = {_package(path) for path in MODULES if re.search(r"\benviron\b|\bgetenv\b", path.read_text())}
+    assert readers <= {"settings", "cli"}  # cli hands the settings on to the worker processes
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_ids)
+def test_every_module_says_what_it_is_for(path: Path):
+    if path.name == "__init__.py" and not path.read_text().strip():
+        return
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring, "no docstring"
+    assert docstring.splitlines()[0].endswith((".", ":")), "the first line of the docstring is one sentence"
+
+
+@pytest.mark.parametrize("path", CODE, ids=_ids)
+def test_files_are_short_and_well_named(path: Path):
+    assert not BANNED_NAMES & {part.removesuffix(path.suffix) for part in path.relative_to(ROOT).parts}
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE, "split it by verb or resource"
+
+
+def test_changelog_begins_with_this_version():
+    versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == __version__
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_lock_files_pin_versions_and_nothing_else(name: str):
+    lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    assert [line for line in lines if line and not re.fullmatch(r"[a-z0-9-]+==[0-9a-z.]+", line)] == []
+
+
+def test_every_dependency_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for name, requirements in (
+        ("requirements.lock", project["dependencies"]),
+        ("requirements-dev.lock", project["dependencies"] + project["optional-dependencies"]["dev"]),
+    ):
+        pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / name).read_text(), re.MULTILINE))
+        wanted = {re.match(r"[A-Za-z0-9_-]+", text)[0].lower().replace("_", "-") for text in requirements}  # type: ignore[index]
+        assert wanted <= pinned, f"run `make lock`: {name} lacks {wanted - pinned}"
+
+
+def settings_table() -> str:
+    """The table of the README: `python -m tests.test_layout` prints it."""
+    lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
+        lines.append(f"| `{variable(name)}` | {default} | {field.description} |")
+    return "\n".join(lines)
+
+
+def test_readme_describes_every_setting():
+    readme = ROOT / "README.md"
+    assert not readme.exists() or settings_table() in readme.read_text(), "print it with `python -m tests.test_layout`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_table() + "\n")

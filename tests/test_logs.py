@@ -1,0 +1,103 @@
+"""Log lines: one JSON object each, readable text when asked, and nothing secret in either."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+
+from service.logs import configure_logging
+from service.settings import Settings
+
+log = logging.getLogger("quotad.tests.logs")
+VIRTUAL_KEY = "sk-bf-0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+@pytest.fixture(autouse=True)
+def _restored_loggers() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")]
+    before = [(logger, logger.level, logger.handlers[:], logger.propagate) for logger in loggers]
+    yield
+    for logger, level, handlers, propagate in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+        logger.propagate = propagate
+    logging.captureWarnings(False)
+
+
+def _capture(log_format: Literal["auto", "json", "text"] = "auto", **settings: Any) -> io.StringIO:
+    stream = io.StringIO()
+    configure_logging(Settings(log_format=log_format, **settings), stream)
+    return stream
+
+
+def test_a_line_is_one_json_object():
+    stream = _capture()
+    log.warning("Redis took %d ms\nto answer", 300, extra={"script": "read_quota", "attempt": 2})
+    line = json.loads(stream.getvalue())
+    assert stream.getvalue().count("\n") == 1
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "warning",
+        "logger": "quotad.tests.logs",
+        "message": "Redis took 300 ms\nto answer",
+        "script": "read_quota",
+        "attempt": 2,
+    }
+
+
+def test_an_exception_stays_in_its_line():
+    stream = _capture()
+    try:
+        raise ValueError(f"bad {VIRTUAL_KEY}")
+    except ValueError:
+        log.exception("It broke")
+    line = json.loads(stream.getvalue())
+    assert line["exception"].startswith("Traceback")
+    assert line["exception"].endswith("ValueError: bad sk-bf-***")
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_no_secret_is_written(log_format: Literal["json", "text"]):
+    stream = _capture(log_format, admin_token=("token", "token-two"), gateway_token=("gate",), redis_url="redis://me:p%40ss@db/0")
+    log.error("token token-two gate p@ss p%%40ss %s", VIRTUAL_KEY, extra={"header": f"Bearer {VIRTUAL_KEY}", "also": ["token"]})
+    written = stream.getvalue()
+    for secret in ("token", "gate", "p@ss", "p%40ss", "0f8fad5b"):
+        assert secret not in written
+    assert "*** *** *** *** *** sk-bf-***" in written
+
+
+def test_text_is_for_people():
+    stream = _capture("text")
+    log.info("Hello", extra={"port": 8080})
+    assert stream.getvalue().endswith(" info quotad.tests.logs: Hello port=8080\n")
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_terminal_gets_text():
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    configure_logging(Settings(), stream)
+    log.warning("Careful")
+    assert stream.getvalue().endswith(" warning quotad.tests.logs: Careful\x1b[0m\n")
+
+
+@pytest.mark.parametrize("level, written", [("debug", 3), ("info", 2), ("warning", 1), ("error", 0)])
+def test_the_level_is_a_setting(level: str, written: int):
+    stream = _capture(log_level=level)
+    log.debug("a")
+    log.info("b")
+    log.warning("c")
+    assert stream.getvalue().count("\n") == written
+
+
+def test_uvicorn_writes_through_the_same_handler_and_only_what_matters():
+    stream = _capture()
+    logging.getLogger("uvicorn.error").info("Started server process [1]")
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["Exception in ASGI application"]
