@@ -1,0 +1,250 @@
+"""What a decision takes and answers: a plan of limits, the calls on a reservation, their outcomes. Values only, no rules.
+
+`quota/plan.py` makes plans, `store/reservations.py` runs the calls; this module lies below both.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.entities import Kind
+from service.windows import Window
+
+
+class Mode(StrEnum):
+    """How limits are enforced; see Plan.mode."""
+
+    POSTPAID = "postpaid"
+    CLAMP = "clamp"
+    STRICT = "strict"
+
+
+class LimitKind(StrEnum):
+    """What one counter counts."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    BUDGET = "budget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedOwner:
+    """One usage hash. `version` is checked by the script; None: covered by Plan.global_version."""
+
+    kind: Kind
+    id: str
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLimit:
+    """One counter. `limit` None: counted only, never checked and not shown. `owner` is a place in Plan.owners.
+
+    `scope` and `owner_id` are what an answer shows: provider | model_config | provider_config | virtual_key | team | customer.
+    """
+
+    scope: str
+    owner_id: str
+    limit_id: str
+    kind: LimitKind
+    limit: int | None
+    reset_duration: str
+    window: Window
+    owner: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blockage:
+    """Why a request is refused whatever its limits say, e.g. ("provider_blocked", "...")."""
+
+    decision: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that applies to one (key, provider, model), in order of checks. No counter appears twice.
+
+    The first `gate` limits are judged before the key is looked at; `blocked` and `expires_at_ms` follow; then the rest.
+    A key that expired beats `blocked`: leave `expires_at_ms` None where `blocked` must win (an inactive key).
+    """
+
+    owners: tuple[PlannedOwner, ...]
+    limits: tuple[PlannedLimit, ...]
+    gate: int
+    blocked: Blockage | None
+    expires_at_ms: int | None
+    mode: Mode
+    global_version: int
+    key_id: str | None
+    key_name: str | None
+    team_id: str | None
+    customer_id: str | None
+    provider: str
+    model: str
+    key_ids: tuple[str, ...]
+    fallbacks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """One counter at the moment of the answer, by place in Plan.limits; `taken` is this request's part of it.
+
+    `taken` is what is held (tokens, cost) or counted (requests, 1); 0 in refusals and explanations.
+    """
+
+    usage: int
+    last_reset_ms: int
+    held: int
+    taken: int
+
+
+# --- calls -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """`fingerprint` (at most 32 bytes) covers the virtual key and the body; `detail` is JSON for the answer, kept for replays."""
+
+    plan: Plan
+    request_id: str
+    fingerprint: bytes
+    tokens: int
+    cost_nanousd: int
+    lease_ms: int
+    detail: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """What was really used. `plan` is for an id nobody reserved: charged as post-paid usage; None: Unknown is answered."""
+
+    request_id: str
+    tokens: int
+    cost_nanousd: int
+    success: bool
+    detail: bytes
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renew:
+    request_id: str
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explain:
+    """What `Reserve` would be answered now; nothing is written."""
+
+    plan: Plan
+    tokens: int
+    cost_nanousd: int
+
+
+# --- outcomes ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """`reserved_*` stands aside for this request: its estimate, less where a limit had less left (clamp), 0 (postpaid)."""
+
+    now_ms: int
+    expires_at_ms: int
+    reserved_tokens: int
+    reserved_nanousd: int
+    states: tuple[LimitState, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """The same id and fingerprint once more: the first answer, with the plan and the detail it was given then."""
+
+    first: Granted
+    plan: Plan
+    detail: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """`violations` are places in Plan.limits, in order of checks.
+
+    Trying again at `retry_at_ms` succeeds if nobody else takes what comes free; None: waiting does not help.
+    """
+
+    now_ms: int
+    violations: tuple[int, ...]
+    states: tuple[LimitState, ...]
+    retry_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """The limits before the gate passed, the key did not: it has expired, or else the reason is Plan.blocked."""
+
+    now_ms: int
+    key_expired: bool
+    states: tuple[LimitState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Configuration changed since the plan was made: make it again and call again."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdConflict:
+    """The id belongs to another request (reserve), or the reservation was settled (release)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No such reservation (any more)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """All numbers and `detail` are those of the first settlement, also when `replayed`. Where nothing was held, overrun is 0."""
+
+    now_ms: int
+    plan: Plan
+    tokens: int
+    cost_nanousd: int
+    overrun_tokens: int
+    overrun_nanousd: int
+    states: tuple[LimitState, ...]
+    detail: bytes
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """`released` is False when there was nothing to give back: an unknown id, or released before."""
+
+    released: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """The outcome that `Reserve` would have, and every limit as it is now."""
+
+    now_ms: int
+    states: tuple[LimitState, ...]
+    outcome: Granted | Refused | Blocked
+
+
+ReserveOutcome = Granted | Replayed | Refused | Blocked | Stale | IdConflict
+SettleOutcome = Settled | Unknown | Stale
+ReleaseOutcome = Released | IdConflict
+RenewOutcome = Renewed | Unknown
+ExplainOutcome = Explained | Stale
