@@ -1,9 +1,11 @@
 """Runs the HTTP side: one socket, one or several uvicorn workers that share it, a graceful end."""
 
+import logging
 import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -21,6 +23,8 @@ GRACE_S = 10
 """How long requests in flight may take once we were asked to stop."""
 KEEP_ALIVE_S = 75
 """Gateways keep connections open between requests; closing early would race with their next one."""
+
+log = logging.getLogger("quotad")
 
 
 class CannotListen(Exception):
@@ -74,6 +78,8 @@ def serve(settings: Settings, bound: socket.socket, on_listening: Callable[[], N
         server.run(sockets=[bound])
     except KeyboardInterrupt:  # uvicorn ends gracefully, then raises the signal it caught
         return 0
+    except SystemExit:  # it has logged why
+        return 1
     return 0 if server.started else 1
 
 
@@ -83,9 +89,14 @@ def worker_app() -> Callable[..., Awaitable[None]]:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="end-with-parent", daemon=True).start()
-    from service.app import create_app_from_environment
+    try:
+        from service.app import create_app_from_environment
 
-    return create_app_from_environment()
+        return create_app_from_environment()
+    except Exception:
+        log.exception("The application cannot be made")
+        # The status that tells the supervisor not to try again for ever.
+        sys.exit(STARTUP_FAILURE)
 
 
 def _when_listening(bound: socket.socket, then: Callable[[], None]) -> None:

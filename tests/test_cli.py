@@ -1,0 +1,219 @@
+"""The command line as a user meets it: in a process of its own."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from service import __version__
+
+ROOT = Path(__file__).parents[1]
+
+
+def _run(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        _command(*arguments), cwd=cwd, env=_environment(**environment), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "import sys; from service.cli import main; sys.exit(main())", *arguments]
+
+
+def _environment(**environment: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)} | environment
+
+
+def test_version(tmp_path: Path):
+    result = _run("--version", cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"quotad {__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", ["serve", "seed"])
+def test_help_names_the_variables(tmp_path: Path, command: str):
+    text = _run(command, "--help", cwd=tmp_path).stdout
+    assert "QUOTAD_REDIS_URL" in text
+    assert "QUOTAD_DATA_DIR" in text
+
+
+@pytest.mark.parametrize(
+    "arguments, environment, status, complaint",
+    [
+        (["serve", "--port", "http"], {}, 2, "--port is not valid: input should be a valid integer, "),
+        (["serve"], {"QUOTAD_PORT": "http"}, 2, "QUOTAD_PORT is not valid: input should be a valid integer, "),
+        (["serve"], {"QUOTAD_PROT": "80"}, 2, "QUOTAD_PROT is not a setting of quotad; did you mean QUOTAD_PORT?"),
+        (["seed", "--demo"], {"QUOTAD_PROT": "80"}, 2, "QUOTAD_PROT is not a setting of quotad; did you mean QUOTAD_PORT?"),
+        (["serve", "--host", "0.0.0.0"], {}, 2, "QUOTAD_ADMIN_TOKEN is not set, so quotad serves on loopback only"),
+        (
+            ["serve", "--host", "no.such.host.invalid"],
+            {"QUOTAD_ADMIN_TOKEN": "x"},
+            1,
+            "Cannot serve on no.such.host.invalid port ",
+        ),
+        (["serve", "--host", "192.0.2.1"], {"QUOTAD_ADMIN_TOKEN": "x"}, 1, "Cannot serve on 192.0.2.1 port 8080: "),
+        (["serve", "--port", "0", "--data-dir", "/dev/null/x"], {}, 1, "Cannot use the data directory /dev/null/x: "),
+        (["serve", "--port", "0"], {"QUOTAD_ADMIN_TOKEN": "se cret"}, 2, "QUOTAD_ADMIN_TOKEN is not valid: "),
+    ],
+)
+def test_what_stops_the_start_is_one_sentence(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], status: int, complaint: str
+):
+    result = _run(*arguments, cwd=tmp_path, **environment)
+    assert result.stderr.startswith(f"quotad: {complaint}")
+    assert result.stderr.count("\n") == 1
+    assert "cret" not in result.stderr
+    assert (result.returncode, result.stdout) == (status, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_in_use_is_named(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = _run("serve", "--port", str(port), cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"quotad: Cannot serve on 127.0.0.1 port {port}: the port is in use. Choose another with --host and --port.\n"
+    )
+
+
+def test_seed_says_what_it_can_seed(tmp_path: Path):
+    result = _run("seed", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "--demo" in result.stderr
+
+
+class Served:
+    """A `quotad serve` that listens: its process, its URL, and what it said before."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.said = ""
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.said += line
+            listening = re.match(r"Serving on (\S+) with ", line)
+            if listening:
+                self.url = listening[1]
+                return
+        pytest.fail(f"quotad ended with {process.wait()} before it served: {self.said}")
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        return httpx.get(self.url + path, headers=headers, timeout=10)
+
+    def stop(self, how: signal.Signals) -> tuple[int, str]:
+        """Exit status and last words. The signal goes to the whole group, as the terminal's Ctrl-C does."""
+        os.killpg(self.process.pid, how)
+        assert self.process.stdout is not None
+        rest = self.process.stdout.read()
+        return self.process.wait(30), rest
+
+
+@contextlib.contextmanager
+def _serve(*arguments: str, cwd: Path, **environment: str) -> Iterator[Served]:
+    with subprocess.Popen(
+        _command("serve", "--port", "0", *arguments),
+        cwd=cwd,
+        env=_environment(**environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield Served(process)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _processes_in(folder: Path) -> set[int]:
+    """Ids of the processes that work in the folder or below: quotad's and, in its data directory, Redis."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if link.readlink().is_relative_to(folder):
+                found.add(int(link.parent.name))
+    return found
+
+
+def _eventually(condition: Callable[[], bool], within_s: float = 15) -> bool:
+    deadline = time.monotonic() + within_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def test_serve_demo_prints_a_curl_that_works_and_keeps_everything(tmp_path: Path):
+    seen = []
+    for how in (signal.SIGINT, signal.SIGTERM):
+        with _serve("--demo", cwd=tmp_path) as served:
+            assert f"quotad {__version__}" in served.said
+            assert "QUOTAD_ADMIN_TOKEN is not set" in served.said
+            assert served.get("/livez").status_code == 200
+            assert "server" not in served.get("/livez").headers
+            curl = re.search(r"curl -H '([\w-]+): (\S+)' (\S+)", served.said)
+            assert curl is not None, served.said
+            assert curl[3].startswith(served.url)
+            answer = served.get(curl[3].removeprefix(served.url), {curl[1]: curl[2]})
+            assert answer.status_code == 200
+            seen.append((curl[2], answer.json()["virtual_key_name"]))
+            assert served.stop(how) == (0, "Stopped.\n")
+        assert _processes_in(tmp_path) == set()
+    assert seen[0] == seen[1]
+
+
+def test_serve_alone_seeds_nothing(tmp_path: Path, redis: Redis, redis_url: str):
+    with _serve("--redis-url", redis_url, cwd=tmp_path) as served:
+        assert served.get("/livez").status_code == 200
+        assert "Demo key" not in served.said
+        assert served.stop(signal.SIGTERM) == (0, "Stopped.\n")
+    assert redis.dbsize() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_running_server_can_be_seeded(tmp_path: Path):
+    with _serve(cwd=tmp_path) as served:
+        seeded = _run("seed", "--demo", cwd=tmp_path)
+        assert (seeded.returncode, seeded.stderr) == (0, "")
+        key = re.search(r"Demo key: (\S+)", seeded.stdout)
+        assert key is not None
+        assert served.get("/api/governance/virtual-keys/quota", {"x-bf-vk": key[1]}).status_code == 200
+
+
+def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path):
+    with _serve(cwd=tmp_path) as served:
+        second = _run("serve", "--port", "0", cwd=tmp_path)
+        assert second.returncode == 1
+        assert f"is in use by another quotad (process {served.process.pid})" in second.stderr
+
+
+def test_several_workers_stop_together(tmp_path: Path):
+    with _serve("--workers", "2", cwd=tmp_path) as served:
+        assert "with 2 workers" in served.said
+        assert served.get("/livez").status_code == 200
+        assert served.stop(signal.SIGINT) == (0, "Stopped.\n")
+    assert _processes_in(tmp_path) == set()
+
+
+def test_workers_and_redis_end_when_the_supervisor_is_killed(tmp_path: Path):
+    with _serve("--workers", "2", cwd=tmp_path) as served:
+        assert len(_processes_in(tmp_path)) >= 4
+        served.process.kill()
+        assert _eventually(lambda: _processes_in(tmp_path) == set())
+
+
+def test_a_redis_that_is_away_does_not_stop_the_start(tmp_path: Path):
+    with _serve("--redis-url", "redis://127.0.0.1:1/0", cwd=tmp_path) as served:
+        assert served.get("/livez").status_code == 200
+        assert served.get("/readyz").status_code == 503
+        assert served.stop(signal.SIGINT)[0] == 0
