@@ -126,9 +126,12 @@ class LimitEditor:
             self._writes[budget.slot] = replace(edit, usage=0)
 
     def drop(self, budgets: Iterable[Budget], rate_limit: RateLimit | None) -> None:
-        self._drops.update(budget.slot for budget in budgets)
+        slots = [budget.slot for budget in budgets]
         if rate_limit is not None:
-            self._drops.update((rate_limit.token_slot, rate_limit.request_slot))
+            slots += [rate_limit.token_slot, rate_limit.request_slot]
+        for slot in slots:
+            self._writes.pop(slot, None)
+            self._drops.add(slot)
 
     def _keep_budgets(self, stored: Sequence[Budget]) -> tuple[Budget, ...]:
         self.keep(stored, None)

@@ -1,0 +1,44 @@
+"""Limits of a whole owner, as its request asks for them: what teams, customers, providers and model configs share."""
+
+from dataclasses import dataclass, replace
+
+from service.entities import Budget, RateLimit
+from service.governance.edits import LimitEditor, Owner
+from service.models.limit_owners import CreateLimitsRequest, UpdateLimitsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    budgets: tuple[Budget, ...]
+    rate_limit: RateLimit | None
+
+
+def create_limits(editor: LimitEditor, request: CreateLimitsRequest, *, keep_bare: bool) -> Limits:
+    budgets = (request.budget,) if request.budget is not None else request.budgets or ()
+    return Limits(
+        budgets=editor.create_budgets(budgets),
+        rate_limit=editor.edit_rate_limit(None, request.rate_limit, keep_bare=keep_bare),
+    )
+
+
+def edit_limits(
+    editor: LimitEditor,
+    stored_budgets: tuple[Budget, ...],
+    stored_rate_limit: RateLimit | None,
+    request: UpdateLimitsRequest,
+    *,
+    keep_bare: bool,
+) -> Limits:
+    if request.budget is not None:
+        budgets = editor.edit_single_budget(stored_budgets, request.budget)
+    else:
+        budgets = editor.edit_budgets(stored_budgets, request.budgets)
+    rate_limit = editor.edit_rate_limit(stored_rate_limit, request.rate_limit, keep_bare=keep_bare)
+    if request.reset_budget_usage:
+        editor.reset_usage(budgets)
+    return Limits(budgets, rate_limit)
+
+
+def dated(stored: Owner, changed: Owner, *, now_ms: int) -> Owner:
+    """`updated_at` moves when something else does."""
+    return stored if changed == stored else replace(changed, updated_at_ms=now_ms)
