@@ -32,14 +32,22 @@ def without_repeats(entries: tuple[str, ...]) -> tuple[str, ...]:
 
 AllowList = Annotated[
     tuple[Name, ...],
-    Field(max_length=MAX_ENTRIES, description='`["*"]`: all; `[]`: none. "*" stands alone; upper and lower case are the same.'),
+    Field(
+        max_length=MAX_ENTRIES,
+        description='`["*"]`: all; `[]`: none. "*" stands alone; upper and lower case are the same.',
+        examples=[["*"]],
+    ),
     AfterValidator(alone_or_absent),
     AfterValidator(unlike_in_any_case),
 ]
 
 KeyIds = Annotated[
     tuple[Name, ...],
-    Field(max_length=MAX_ENTRIES, description='Provider keys that may be used. `["*"]`: all; `[]`: none. "*" stands alone.'),
+    Field(
+        max_length=MAX_ENTRIES,
+        description='Provider keys that may be used. `["*"]`: all; `[]`: none. "*" stands alone.',
+        examples=[["*"]],
+    ),
     AfterValidator(alone_or_absent),
     AfterValidator(without_repeats),
 ]

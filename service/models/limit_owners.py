@@ -2,19 +2,26 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from service.models.budgets import Budget
 from service.models.limits import BudgetRequests, CreateBudgetRequest, RateLimitRequest, UpdateBudgetRequest
 from service.models.rate_limits import RateLimit
 from service.models.responses import ConfigHash, ResponseModel, Timestamp, omitted
 from service.models.strict import StrictModel
-from service.models.text import Name, refuse_both
+from service.models.text import refuse_both
 
 MAX_BUDGETS = 100
 """Of one owner. Every one is read for every decision."""
 
-Budgets = Annotated[BudgetRequests, Field(max_length=MAX_BUDGETS)]
+
+def _not_too_many(budgets: tuple[CreateBudgetRequest, ...]) -> tuple[CreateBudgetRequest, ...]:
+    if len(budgets) > MAX_BUDGETS:
+        raise ValueError(f"must not have more than {MAX_BUDGETS} entries")
+    return budgets
+
+
+Budgets = Annotated[BudgetRequests, AfterValidator(_not_too_many), Field(json_schema_extra={"maxItems": MAX_BUDGETS})]
 
 
 class LimitsRequest(StrictModel):
@@ -75,7 +82,7 @@ class LimitsResponse(ResponseModel):
 
 class LimitOwnerResponse(LimitsResponse, EntityResponse):
     id: str
-    name: Name
+    name: str
     budget_id: str = omitted("The id of `budget`.")
     rate_limit_id: str = omitted()
 

@@ -14,8 +14,8 @@ Scope = Literal["global", "virtual_key", "user"]
 
 
 class CreateModelConfigRequest(CreateLimitsRequest):
-    model_name: Name = Field(description='"*": every model.')
-    provider: Name | None = Field(None, description="Unset: whichever provider serves the model.")
+    model_name: Name = Field(description='"*": every model.', examples=["gpt-4o"])
+    provider: Name | None = Field(None, description="Unset: whichever provider serves the model.", examples=["openai"])
     scope: Scope | None = Field(None, description="Unset: global.")
     scope_id: Reference | None = Field(None, description="The virtual key or user. Plays no part in scope global.")
 

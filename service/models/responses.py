@@ -4,7 +4,7 @@ Responses are built by api/render.py and never pass through these models at run 
 the yardstick of the tests.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -47,8 +47,8 @@ class ErrorDetail(ResponseModel):
     event_id: str = omitted()
 
 
-class ErrorBody(ResponseModel):
-    """The standard error, for every 4xx and 5xx."""
+class BifrostError(ResponseModel):
+    """The standard error, under the name that clients of this API know: the body of every 4xx and 5xx."""
 
     is_bifrost_error: bool
     status_code: int = Field(description="The HTTP status.")
@@ -71,3 +71,15 @@ class Page(ResponseModel):
     total_count: int = Field(ge=0, description="Entries that match, on all pages.")
     limit: int = Field(ge=0, description="The page size in force; all entries when paging is off.")
     offset: int = Field(ge=0)
+
+
+class StatusResponse(ResponseModel):
+    status: Literal["ok"]
+
+
+class HealthComponents(ResponseModel):
+    db_pings: Literal["ok"]
+
+
+class HealthResponse(StatusResponse):
+    components: HealthComponents

@@ -34,7 +34,7 @@ def without_nul(text: str) -> str:
 
 Name = Annotated[
     str,
-    Field(min_length=1, max_length=MAX_NAME, json_schema_extra={"pattern": _SOMETHING}),
+    Field(min_length=1, max_length=MAX_NAME, json_schema_extra={"pattern": _SOMETHING}, examples=["growth"]),
     AfterValidator(not_blank),
     AfterValidator(without_nul),
 ]

@@ -22,7 +22,7 @@ class ProviderConfigRequest(StrictModel):
     """What the key may do with one provider. On updates everything but budgets and rate_limit is replaced, sent or not."""
 
     id: RowId | None = Field(None, description="On updates: the stored entry to change; without it a new one is made.")
-    provider: TrimmedName = Field(description="A configured provider, by its exact name.")
+    provider: TrimmedName = Field(description="A configured provider, by its exact name.", examples=["openai"])
     weight: Annotated[float, Field(ge=0, le=MAX_WEIGHT)] | None = Field(
         None, description="Share in weighted choice. Unset: used only when the caller names the provider."
     )

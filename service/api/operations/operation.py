@@ -1,0 +1,160 @@
+"""What the document says about one operation, and the parts that many operations share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from service.models.responses import MessageResponse
+
+Schema = type[BaseModel] | Mapping[str, Any]
+"""A model, which becomes a named schema, or a schema as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    name: str
+    place: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """`headers` are names of components/headers."""
+
+    description: str
+    schema: Schema
+    media_type: str = "application/json"
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """`errors` are the statuses with the standard body, `answers` all others."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    tag: str = "Governance"
+    parameters: tuple[Parameter, ...] = ()
+    body: type[BaseModel] | None = None
+    answers: Mapping[int, Answer]
+    errors: tuple[int, ...] = ()
+    security: tuple[str, ...] | None = None
+    """Names of components/securitySchemes, any one of them; none for everybody; None for admins, as nearly everything."""
+
+
+def in_path(name: str, description: str) -> Parameter:
+    return Parameter(name=name, place="path", description=description, schema={"type": "string", "minLength": 1})
+
+
+def in_query(name: str, description: str, **schema: Any) -> Parameter:
+    return Parameter(name=name, place="query", description=description, schema={"type": "string", **schema})
+
+
+FROM_MEMORY = in_query(
+    "from_memory",
+    "Accepted for clients that send it: what is read is always up to the moment.",
+    type="boolean",
+    default=False,
+)
+
+SEARCH = in_query("search", "Only entries whose name contains this text, in any letter case.")
+
+_INTEGER = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+PAGING = (
+    in_query("limit", "Entries per page: 25 when 0 or left out, 100 at most.", **_INTEGER),
+    in_query("offset", "Entries to skip.", **_INTEGER),
+)
+
+
+def listing(
+    operation_id: str, path: str, entities: str, model: type[BaseModel], *parameters: Parameter, refuses: bool, description: str
+) -> Operation:
+    """`refuses`: a limit or offset that is no number is an error."""
+    return Operation(
+        id=operation_id,
+        method="get",
+        path=path,
+        summary=f"List {entities}",
+        description=description,
+        parameters=parameters,
+        answers={200: Answer(description="Successful response", schema=model)},
+        errors=(400, 401, 403, 500, 503) if refuses else (401, 403, 500, 503),
+    )
+
+
+def creation(
+    operation_id: str,
+    path: str,
+    entity: str,
+    body: type[BaseModel],
+    model: type[BaseModel],
+    *,
+    status: int = 200,
+    description: str,
+) -> Operation:
+    return Operation(
+        id=operation_id,
+        method="post",
+        path=path,
+        summary=f"Create {entity}",
+        description=description,
+        body=body,
+        answers={status: Answer(description=f"{entity.capitalize()} created successfully", schema=model)},
+        errors=(400, 401, 403, 409, 413, 500, 503),
+    )
+
+
+def reading(
+    operation_id: str, path: str, entity: str, model: type[BaseModel], *parameters: Parameter, description: str
+) -> Operation:
+    return Operation(
+        id=operation_id,
+        method="get",
+        path=path,
+        summary=f"Get {entity}",
+        description=description,
+        parameters=parameters,
+        answers={200: Answer(description="Successful response", schema=model)},
+        errors=(401, 403, 404, 500, 503),
+    )
+
+
+def change(
+    operation_id: str,
+    path: str,
+    entity: str,
+    body: type[BaseModel],
+    model: type[BaseModel],
+    *parameters: Parameter,
+    description: str,
+) -> Operation:
+    return Operation(
+        id=operation_id,
+        method="put",
+        path=path,
+        summary=f"Update {entity}",
+        description=description,
+        parameters=parameters,
+        body=body,
+        answers={200: Answer(description=f"{entity.capitalize()} updated successfully", schema=model)},
+        errors=(400, 401, 403, 404, 409, 413, 500, 503),
+    )
+
+
+def removal(operation_id: str, path: str, entity: str, *parameters: Parameter, description: str) -> Operation:
+    return Operation(
+        id=operation_id,
+        method="delete",
+        path=path,
+        summary=f"Delete {entity}",
+        description=description,
+        parameters=parameters,
+        answers={200: Answer(description=f"{entity.capitalize()} deleted successfully", schema=MessageResponse)},
+        errors=(401, 403, 404, 409, 500, 503),
+    )
