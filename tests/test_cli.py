@@ -1,37 +1,25 @@
 """The command line as a user meets it: in a process of its own."""
 
 import contextlib
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 from redis import Redis
 
 from service import __version__
-
-ROOT = Path(__file__).parents[1]
+from tests.serving import environment_with, quotad, serve
 
 
 def _run(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        _command(*arguments), cwd=cwd, env=_environment(**environment), capture_output=True, text=True, timeout=60, check=False
+        quotad(*arguments), cwd=cwd, env=environment_with(**environment), capture_output=True, text=True, timeout=60, check=False
     )
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "import sys; from service.cli import main; sys.exit(main())", *arguments]
-
-
-def _environment(**environment: str) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT)} | environment
 
 
 def test_version(tmp_path: Path):
@@ -92,50 +80,6 @@ def test_seed_says_what_it_can_seed(tmp_path: Path):
     assert "--demo" in result.stderr
 
 
-class Served:
-    """A `quotad serve` that listens: its process, its URL, and what it said before."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-        self.said = ""
-        assert process.stdout is not None
-        for line in process.stdout:
-            self.said += line
-            listening = re.match(r"Serving on (\S+) with ", line)
-            if listening:
-                self.url = listening[1]
-                return
-        pytest.fail(f"quotad ended with {process.wait()} before it served: {self.said}")
-
-    def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
-        return httpx.get(self.url + path, headers=headers, timeout=10)
-
-    def stop(self, how: signal.Signals) -> tuple[int, str]:
-        """Exit status and last words. The signal goes to the whole group, as the terminal's Ctrl-C does."""
-        os.killpg(self.process.pid, how)
-        assert self.process.stdout is not None
-        rest = self.process.stdout.read()
-        return self.process.wait(30), rest
-
-
-@contextlib.contextmanager
-def _serve(*arguments: str, cwd: Path, **environment: str) -> Iterator[Served]:
-    with subprocess.Popen(
-        _command("serve", "--port", "0", *arguments),
-        cwd=cwd,
-        env=_environment(**environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield Served(process)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
 def _processes_in(folder: Path) -> set[int]:
     """Ids of the processes that work in the folder or below: quotad's and, in its data directory, Redis."""
     found = set()
@@ -156,7 +100,7 @@ def _eventually(condition: Callable[[], bool], within_s: float = 15) -> bool:
 def test_serve_demo_prints_a_curl_that_works_and_keeps_everything(tmp_path: Path):
     seen = []
     for how in (signal.SIGINT, signal.SIGTERM):
-        with _serve("--demo", cwd=tmp_path) as served:
+        with serve("--demo", cwd=tmp_path) as served:
             assert f"quotad {__version__}" in served.said
             assert "QUOTAD_ADMIN_TOKEN is not set" in served.said
             assert served.get("/livez").status_code == 200
@@ -173,7 +117,7 @@ def test_serve_demo_prints_a_curl_that_works_and_keeps_everything(tmp_path: Path
 
 
 def test_serve_alone_seeds_nothing(tmp_path: Path, redis: Redis, redis_url: str):
-    with _serve("--redis-url", redis_url, cwd=tmp_path) as served:
+    with serve("--redis-url", redis_url, cwd=tmp_path) as served:
         assert served.get("/livez").status_code == 200
         assert "Demo key" not in served.said
         assert served.stop(signal.SIGTERM) == (0, "Stopped.\n")
@@ -182,7 +126,7 @@ def test_serve_alone_seeds_nothing(tmp_path: Path, redis: Redis, redis_url: str)
 
 
 def test_a_running_server_can_be_seeded(tmp_path: Path):
-    with _serve(cwd=tmp_path) as served:
+    with serve(cwd=tmp_path) as served:
         seeded = _run("seed", "--demo", cwd=tmp_path)
         assert (seeded.returncode, seeded.stderr) == (0, "")
         key = re.search(r"Demo key: (\S+)", seeded.stdout)
@@ -191,14 +135,14 @@ def test_a_running_server_can_be_seeded(tmp_path: Path):
 
 
 def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path):
-    with _serve(cwd=tmp_path) as served:
+    with serve(cwd=tmp_path) as served:
         second = _run("serve", "--port", "0", cwd=tmp_path)
         assert second.returncode == 1
         assert f"is in use by another quotad (process {served.process.pid})" in second.stderr
 
 
 def test_several_workers_stop_together(tmp_path: Path):
-    with _serve("--workers", "2", cwd=tmp_path) as served:
+    with serve("--workers", "2", cwd=tmp_path) as served:
         assert "with 2 workers" in served.said
         assert served.get("/livez").status_code == 200
         assert served.stop(signal.SIGINT) == (0, "Stopped.\n")
@@ -206,14 +150,14 @@ def test_several_workers_stop_together(tmp_path: Path):
 
 
 def test_workers_and_redis_end_when_the_supervisor_is_killed(tmp_path: Path):
-    with _serve("--workers", "2", cwd=tmp_path) as served:
+    with serve("--workers", "2", cwd=tmp_path) as served:
         assert len(_processes_in(tmp_path)) >= 4
         served.process.kill()
         assert _eventually(lambda: _processes_in(tmp_path) == set())
 
 
 def test_a_redis_that_is_away_does_not_stop_the_start(tmp_path: Path):
-    with _serve("--redis-url", "redis://127.0.0.1:1/0", cwd=tmp_path) as served:
+    with serve("--redis-url", "redis://127.0.0.1:1/0", cwd=tmp_path) as served:
         assert served.get("/livez").status_code == 200
         assert served.get("/readyz").status_code == 503
         assert served.stop(signal.SIGINT)[0] == 0

@@ -1,0 +1,69 @@
+"""Runs `quotad` in a process of its own, as a user does."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FROM_CHECKOUT = (sys.executable, "-m", "service")
+
+
+def quotad(*arguments: str) -> list[str]:
+    return [*FROM_CHECKOUT, *arguments]
+
+
+def environment_with(**variables: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)} | variables
+
+
+class Served:
+    """A `quotad serve` that listens: its process, its URL, and what it said before."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.said = ""
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.said += line
+            listening = re.match(r"Serving on (\S+) with ", line)
+            if listening:
+                self.url = listening[1]
+                return
+        pytest.fail(f"quotad ended with {process.wait()} before it served: {self.said}")
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        return httpx.get(self.url + path, headers=headers, timeout=10)
+
+    def stop(self, how: signal.Signals) -> tuple[int, str]:
+        """Exit status and last words. The signal goes to the whole group, as the terminal's Ctrl-C does."""
+        os.killpg(self.process.pid, how)
+        assert self.process.stdout is not None
+        rest = self.process.stdout.read()
+        return self.process.wait(30), rest
+
+
+@contextlib.contextmanager
+def serve(*arguments: str, cwd: Path, program: Sequence[str] = FROM_CHECKOUT, **variables: str) -> Iterator[Served]:
+    """On a free port, until the context ends."""
+    with subprocess.Popen(
+        [*program, "serve", "--port", "0", *arguments],
+        cwd=cwd,
+        env=environment_with(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield Served(process)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
