@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from errno import EADDRINUSE
 from multiprocessing.process import BaseProcess
+from types import FrameType
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -73,14 +74,19 @@ def serve(settings: Settings, bound: socket.socket, on_listening: Callable[[], N
         supervisor = Multiprocess(config, sockets=[bound])
         supervisor.run()
         return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
-    server = uvicorn.Server(config)
+    server = _Server(config)
     try:
         server.run(sockets=[bound])
-    except KeyboardInterrupt:  # uvicorn ends gracefully, then raises the signal it caught
-        return 0
     except SystemExit:  # it has logged why
         return 1
     return 0 if server.started else 1
+
+
+class _Server(uvicorn.Server):
+    """Ends gracefully on a signal, within GRACE_S; a second one neither hurries it nor is raised again afterwards."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.should_exit = True
 
 
 def worker_app() -> Callable[..., Awaitable[None]]:
@@ -88,6 +94,8 @@ def worker_app() -> Callable[..., Awaitable[None]]:
     configure_logging(load_settings())
     parent = multiprocessing.parent_process()
     if parent is not None:
+        # The terminal sends Ctrl-C to all; a worker ends when its supervisor says so.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_end_with, args=(parent,), name="end-with-parent", daemon=True).start()
     try:
         from service.app import create_app_from_environment

@@ -1,6 +1,7 @@
 """The command line as a user meets it: in a process of its own."""
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -139,6 +140,16 @@ def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path):
         second = _run("serve", "--port", "0", cwd=tmp_path)
         assert second.returncode == 1
         assert f"is in use by another quotad (process {served.process.pid})" in second.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_impatient_ctrl_c_changes_nothing(tmp_path: Path, workers: int):
+    with serve("--workers", str(workers), cwd=tmp_path) as served:
+        for _ in range(2):
+            os.killpg(served.process.pid, signal.SIGINT)
+            time.sleep(0.05)
+        assert served.stop(signal.SIGINT) == (0, "Stopped.\n")
+    assert _processes_in(tmp_path) == set()
 
 
 def test_several_workers_stop_together(tmp_path: Path):
