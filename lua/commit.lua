@@ -6,21 +6,27 @@ The change was computed from what was read before; the checks say what must stil
 KEYS
   [1..]  every key that a check or a write names, in any order
 ARGV
-  [1]    JSON {checks: [[kind, key, ...]], writes: [[command, key, argument...]]}, where key is the place in KEYS as text
+  [1]    now_ms, '' = Redis clock
+  [2]    JSON {checks: list of [kind, key, ...], writes: list of [command, key, argument ...]}; key is the place in KEYS, as text
          checks: ['version', key, text]        the hash's field `version` is this ('' = the hash must not exist)
                  ['exists', key]               the key exists
                  ['unique', key, prefix, id]   no member of the sorted set begins with prefix, unless it is prefix .. id
+         writes: a command of Redis, or
+                 ['carry_over', key, slot, length_ms, align, new length_ms ('0': last_reset stays), new align]
 RETURNS
   {'committed'}
   {'refused', check}    the first check that failed, counted from 1
 WRITES
   only when committed
 ]]
+--- @include "resolve_now"
+--- @include "carry_over"
 local function member_range(prefix)
   return '[' .. prefix, '(' .. prefix .. '\255'
 end
 
-local change = cjson.decode(ARGV[1])
+local now = resolve_now(ARGV[1])
+local change = cjson.decode(ARGV[2])
 
 for number, check in ipairs(change.checks) do
   local kind, key = check[1], KEYS[tonumber(check[2])]
@@ -40,7 +46,21 @@ for number, check in ipairs(change.checks) do
   end
 end
 
+local function carry_slot_over(usage_key, slot, length_ms, align, new_length_ms, new_align)
+  local stored = redis.call('HMGET', usage_key, 'u' .. slot, 'r' .. slot)
+  if stored[1] then
+    local usage, last_reset = carry_over(
+      tonumber(stored[1]), tonumber(stored[2]), now, tonumber(length_ms), align, tonumber(new_length_ms), new_align)
+    redis.call('HSET', usage_key, 'u' .. slot, usage, 'r' .. slot, last_reset)
+  end
+end
+
 for _, write in ipairs(change.writes) do
-  redis.call(write[1], KEYS[tonumber(write[2])], unpack(write, 3))
+  local key = KEYS[tonumber(write[2])]
+  if write[1] == 'carry_over' then
+    carry_slot_over(key, unpack(write, 3))
+  else
+    redis.call(write[1], key, unpack(write, 3))
+  end
 end
 return { 'committed' }

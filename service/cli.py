@@ -52,11 +52,10 @@ def _serve(settings: Settings, *, demo: bool) -> int:
             _seed_demo(running, url_of(bound))
         workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
         os.environ.update(running.to_environment())
-        status = serve(
-            running, bound, lambda: _say(f"Serving on {url_of(bound)} with {workers}, API description at /docs. Ctrl-C stops.")
-        )
-        _say("Stopped." if status == 0 else "The server did not start.")
-        return status
+        listening = f"Serving on {url_of(bound)} with {workers}, API description at /docs. Ctrl-C stops."
+        status = serve(running, bound, lambda: _say(listening))
+    _say("Stopped." if status == 0 else "The server did not start.")
+    return status
 
 
 def _seed(settings: Settings) -> int:
@@ -70,6 +69,9 @@ def _seed_demo(settings: Settings, url: str) -> None:
     from service.demo import seed
 
     key = seed(settings)
+    if key is None:
+        _say("No demo: the store holds other entities already.")
+        return
     _say(f"Demo key: {key.value}\nTry it:   curl -H 'x-bf-vk: {key.value}' {url}/api/governance/virtual-keys/quota")
 
 

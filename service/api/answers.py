@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import InvalidRequest, PayloadTooLarge, ServiceError
+from service.errors import ServiceError
 
 _log = logging.getLogger(__name__)
 
@@ -48,21 +48,3 @@ async def answer_bug(request: Request, error: Exception) -> Response:
     """Nothing of the error goes to the client; the server logs it."""
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return json_answer(error_body(500, "quotad made a mistake; its log says which"), 500)
-
-
-async def read_body(request: Request, largest_bytes: int) -> bytes:
-    """The whole body, or PayloadTooLarge as soon as it is known to be larger."""
-    too_large = PayloadTooLarge(f"the body is larger than {largest_bytes} bytes")
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal():
-        raise InvalidRequest("the Content-Length header is not a number")
-    if int(declared) > largest_bytes:
-        raise too_large
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > largest_bytes:
-            raise too_large
-        chunks.append(chunk)
-    return b"".join(chunks)

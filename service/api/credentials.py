@@ -43,7 +43,8 @@ def require_admin(headers: Headers, settings: Settings) -> None:
     if any(_is_one_of(text, settings.gateway_token) for text in (*offered, headers.get("x-quota-token", ""))):
         raise Forbidden("a gateway token may not administer: use an admin token")
     raise Unauthorized(
-        "an admin token is needed: send it as 'Authorization: Bearer <token>', as 'x-api-key' or as the password of Basic authentication"
+        "an admin token is needed: send it as 'Authorization: Bearer <token>', as 'x-api-key' "
+        "or as the password of Basic authentication"
     )
 
 

@@ -1,11 +1,11 @@
 """Paging of lists (contract.md 1.1): off until a paging or filter parameter is given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.datastructures import QueryParams
 
+from service.admin.listing import Page
 from service.errors import InvalidRequest
 
 _DEFAULT_LIMIT: Final = 25
@@ -14,16 +14,7 @@ _LARGEST_EXPORT: Final = 10_000
 _LARGEST_OFFSET: Final = 2**53 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    offset: int
-    limit: int
-
-    def cut(self, rows: Sequence[str]) -> Sequence[str]:
-        return rows[self.offset : self.offset + self.limit]
-
-
-def page_of(params: QueryParams, switches: Sequence[str], *, strict: bool = True) -> Page | None:
+def page_of(params: QueryParams, *switches: str, strict: bool = True) -> Page | None:
     """The page asked for; None when none of limit, offset and the `switches` is given: all rows are wanted.
 
     A negative or non-numeric number is refused, or ignored when not `strict` (teams and customers, Decided 15).
@@ -32,7 +23,7 @@ def page_of(params: QueryParams, switches: Sequence[str], *, strict: bool = True
         return None
     limit = _number(params, "limit", strict)
     offset = _number(params, "offset", strict)
-    if params.get("export") == "true":
+    if "export" in switches and params.get("export") == "true":
         return Page(offset, min(limit, _LARGEST_EXPORT) or _LARGEST_EXPORT)
     return Page(offset, min(limit, _LARGEST_LIMIT) or _DEFAULT_LIMIT)
 
@@ -42,8 +33,9 @@ def _number(params: QueryParams, name: str, strict: bool) -> int:
     text = params.get(name, "")
     if not text:
         return 0
-    if text.isascii() and text.isdecimal() and len(text) <= 16:
-        return min(int(text), _LARGEST_OFFSET)
+    if text.isascii() and text.isdecimal():
+        # Longer ones are past every end, and slow to read.
+        return min(int(text), _LARGEST_OFFSET) if len(text) <= len(str(_LARGEST_OFFSET)) else _LARGEST_OFFSET
     if strict:
         raise InvalidRequest(f"{name} must be a whole number that is not negative", param=name)
     return 0
@@ -51,6 +43,6 @@ def _number(params: QueryParams, name: str, strict: bool) -> int:
 
 def envelope(name: str, rows: Sequence[Any], page: Page | None, total: int) -> dict[str, Any]:
     """`{<name>: rows, count, total_count, limit, offset}`; without paging limit is the number of rows."""
-    limit = len(rows) if page is None else page.limit
-    offset = 0 if page is None else page.offset
-    return {name: list(rows), "count": len(rows), "total_count": total, "limit": limit, "offset": offset}
+    if page is None:
+        return {name: rows, "count": len(rows), "total_count": len(rows), "limit": len(rows), "offset": 0}
+    return {name: rows, "count": len(rows), "total_count": total, "limit": page.limit, "offset": page.offset}

@@ -12,7 +12,7 @@ Answer = TypeVar("Answer")
 
 
 class Batch(Generic[Item, Answer]):
-    """`run` gets up to `largest` items and gives their answers in the same order; if it raises, each of its callers gets that error."""
+    """`run` gets up to `largest` items and gives their answers in the same order; what it raises, each of its callers gets."""
 
     def __init__(
         self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, largest: int = 64, concurrent: int = 2

@@ -16,6 +16,7 @@ from service.store.directory import Entry
 from service.store.keys import Ref
 from service.store.scripts import store_errors
 from service.store.snapshot import HELD_BY, Snapshot, Stored, read
+from service.windows import CarryOver, Window
 
 _ATTEMPTS: Final = 25
 _LONGEST_PAUSE_S: Final = 0.02
@@ -78,8 +79,8 @@ class Change:
         self._write("UNLINK", keys.config(Ref(Kind.MODEL_CONFIG, config.id)))
         self._list([], directory.entries(config))
 
-    def require(self, ref: Ref, otherwise: ServiceError) -> None:
-        """The change is refused when this entity is gone by then."""
+    def require(self, ref: Ref, otherwise: ServiceError | None = None) -> None:
+        """The entity must be there at that moment; with nothing to say otherwise, the change is built anew without it."""
         self._check(otherwise, "exists", keys.config(ref))
 
     def forget_children(self, parent: Ref, *kinds: Kind) -> None:
@@ -97,11 +98,17 @@ class Change:
             self._write("HDEL", keys.usage(ref), *(f"{part}{slot}" for slot in sorted(edits.drops) for part in "urh"))
         usage_fields = ["v", str(version)]
         for slot, edit in edits.writes.items():
+            if isinstance(edit, CarryOver):
+                self._carry_over(keys.usage(ref), slot, edit)
             if edit.usage is not None:
                 usage_fields += [f"u{slot}", str(edit.usage)]
             if edit.last_reset_ms is not None:
                 usage_fields += [f"r{slot}", str(edit.last_reset_ms)]
         self._write("HSET", keys.usage(ref), *usage_fields)
+
+    def _carry_over(self, usage: str, slot: int, edit: CarryOver) -> None:
+        into = edit.into or Window(length_ms=0, align="")
+        self._write("carry_over", usage, str(slot), str(edit.was.length_ms), edit.was.align, str(into.length_ms), into.align)
 
     def _list(self, new: Iterable[Entry], old: Iterable[Entry]) -> None:
         listed = {(entry.key, entry.member) for entry in old}
@@ -134,7 +141,7 @@ class Change:
 async def commit(store: Store, change: Change) -> bool:
     """True when applied; False when an entity changed since it was read. Raises what a failed check says otherwise."""
     text = orjson.dumps({"checks": change.checks, "writes": change.writes})
-    word, *place = await store.scripts.run("commit", list(change.keys), [text])
+    word, *place = await store.scripts.run("commit", list(change.keys), [store.now_ms, text])
     if word == b"committed":
         return True
     refusal = change.refusals[place[0] - 1]

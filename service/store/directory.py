@@ -1,6 +1,7 @@
 """Which sorted sets list an entity, and reading them: pages by rank, scans by member, names that must be unique.
 
-Every set has only scores of 0, so it is ordered by its members: what sorts the listing, the name that a search looks at, NUL, the id.
+Every set has only scores of 0, so it is ordered by its members: what sorts the listing, NUL, the name that a
+search looks at, NUL, the id.
 """
 
 from collections.abc import AsyncIterator
@@ -73,7 +74,7 @@ def _age(created_at_ms: int) -> str:
 
 
 def _aged(entity: VirtualKey | Team | Customer | PricingOverride) -> str:
-    return _age(entity.created_at_ms) + entity.name
+    return _age(entity.created_at_ms) + keys.SEPARATOR + entity.name
 
 
 def _by_age_and_name(kind: Kind, entity: VirtualKey | Team | Customer) -> list[Entry]:
@@ -100,7 +101,9 @@ def _entries_of_virtual_key(key: VirtualKey) -> list[Entry]:
 def _entries_of_model_config(config: ModelConfig) -> list[Entry]:
     identity = keys.SEPARATOR.join((config.scope, config.scope_id or "", config.model_name, config.provider or ""))
     return [
-        Entry(keys.index(Kind.MODEL_CONFIG, "created"), _age(config.created_at_ms) + config.model_name, config.id),
+        Entry(
+            keys.index(Kind.MODEL_CONFIG, "created"), _age(config.created_at_ms) + keys.SEPARATOR + config.model_name, config.id
+        ),
         Entry(
             keys.index(Kind.MODEL_CONFIG, "identity"),
             identity,
@@ -157,7 +160,10 @@ async def page(store: Store, index: str, *, offset: int, limit: int, descending:
 
 
 async def scan(store: Store, index: str, *, descending: bool = False) -> AsyncIterator[tuple[str, str]]:
-    """(text, id) of every entry in order, read in chunks so that no call holds Redis up; what is neither added nor removed meanwhile comes exactly once."""
+    """(text, id) of every entry in order, read in chunks so that no call holds Redis up.
+
+    What is neither added nor removed meanwhile comes exactly once.
+    """
     bound = b"+" if descending else b"-"
     while True:
         with store_errors("listing"):
@@ -174,7 +180,11 @@ async def scan(store: Store, index: str, *, descending: bool = False) -> AsyncIt
         bound = b"(" + members[-1]
 
 
-async def search(store: Store, index: str, wanted: str, *, descending: bool = False, skip: int = _TIME_WIDTH) -> list[str]:
-    """Ids whose name (the text after `skip` characters) contains `wanted`, letter case aside, in the order of the index."""
+async def search(store: Store, index: str, wanted: str, *, descending: bool = False) -> list[str]:
+    """Ids whose name (the last part of the text) contains `wanted`, letter case aside, in the order of the index."""
     needle = wanted.casefold()
-    return [entity_id async for text, entity_id in scan(store, index, descending=descending) if needle in text[skip:].casefold()]
+    return [
+        entity_id
+        async for text, entity_id in scan(store, index, descending=descending)
+        if needle in text.rpartition(keys.SEPARATOR)[2].casefold()
+    ]

@@ -45,7 +45,7 @@ def usage(ref: Ref) -> str:
 
 
 def template(kind: Kind, part: str) -> str:
-    """A key with %s for the id, for scripts that follow a reference to another entity (ids there are UUIDs: nothing to escape)."""
+    """A key with %s for the id, for scripts that follow a reference to another entity (a UUID: nothing to escape)."""
     return f"{LAYOUT}:{{{kind}:%s}}:{part}"
 
 

@@ -58,6 +58,9 @@ class Snapshot:
     def update(self, other: "Snapshot") -> None:
         self._found.update(other._found)
 
+    def has(self, ref: Ref) -> bool:
+        return keys.config(ref) in self._found
+
     def virtual_key(self, entity_id: str | None) -> Stored[VirtualKey] | None:
         return cast("Stored[VirtualKey] | None", self._get(Kind.VIRTUAL_KEY, entity_id))
 

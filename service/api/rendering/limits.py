@@ -23,7 +23,7 @@ def budget(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, ow
         "id": stored.id,
         "max_limit": to_dollars(stored.max_limit_nanousd),
         "reset_duration": stored.reset_duration,
-        "calendar_aligned": follows_calendar,
+        "calendar_aligned": window.align != "",
         "last_reset": timestamp(counter.last_reset_ms),
         "current_usage": to_dollars(counter.usage),
         "reserved": to_dollars(counter.held),

@@ -1,0 +1,39 @@
+"""Finding the rows of a list: by index where one fits, so that a page costs what it shows (contract.md 1.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.entities import Kind
+from service.store import directory
+from service.store.connection import Store
+from service.store.keys import Ref
+from service.store.snapshot import Snapshot, read
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    offset: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The rows on a page, in order, and how many match in all. An id whose entity went meanwhile is not in the snapshot."""
+
+    snapshot: Snapshot
+    ids: list[str]
+    total: int
+
+
+async def find(store: Store, kind: Kind, index: str, page: Page | None, *, search: str = "", descending: bool = False) -> Found:
+    """Rows in the order of an index. A search reads the index whole, entities only of the page."""
+    if search or page is None:
+        matching = await directory.search(store, index, search, descending=descending)
+        ids, total = cut(matching, page), len(matching)
+    else:
+        ids, total = await directory.page(store, index, offset=page.offset, limit=page.limit, descending=descending)
+    return Found(await read(store, (Ref(kind, entity_id) for entity_id in ids)), ids, total)
+
+
+def cut(ids: Sequence[str], page: Page | None) -> list[str]:
+    return list(ids if page is None else ids[page.offset : page.offset + page.limit])

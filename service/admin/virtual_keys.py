@@ -1,0 +1,170 @@
+"""Virtual keys: create, update, delete, and finding the ones a list shows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from service.admin.listing import Found, Page, cut, find
+from service.entities import CounterEdits, Kind, VirtualKey
+from service.errors import InvalidRequest, NotFound
+from service.governance import virtual_keys as rules
+from service.governance.virtual_keys import Known
+from service.models.virtual_keys import CreateVirtualKeyRequest, UpdateVirtualKeyRequest
+from service.store import directory, keys
+from service.store.change import Change, next_numbers, transact
+from service.store.connection import Store
+from service.store.keys import Ref
+from service.store.snapshot import Snapshot, Stored, read
+from service.windows import current, window_of
+
+_INDEXES: Final = {"name": "name", "status": "status"}
+_OTHER_ORDERS: Final = frozenset((*_INDEXES, "budget_spent"))
+"""Values of sort_by that mean something; all others mean by age."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """Which keys a list is about; of `team_id` and `customer_id` either is enough."""
+
+    team_id: str = ""
+    customer_id: str = ""
+    search: str = ""
+    sort_by: str = ""
+    descending: bool = False
+
+    @property
+    def parents(self) -> list[Ref]:
+        teams = [Ref(Kind.TEAM, self.team_id)] if self.team_id else []
+        return teams + ([Ref(Kind.CUSTOMER, self.customer_id)] if self.customer_id else [])
+
+
+def not_found(key_id: str) -> NotFound:
+    return NotFound(f"there is no virtual key {key_id}")
+
+
+async def create(store: Store, request: CreateVirtualKeyRequest, known: Known) -> str:
+    """The id of the new key."""
+    value = rules.new_value()
+    key_id = keys.virtual_key_id(value)
+    numbers = await _numbers(store, request)
+
+    def build(snapshot: Snapshot) -> Change:
+        edited = rules.create(request, key_id=key_id, value=value, now_ms=snapshot.now_ms, known=known, numbers=iter(numbers))
+        change = Change()
+        _require_new_owner(change, snapshot, request)
+        change.create(Kind.VIRTUAL_KEY, edited.entity, edited.counters)
+        return change
+
+    await transact(store, _owners(request.team_id, request.customer_id), build)
+    return key_id
+
+
+async def update(store: Store, key_id: str, request: UpdateVirtualKeyRequest, known: Known) -> None:
+    numbers = await _numbers(store, request)
+    ref = Ref(Kind.VIRTUAL_KEY, key_id)
+
+    def build(snapshot: Snapshot) -> Change:
+        stored = snapshot.virtual_key(key_id)
+        if stored is None:
+            raise not_found(key_id)
+        edited = rules.update(stored.entity, request, now_ms=snapshot.now_ms, known=known, numbers=iter(numbers))
+        change = Change()
+        if request.moves:
+            _require_new_owner(change, snapshot, request)
+        replace_key(change, snapshot, stored, edited.entity, edited.counters)
+        return change
+
+    await transact(store, [ref, *_owners(request.team_id, request.customer_id)], build)
+
+
+async def delete(store: Store, key_id: str) -> None:
+    """With its limits on models; what else names it, rules and prices, stays and matches nothing."""
+
+    def build(snapshot: Snapshot) -> Change:
+        stored = snapshot.virtual_key(key_id)
+        if stored is None:
+            raise not_found(key_id)
+        change = Change()
+        change.delete(Kind.VIRTUAL_KEY, stored)
+        for config in stored.entity.model_configs:
+            change.drop_held(config)
+        return change
+
+    await transact(store, [Ref(Kind.VIRTUAL_KEY, key_id)], build)
+
+
+def replace_key(change: Change, snapshot: Snapshot, stored: Stored[VirtualKey], key: VirtualKey, counters: CounterEdits) -> None:
+    """Writes a key that exists; what it belonged to and is no more it no longer names."""
+    if key.team_id and snapshot.team(key.team_id) is None:
+        key = replace(key, team_id=None)
+    if key.customer_id and snapshot.customer(key.customer_id) is None:
+        key = replace(key, customer_id=None)
+    for ref in _owners(key.team_id, key.customer_id):
+        change.require(ref)
+    change.replace(Kind.VIRTUAL_KEY, stored, key, counters)
+
+
+async def find_keys(store: Store, wanted: KeyFilter, page: Page | None) -> Found:
+    """A page in one of the orders that have an index costs what it shows; the others read all keys that pass the filter."""
+    if not wanted.parents and wanted.sort_by != "budget_spent":
+        index = keys.index(Kind.VIRTUAL_KEY, _INDEXES.get(wanted.sort_by, "created"))
+        return await find(store, Kind.VIRTUAL_KEY, index, page, search=wanted.search, descending=wanted.descending)
+    if len(wanted.parents) == 1 and wanted.sort_by not in _OTHER_ORDERS:
+        index = keys.children(Kind.VIRTUAL_KEY, wanted.parents[0])
+        return await find(store, Kind.VIRTUAL_KEY, index, page, search=wanted.search, descending=wanted.descending)
+    indexes = [keys.children(Kind.VIRTUAL_KEY, parent) for parent in wanted.parents] or [keys.index(Kind.VIRTUAL_KEY, "created")]
+    # A key belongs to one parent only, so no id comes twice.
+    ids = [key_id for index in indexes for key_id in await directory.search(store, index, wanted.search)]
+    snapshot = await read(store, (Ref(Kind.VIRTUAL_KEY, key_id) for key_id in ids))
+    stored = [one for key_id in ids if (one := snapshot.virtual_key(key_id)) is not None]
+    stored.sort(key=lambda one: _sort_key(one, wanted.sort_by, snapshot.now_ms), reverse=wanted.descending)
+    return Found(snapshot, cut([one.entity.id for one in stored], page), len(stored))
+
+
+def _sort_key(stored: Stored[VirtualKey], sort_by: str, now_ms: int) -> tuple[str | int, int, str]:
+    key = stored.entity
+    first: str | int = 0
+    match sort_by:
+        case "name":
+            first = key.name
+        case "status":
+            first = int(key.is_active)
+        case "budget_spent":
+            first = _spent_nanousd(stored, now_ms)
+    return (first, key.created_at_ms, key.id)
+
+
+def _spent_nanousd(stored: Stored[VirtualKey], now_ms: int) -> int:
+    key = stored.entity
+    return sum(
+        current(
+            stored.counters[budget.slot],
+            window_of(budget.reset_duration, key.calendar_aligned or budget.calendar_aligned),
+            now_ms,
+        ).usage
+        for budget in key.budgets
+    )
+
+
+async def _numbers(store: Store, request: CreateVirtualKeyRequest | UpdateVirtualKeyRequest) -> Iterable[int]:
+    """An id for each provider config and MCP config that may turn out to be new."""
+    wanted = len(request.provider_configs or ()) + len(request.mcp_configs or ())
+    return await next_numbers(store, "config", wanted) if wanted else ()
+
+
+def _owners(team_id: str | None, customer_id: str | None) -> list[Ref]:
+    teams = [Ref(Kind.TEAM, team_id)] if team_id else []
+    return teams + ([Ref(Kind.CUSTOMER, customer_id)] if customer_id else [])
+
+
+def _require_new_owner(change: Change, snapshot: Snapshot, request: CreateVirtualKeyRequest | UpdateVirtualKeyRequest) -> None:
+    if request.team_id:
+        refusal = InvalidRequest("team_id is not that of a team", param="team_id")
+        if snapshot.team(request.team_id) is None:
+            raise refusal
+        change.require(Ref(Kind.TEAM, request.team_id), refusal)
+    if request.customer_id:
+        refusal = InvalidRequest("customer_id is not that of a customer", param="customer_id")
+        if snapshot.customer(request.customer_id) is None:
+            raise refusal
+        change.require(Ref(Kind.CUSTOMER, request.customer_id), refusal)

@@ -1,0 +1,93 @@
+"""/api/governance/customers: administration of customers."""
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.admin import customers as admin
+from service.admin.listing import find
+from service.api.answers import json_answer
+from service.api.bodies import parse_body, parse_update
+from service.api.paging import envelope, page_of
+from service.api.rendering.found import shown_customer, shown_keys, shown_team
+from service.api.routes import route
+from service.api.services import Services, services_of
+from service.entities import Customer, Kind
+from service.models.customers import CreateCustomerRequest, UpdateCustomerRequest
+from service.store import keys
+from service.store.connection import Store
+from service.store.keys import Ref
+from service.store.snapshot import Snapshot, Stored, read
+
+
+async def list_customers(request: Request) -> Response:
+    store = services_of(request).store
+    page = page_of(request.query_params, "search", strict=False)
+    index = keys.index(Kind.CUSTOMER, "created")
+    found = await find(store, Kind.CUSTOMER, index, page, search=request.query_params.get("search", ""))
+    rows = [
+        await _with_members(store, found.snapshot, customer)
+        for customer_id in found.ids
+        if (customer := found.snapshot.customer(customer_id)) is not None
+    ]
+    return json_answer(envelope("customers", rows, page, found.total))
+
+
+async def create_customer(request: Request) -> Response:
+    services = services_of(request)
+    customer_id = await admin.create(services.store, await parse_body(request, CreateCustomerRequest))
+    return json_answer({"message": "Customer created successfully", "customer": await _shown(services, customer_id)})
+
+
+async def get_customer(request: Request) -> Response:
+    return json_answer({"customer": await _shown(services_of(request), request.path_params["customer_id"])})
+
+
+async def update_customer(request: Request) -> Response:
+    services = services_of(request)
+    customer_id: str = request.path_params["customer_id"]
+
+    async def require_customer() -> None:
+        if (await read(services.store, [Ref(Kind.CUSTOMER, customer_id)])).customer(customer_id) is None:
+            raise admin.not_found(customer_id)
+
+    wanted = await parse_update(request, UpdateCustomerRequest, require_customer)
+    await admin.update(services.store, customer_id, wanted)
+    return json_answer({"message": "Customer updated successfully", "customer": await _shown(services, customer_id)})
+
+
+async def delete_customer(request: Request) -> Response:
+    await admin.delete(services_of(request).store, request.path_params["customer_id"])
+    return json_answer({"message": "Customer deleted successfully"})
+
+
+async def _shown(services: Services, customer_id: str) -> dict[str, Any]:
+    snapshot = await read(services.store, [Ref(Kind.CUSTOMER, customer_id)])
+    stored = snapshot.customer(customer_id)
+    if stored is None:
+        raise admin.not_found(customer_id)
+    return await _with_members(services.store, snapshot, stored)
+
+
+async def _with_members(store: Store, snapshot: Snapshot, stored: Stored[Customer]) -> dict[str, Any]:
+    """One customer with its teams and the keys that belong to it directly."""
+    ref = Ref(Kind.CUSTOMER, stored.entity.id)
+    teams = await find(store, Kind.TEAM, keys.children(Kind.TEAM, ref), None)
+    virtual_keys = await find(store, Kind.VIRTUAL_KEY, keys.children(Kind.VIRTUAL_KEY, ref), None)
+    return shown_customer(
+        snapshot,
+        stored,
+        teams=[
+            shown_team(teams.snapshot, team, embed_customer=False)
+            for team_id in teams.ids
+            if (team := teams.snapshot.team(team_id)) is not None
+        ],
+        virtual_keys=shown_keys(virtual_keys.snapshot, virtual_keys.ids, embed=False),
+    )
+
+
+ROUTES: Final = [
+    route("/customers", GET=list_customers, POST=create_customer),
+    route("/customers/{customer_id}", GET=get_customer, PUT=update_customer, DELETE=delete_customer),
+]

@@ -1,0 +1,78 @@
+"""Entities of one snapshot as answers show them, with what they belong to inside; a dangling id is shown as none."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from service.api.rendering import limit_owners, virtual_keys
+from service.entities import Customer, Team, VirtualKey
+from service.store.snapshot import Snapshot, Stored
+
+
+def shown_keys(snapshot: Snapshot, key_ids: Iterable[str], *, embed: bool = True) -> list[dict[str, Any]]:
+    """Those that are still there."""
+    return [row for key_id in key_ids if (row := shown_key(snapshot, key_id, embed=embed)) is not None]
+
+
+def shown_key(snapshot: Snapshot, key_id: str, *, embed: bool = True) -> dict[str, Any] | None:
+    """None when the key is gone. `embed`: with its team or customer, unless it is shown inside of that."""
+    stored = snapshot.virtual_key(key_id)
+    if stored is None:
+        return None
+    team, customer = snapshot.team(stored.entity.team_id), snapshot.customer(stored.entity.customer_id)
+    key: VirtualKey = replace(stored.entity, team_id=_id_of(team), customer_id=_id_of(customer))
+    return virtual_keys.virtual_key(
+        key,
+        stored.counters,
+        snapshot.now_ms,
+        team=shown_team(snapshot, team) if team and embed else None,
+        customer=shown_customer(snapshot, customer) if customer and embed else None,
+    )
+
+
+def shown_team(
+    snapshot: Snapshot,
+    stored: Stored[Team],
+    *,
+    embed_customer: bool = True,
+    virtual_keys: list[dict[str, Any]] | None = None,
+    virtual_key_count: int | None = None,
+) -> dict[str, Any]:
+    customer = snapshot.customer(stored.entity.customer_id)
+    return limit_owners.team(
+        replace(stored.entity, customer_id=_id_of(customer)),
+        stored.counters,
+        snapshot.now_ms,
+        customer=shown_customer(snapshot, customer) if customer and embed_customer else None,
+        virtual_keys=virtual_keys,
+        virtual_key_count=virtual_key_count,
+    )
+
+
+def shown_customer(
+    snapshot: Snapshot,
+    stored: Stored[Customer],
+    *,
+    teams: list[dict[str, Any]] | None = None,
+    virtual_keys: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    return limit_owners.customer(
+        stored.entity,
+        stored.counters,
+        snapshot.now_ms,
+        teams=teams,
+        virtual_keys=virtual_keys,
+        virtual_key_count=None if virtual_keys is None else len(virtual_keys),
+    )
+
+
+def shown_model_config(snapshot: Snapshot, config_id: str) -> dict[str, Any] | None:
+    stored = snapshot.model_config(config_id)
+    if stored is None:
+        return None
+    holder = snapshot.holder(config_id)
+    return limit_owners.model_config(stored.entity, stored.counters, snapshot.now_ms, holder=holder.entity if holder else None)
+
+
+def _id_of(stored: Stored[Team] | Stored[Customer] | None) -> str | None:
+    return None if stored is None else stored.entity.id

@@ -1,0 +1,1 @@
+"""Rules of configuration: pure functions from what is stored and what is asked to what is to be stored."""
