@@ -28,22 +28,22 @@ class LimitsRequest(StrictModel):
     """Members shared by the requests that configure an owner of limits."""
 
     budgets: Budgets | None = Field(
-        None,
+        default=None,
         description="The full set, each reset_duration once. On updates: left out, unchanged; `[]` removes all; "
         "an entry with a stored `id` or reset_duration changes that budget, which keeps its usage; other stored ones go.",
     )
     rate_limit: RateLimitRequest | None = Field(
-        None, description="On updates: left out, unchanged; `{}` removes it; otherwise all four members are replaced."
+        default=None, description="On updates: left out, unchanged; `{}` removes it; otherwise all four members are replaced."
     )
     calendar_aligned: bool | None = Field(
-        None,
+        default=None,
         description="Whether windows of days, weeks, months or years follow the calendar (UTC). At first false; left out "
         "on updates, unchanged. Switching it on starts the windows concerned afresh.",
     )
 
 
 class CreateLimitsRequest(LimitsRequest):
-    budget: CreateBudgetRequest | None = Field(None, description="The only budget, instead of `budgets`.")
+    budget: CreateBudgetRequest | None = Field(default=None, description="The only budget, instead of `budgets`.")
 
     @model_validator(mode="after")
     def _budgets_said_once(self) -> Self:
@@ -55,9 +55,9 @@ class UpdateLimitsRequest(LimitsRequest):
     """What is left out, or null, stays as it is."""
 
     budget: UpdateBudgetRequest | None = Field(
-        None, description="Change of the only budget, instead of `budgets`: what is sent is replaced; `{}` removes it."
+        default=None, description="Change of the only budget, instead of `budgets`: what is sent is replaced; `{}` removes it."
     )
-    reset_budget_usage: bool | None = Field(None, description="True: what is spent from the budgets becomes 0.")
+    reset_budget_usage: bool | None = Field(default=None, description="True: what is spent from the budgets becomes 0.")
 
     @model_validator(mode="after")
     def _budgets_said_once(self) -> Self:

@@ -15,9 +15,9 @@ Scope = Literal["global", "virtual_key", "user"]
 
 class CreateModelConfigRequest(CreateLimitsRequest):
     model_name: Name = Field(description='"*": every model.', examples=["gpt-4o"])
-    provider: Name | None = Field(None, description="Unset: whichever provider serves the model.", examples=["openai"])
-    scope: Scope | None = Field(None, description="Unset: global.")
-    scope_id: Reference | None = Field(None, description="The virtual key or user. Plays no part in scope global.")
+    provider: Name | None = Field(default=None, description="Unset: whichever provider serves the model.", examples=["openai"])
+    scope: Scope | None = Field(default=None, description="Unset: global.")
+    scope_id: Reference | None = Field(default=None, description="The virtual key or user. Plays no part in scope global.")
 
     @model_validator(mode="after")
     def _scope_needs_its_id(self) -> Self:
@@ -38,7 +38,7 @@ class UpdateModelConfigRequest(UpdateLimitsRequest):
     """The scope cannot be changed: scope and scope_id are ignored here."""
 
     model_name: Name | None = None
-    provider: Name | None = Field(None, description="It cannot be changed back to every provider.")
+    provider: Name | None = Field(default=None, description="It cannot be changed back to every provider.")
 
 
 class ModelConfig(LimitsResponse, EntityResponse):

@@ -58,7 +58,8 @@ def _refuse_non_numbers(body: bytes) -> None:
             raise InvalidRequest(f"The body is invalid JSON: {_shorten(str(error))}") from error
 
 
-def _invalid(errors: list[ErrorDetails]) -> InvalidRequest:
+def _invalid(found: list[ErrorDetails]) -> InvalidRequest:
+    errors = [error for error in found if not _is_echo(error, found)]
     malformed = [error for error in errors if _is_malformed(error)]
     first = malformed[0] if malformed else errors[0]
     if first["type"] == "json_invalid":
@@ -71,6 +72,14 @@ def _invalid(errors: list[ErrorDetails]) -> InvalidRequest:
     if others:
         sentence += f" (and {others} more {'problem' if others == 1 else 'problems'})"
     return (InvalidRequest if malformed else InvalidValue)(sentence, param=path or None)
+
+
+def _is_echo(error: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """Wrong entries are not counted as entries, so a list of nothing else is also said to be too short."""
+    place = error["loc"]
+    return error["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in found
+    )
 
 
 def _is_malformed(error: ErrorDetails) -> bool:

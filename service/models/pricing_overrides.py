@@ -76,9 +76,9 @@ def _id_or_none(text: str | None) -> str | None:
 
 
 class _PricingOverrideRequest(StrictModel):
-    virtual_key_id: Reference | None = Field(None, description="The id of a virtual key, not its value.")
-    provider_id: Reference | None = Field(None, description="The name of a provider.")
-    provider_key_id: Reference | None = Field(None, description="The id of a provider's key.")
+    virtual_key_id: Reference | None = Field(default=None, description="The id of a virtual key, not its value.")
+    provider_id: Reference | None = Field(default=None, description="The name of a provider.")
+    provider_key_id: Reference | None = Field(default=None, description="The id of a provider's key.")
     patch: PricingPatch | None = None
 
     @property

@@ -35,9 +35,9 @@ TargetPart = Annotated[Reference | None, AfterValidator(_absent_if_empty)]
 
 
 class RoutingTargetRequest(StrictModel):
-    provider: TargetPart = Field(None, description="Unset: the provider that was asked for.")
-    model: TargetPart = Field(None, description="Unset: the model that was asked for.")
-    key_id: TargetPart = Field(None, description="The provider key to use. Needs a provider.")
+    provider: TargetPart = Field(default=None, description="Unset: the provider that was asked for.")
+    model: TargetPart = Field(default=None, description="Unset: the model that was asked for.")
+    key_id: TargetPart = Field(default=None, description="The provider key to use. Needs a provider.")
     weight: Annotated[float, Field(gt=0, le=1 + WEIGHT_TOLERANCE + _ROUNDING)] = Field(description="Its probability.")
 
     @model_validator(mode="after")
@@ -108,13 +108,15 @@ Priority = Annotated[int, Field(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)]
 
 class _RoutingRuleRequest(StrictModel):
     description: Description | None = None
-    enabled: bool | None = Field(None, description="A new rule is enabled.")
-    scope_id: Reference | None = Field(None, description="The team, customer or virtual key. Plays no part in scope global.")
-    fallbacks: Annotated[tuple[Fallback, ...], Field(max_length=MAX_ENTRIES)] | None = Field(
-        None, description="`provider/model`, in this order; `provider/` stands for the model that was asked for."
+    enabled: bool | None = Field(default=None, description="A new rule is enabled.")
+    scope_id: Reference | None = Field(
+        default=None, description="The team, customer or virtual key. Plays no part in scope global."
     )
-    query: Query | None = Field(None, description="Kept and given back as it is, for user interfaces.")
-    chain_rule: bool | None = Field(None, description="Start over with the new provider and model. A new rule does not.")
+    fallbacks: Annotated[tuple[Fallback, ...], Field(max_length=MAX_ENTRIES)] | None = Field(
+        default=None, description="`provider/model`, in this order; `provider/` stands for the model that was asked for."
+    )
+    query: Query | None = Field(default=None, description="Kept and given back as it is, for user interfaces.")
+    chain_rule: bool | None = Field(default=None, description="Start over with the new provider and model. A new rule does not.")
 
 
 class CreateRoutingRuleRequest(_RoutingRuleRequest):
@@ -139,10 +141,10 @@ class UpdateRoutingRuleRequest(_RoutingRuleRequest):
     """What is left out, or null, stays as it is. Whether scope and scope_id go together is checked with what is stored."""
 
     name: Name | None = None
-    cel_expression: Expression | None = Field(None, description="The empty string always holds.")
+    cel_expression: Expression | None = Field(default=None, description="The empty string always holds.")
     scope: Scope | None = None
     priority: Priority | None = None
-    targets: Targets | None = Field(None, description="The complete new list.")
+    targets: Targets | None = Field(default=None, description="The complete new list.")
 
 
 def scope_id_is_missing(scope: str, scope_id: str | None) -> bool:

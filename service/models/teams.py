@@ -10,12 +10,12 @@ from service.models.virtual_key_responses import VirtualKey
 
 class CreateTeamRequest(CreateLimitsRequest):
     name: Name
-    customer_id: Reference | None = Field(None, description="The customer the team belongs to. The empty string: none.")
+    customer_id: Reference | None = Field(default=None, description="The customer the team belongs to. The empty string: none.")
 
 
 class UpdateTeamRequest(UpdateLimitsRequest):
     name: Name | None = None
-    customer_id: Reference | None = Field(None, description="The customer to move to. The empty string: none.")
+    customer_id: Reference | None = Field(default=None, description="The customer to move to. The empty string: none.")
 
 
 class Team(EmbeddedTeam):

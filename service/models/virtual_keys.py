@@ -21,16 +21,16 @@ RowId = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
 class ProviderConfigRequest(StrictModel):
     """What the key may do with one provider. On updates everything but budgets and rate_limit is replaced, sent or not."""
 
-    id: RowId | None = Field(None, description="On updates: the stored entry to change; without it a new one is made.")
+    id: RowId | None = Field(default=None, description="On updates: the stored entry to change; without it a new one is made.")
     provider: TrimmedName = Field(description="A configured provider, by its exact name.", examples=["openai"])
     weight: Annotated[float, Field(ge=0, le=MAX_WEIGHT)] | None = Field(
-        None, description="Share in weighted choice. Unset: used only when the caller names the provider."
+        default=None, description="Share in weighted choice. Unset: used only when the caller names the provider."
     )
-    allowed_models: AllowList | None = Field(None, description="Unset: none, which denies every model.")
-    blacklisted_models: AllowList | None = Field(None, description="Wins over allowed_models. Unset: none.")
-    key_ids: KeyIds | None = Field(None, description="Unset: none.")
-    budgets: Budgets | None = Field(None, description="As on the key; left out on updates, unchanged.")
-    rate_limit: RateLimitRequest | None = Field(None, description="As on the key; left out on updates, unchanged.")
+    allowed_models: AllowList | None = Field(default=None, description="Unset: none, which denies every model.")
+    blacklisted_models: AllowList | None = Field(default=None, description="Wins over allowed_models. Unset: none.")
+    key_ids: KeyIds | None = Field(default=None, description="Unset: none.")
+    budgets: Budgets | None = Field(default=None, description="As on the key; left out on updates, unchanged.")
+    rate_limit: RateLimitRequest | None = Field(default=None, description="As on the key; left out on updates, unchanged.")
 
     @property
     def allow_all_keys(self) -> bool:
@@ -40,9 +40,9 @@ class ProviderConfigRequest(StrictModel):
 class McpConfigRequest(StrictModel):
     """Which tools of one MCP client the key may run."""
 
-    id: RowId | None = Field(None, description="On updates: the stored entry to change; without it a new one is made.")
+    id: RowId | None = Field(default=None, description="On updates: the stored entry to change; without it a new one is made.")
     mcp_client_name: Name = Field(description="An MCP client the operator has configured.")
-    tools_to_execute: AllowList | None = Field(None, description="Unset: none.")
+    tools_to_execute: AllowList | None = Field(default=None, description="Unset: none.")
 
 
 def _each_once(member: str, sent: Iterable[object]) -> None:
@@ -72,15 +72,17 @@ McpConfigs = Annotated[tuple[McpConfigRequest, ...], Field(max_length=MAX_ENTRIE
 class _VirtualKeyRequest(LimitsRequest):
     description: Description | None = None
     provider_configs: ProviderConfigs | None = Field(
-        None, description="One entry per provider that may be used. A new key without them can use none. `[]` removes all."
+        default=None,
+        description="One entry per provider that may be used. A new key without them can use none. `[]` removes all.",
     )
-    mcp_configs: McpConfigs | None = Field(None, description="One entry per MCP client. `[]` removes all.")
-    team_id: Reference | None = Field(None, description="The team the key belongs to. Excludes customer_id.")
-    customer_id: Reference | None = Field(None, description="The customer the key belongs to directly. Excludes team_id.")
-    is_active: bool | None = Field(None, description="A new key is active.")
-    expires_at: ExpiresAt | None = Field(None, description="RFC 3339, in the future. The empty string: never.")
+    mcp_configs: McpConfigs | None = Field(default=None, description="One entry per MCP client. `[]` removes all.")
+    team_id: Reference | None = Field(default=None, description="The team the key belongs to. Excludes customer_id.")
+    customer_id: Reference | None = Field(default=None, description="The customer the key belongs to directly. Excludes team_id.")
+    is_active: bool | None = Field(default=None, description="A new key is active.")
+    expires_at: ExpiresAt | None = Field(default=None, description="RFC 3339, in the future. The empty string: never.")
     enforcement: Literal["postpaid", "clamp", "strict", ""] | None = Field(
-        None, description="How strictly this key's requests are held to estimates; the empty string: as the service is set."
+        default=None,
+        description="How strictly this key's requests are held to estimates; the empty string: as the service is set.",
     )
 
     @property
@@ -103,7 +105,7 @@ class UpdateVirtualKeyRequest(_VirtualKeyRequest):
 
     name: Name | None = None
     reset_budget_usage: bool | None = Field(
-        None, description="True: what is spent from the key's budgets and its provider configs' becomes 0."
+        default=None, description="True: what is spent from the key's budgets and its provider configs' becomes 0."
     )
 
     @model_validator(mode="after")
