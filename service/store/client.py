@@ -22,4 +22,5 @@ def open_redis(settings: Settings, url: str, *, timeout_ms: int) -> "Redis":
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
-    return Redis(connection_pool=pool)
+    # Closed together with its client.
+    return Redis.from_pool(pool)
