@@ -9,7 +9,9 @@ class Budget(ResponseModel):
     id: str
     max_limit: Dollars = Field(gt=0)
     reset_duration: str = Field(description="As it was sent: `24h` stays `24h`.", examples=["1d", "1M"])
-    calendar_aligned: bool = Field(description="Whether the window follows the calendar (UTC): its own flag or its owner's.")
+    calendar_aligned: bool = Field(
+        description="Whether the window follows the calendar (UTC): by its own flag or its owner's, from a day up."
+    )
     last_reset: Timestamp = Field(description="Start of the current window.")
     current_usage: Dollars = Field(ge=0, description="Spent in the current window.")
     reserved: Dollars = Field(ge=0, description="Held for requests in flight; not part of `current_usage`.")
