@@ -1,0 +1,57 @@
+"""Patterns are searched for anywhere, in linear time, and a wrong one is refused with its reason."""
+
+import time
+
+import pytest
+
+from service.models.patterns import MAX_PATTERN, Pattern, compile_pattern
+
+
+@pytest.mark.parametrize(
+    "pattern, text, found",
+    [
+        ("", "", True),
+        ("b", "abc", True),
+        ("^b", "abc", False),
+        ("c$", "abc", True),
+        ("^abc$", "abc", True),
+        ("B", "abc", False),
+        ("(?i)B", "abc", True),
+        ("a.c", "a\nc", False),
+        ("(?s)a.c", "a\nc", True),
+        (r"\d{3}", "ab123", True),
+        ("é+", "caféé", True),
+        (r"\pL", "é", True),
+        ("a", "\ud800a", False),
+    ],
+)
+def test_search(pattern: str, text: str, found: bool):
+    assert Pattern(pattern).search(text) is found
+
+
+@pytest.mark.parametrize(
+    "pattern, reason",
+    [
+        ("(", "unclosed group"),
+        ("[a", "unclosed character class"),
+        ("*", "repetition operator missing expression"),
+        ("(?=a)", "look-around, including look-ahead and look-behind, is not supported"),
+        (r"(a)\1", "backreferences are not supported"),
+        (r"\w{1000}", "Compiled regex exceeds size limit of 10485760 bytes"),
+        ("a" * (MAX_PATTERN + 1), "a pattern must not be longer than 1000 characters"),
+    ],
+)
+def test_refused(pattern: str, reason: str):
+    with pytest.raises(ValueError) as refusal:
+        Pattern(pattern)
+    assert str(refusal.value) == reason
+
+
+def test_no_pattern_backtracks():
+    started = time.perf_counter()
+    assert not Pattern("(a*)*b").search("a" * 10_000)
+    assert time.perf_counter() - started < 1
+
+
+def test_a_pattern_is_compiled_once():
+    assert compile_pattern("^a") is compile_pattern("^a")
