@@ -1,0 +1,1 @@
+"""Routing rules at work: conditions written in CEL."""
