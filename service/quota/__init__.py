@@ -1,0 +1,1 @@
+"""Rules of a decision: which limits apply to a request, and the calls of its life, one file a verb."""

@@ -1,0 +1,208 @@
+"""Which limits apply to a request, in the order in which they are checked (contract.md 4.1): a pure function of configuration."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from service.entities import Customer, Kind, LimitOwner, ModelConfig, Provider, ProviderConfig, Team, VirtualKey
+from service.quota.allow_lists import ANY, blockage, pinned_keys
+from service.quota.names import names_of_model
+from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
+from service.store.snapshot import Stored
+from service.windows import window_of
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A virtual key with the team and the customer whose limits bind it, too."""
+
+    key: Stored[VirtualKey]
+    team: Stored[Team] | None = None
+    customer: Stored[Customer] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLimits:
+    """What binds the requests of every key: provider governance by name, global model configs by (model name, provider)."""
+
+    version: int
+    providers: Mapping[str, Provider]
+    model_configs: Mapping[tuple[str, str | None], ModelConfig]
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One owner's budgets and rate limit as they bind this request."""
+
+    scope: str
+    owner_id: str
+    of: LimitOwner | ProviderConfig
+    counts_in: PlannedOwner
+    aligned: bool
+
+
+def make_plan(
+    holder: Holder | None,
+    shared: SharedLimits,
+    provider: str | None,
+    model: str | None,
+    *,
+    mode: Mode,
+    known_providers: Collection[str],
+) -> Plan:
+    """`mode` is the service's; a key may have its own. Limits that apply are in the plan of a blocked request, too."""
+    names = names_of_model(model, known_providers)
+    listing = _Listing()
+    # Steps 2 and 3 come before the key is looked at.
+    listing.add(_provider_levels(shared, provider))
+    listing.add(_model_levels(shared, provider, names))
+    plan = Plan(
+        owners=tuple(listing.owners),
+        limits=tuple(listing.limits),
+        gate=len(listing.limits),
+        blocked=None,
+        expires_at_ms=None,
+        mode=mode,
+        global_version=shared.version,
+        key_id=None,
+        key_name=None,
+        team_id=None,
+        customer_id=None,
+        provider=provider or "",
+        model=model or "",
+        key_ids=(ANY,),
+        fallbacks=(),
+    )
+    if holder is None:
+        return plan
+
+    key = holder.key.entity
+    config = next((config for config in key.provider_configs if config.provider == provider), None)
+    # Steps 7 and 8, then 9.
+    listing.add(_hierarchy(holder, config))
+    listing.add(_own_model_levels(holder.key, provider, names))
+    return replace(
+        plan,
+        owners=tuple(listing.owners),
+        limits=tuple(listing.limits),
+        blocked=blockage(key, config, provider, names),
+        # An inactive key is told that it is inactive, whether it has expired or not.
+        expires_at_ms=key.expires_at_ms if key.is_active else None,
+        mode=Mode(key.enforcement) if key.enforcement else mode,
+        key_id=key.id,
+        key_name=key.name,
+        team_id=holder.team.entity.id if holder.team is not None else None,
+        customer_id=holder.customer.entity.id if holder.customer is not None else None,
+        key_ids=pinned_keys(config),
+    )
+
+
+def _provider_levels(shared: SharedLimits, provider: str | None) -> Iterator[_Level]:
+    governance = shared.providers.get(provider) if provider is not None else None
+    if governance is not None:
+        counts_in = PlannedOwner(kind=Kind.PROVIDER, id=governance.id, version=None)
+        yield _Level("provider", governance.id, governance, counts_in, governance.calendar_aligned)
+
+
+def _model_levels(shared: SharedLimits, provider: str | None, names: tuple[str, ...]) -> Iterator[_Level]:
+    for config in _tiers(shared.model_configs, provider, names):
+        counts_in = PlannedOwner(kind=Kind.MODEL_CONFIG, id=config.id, version=None)
+        yield _Level("model_config", config.id, config, counts_in, config.calendar_aligned)
+
+
+def _hierarchy(holder: Holder, config: ProviderConfig | None) -> Iterator[_Level]:
+    """Provider config, key, team, customer. The key's calendar flag goes for its provider configs, too."""
+    key = holder.key.entity
+    counts_in = PlannedOwner(kind=Kind.VIRTUAL_KEY, id=key.id, version=holder.key.version)
+    if config is not None:
+        yield _Level("provider_config", str(config.id), config, counts_in, key.calendar_aligned)
+    yield _Level("virtual_key", key.id, key, counts_in, key.calendar_aligned)
+    for scope, kind, stored in (("team", Kind.TEAM, holder.team), ("customer", Kind.CUSTOMER, holder.customer)):
+        if stored is not None:
+            counts_in = PlannedOwner(kind=kind, id=stored.entity.id, version=stored.version)
+            yield _Level(scope, stored.entity.id, stored.entity, counts_in, stored.entity.calendar_aligned)
+
+
+def _own_model_levels(stored: Stored[VirtualKey], provider: str | None, names: tuple[str, ...]) -> Iterator[_Level]:
+    key = stored.entity
+    counts_in = PlannedOwner(kind=Kind.VIRTUAL_KEY, id=key.id, version=stored.version)
+    configs = {(config.model_name, config.provider): config for config in key.model_configs}
+    for config in _tiers(configs, provider, names):
+        yield _Level("model_config", config.id, config, counts_in, key.calendar_aligned)
+
+
+def _tiers(
+    configs: Mapping[tuple[str, str | None], ModelConfig], provider: str | None, names: tuple[str, ...]
+) -> Iterable[ModelConfig]:
+    """The four tiers of contract.md 4.4: all apply, none overrides another. Without a model no limit of models applies."""
+    if not names:
+        return ()
+    identities = [
+        (name, of_provider)
+        for tier in (names, (ANY,))
+        for of_provider in ((provider, None) if provider is not None else (None,))
+        for name in tier
+    ]
+    # Each once: a client may call its model "*".
+    return [configs[identity] for identity in dict.fromkeys(identities) if identity in configs]
+
+
+class _Listing:
+    """Collects counters in order of checks, and each owner once."""
+
+    def __init__(self) -> None:
+        self.owners: list[PlannedOwner] = []
+        self.limits: list[PlannedLimit] = []
+
+    def add(self, levels: Iterable[_Level]) -> None:
+        """Levels of the same rank: first the rate limits of all, then their budgets."""
+        placed = [(level, self._place(level.counts_in)) for level in levels]
+        for level, owner in placed:
+            self.limits += _rate_limits(level, owner)
+        for level, owner in placed:
+            self.limits += _budgets(level, owner)
+
+    def _place(self, owner: PlannedOwner) -> int:
+        if owner not in self.owners:
+            self.owners.append(owner)
+        return self.owners.index(owner)
+
+
+def _rate_limits(level: _Level, owner: int) -> Iterator[PlannedLimit]:
+    """Both counters, whatever is limited: each request counts in both, so that a limit set later knows what was used."""
+    stored = level.of.rate_limit
+    if stored is None:
+        return
+    for kind, limit, duration, slot in (
+        (LimitKind.TOKENS, stored.token_max_limit, stored.token_reset_duration, stored.token_slot),
+        (LimitKind.REQUESTS, stored.request_max_limit, stored.request_reset_duration, stored.request_slot),
+    ):
+        yield PlannedLimit(
+            scope=level.scope,
+            owner_id=level.owner_id,
+            limit_id=stored.id,
+            kind=kind,
+            limit=limit,
+            reset_duration=duration or "",
+            window=window_of(duration, level.aligned),
+            owner=owner,
+            slot=slot,
+        )
+
+
+def _budgets(level: _Level, owner: int) -> Iterator[PlannedLimit]:
+    """The shortest window first."""
+    planned = [
+        PlannedLimit(
+            scope=level.scope,
+            owner_id=level.owner_id,
+            limit_id=budget.id,
+            kind=LimitKind.BUDGET,
+            limit=budget.max_limit_nanousd,
+            reset_duration=budget.reset_duration,
+            window=window_of(budget.reset_duration, level.aligned or budget.calendar_aligned),
+            owner=owner,
+            slot=budget.slot,
+        )
+        for budget in level.of.budgets
+    ]
+    yield from sorted(planned, key=lambda limit: limit.window.length_ms)
