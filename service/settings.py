@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.durations import parse_duration
+
 PREFIX = "QUOTAD_"
 VIRTUAL_KEY_PREFIX = "sk-bf-"
 
@@ -76,11 +78,39 @@ class Settings(BaseSettings):
     redis_connections: int = Field(
         default=16, ge=1, le=10_000, description="Most connections to Redis per worker; a call waits when all are out."
     )
+    enforcement: Literal["postpaid", "clamp", "strict"] = Field(
+        default="clamp", description="How strictly requests are held to estimates, unless their virtual key says otherwise."
+    )
+    require_key: bool = Field(
+        default=True, description="Whether a request needs a virtual key; without one, limits of providers and models bind it."
+    )
+    on_store_failure: Literal["closed", "open"] = Field(
+        default="closed", description="What a request is told while Redis is away: closed: 503; open: it may go, uncounted."
+    )
+    on_lease_expiry: Literal["release", "charge"] = Field(
+        default="release", description="What becomes of a hold that was never settled: given back, or charged as estimated."
+    )
+    retention: str = Field(
+        default="10m", description="How long a settled or released reservation is remembered for repeated calls: 1s to 24h."
+    )
+    batch_size: int = Field(default=64, ge=1, le=1024, description="Most calls that are merged into one call of Redis.")
     cached_keys: int = Field(
         default=10_000,
         ge=1,
         le=10_000_000,
         description="Virtual keys whose configuration a worker keeps; the ones used last stay.",
+    )
+    cached_plans: int = Field(
+        default=20_000,
+        ge=1,
+        le=10_000_000,
+        description="Sets of limits a worker keeps, one per virtual key, provider and model; the ones used last stay.",
+    )
+    cached_reservations: int = Field(
+        default=100_000,
+        ge=1,
+        le=10_000_000,
+        description="Reservations a worker keeps to settle them in one round trip; the latest stay.",
     )
     max_body_bytes: int = Field(
         default=1_048_576, ge=1024, le=1_073_741_824, description="Bytes of the largest request body; above it 413."
@@ -98,6 +128,13 @@ class Settings(BaseSettings):
         if url is not None:
             _ = urlsplit(url).port  # raises ValueError for what is not a port
         return url
+
+    @field_validator("retention")
+    @classmethod
+    def _short_enough_to_remember(cls, text: str) -> str:
+        if not 1_000 <= parse_duration(text).length_ms <= 86_400_000:
+            raise ValueError("must be between 1s and 24h")
+        return text
 
     @field_validator("admin_token", "gateway_token")
     @classmethod
@@ -122,6 +159,10 @@ class Settings(BaseSettings):
                 f"{PREFIX}ADMIN_TOKEN is not set, so quotad serves on loopback only: set it, or set {PREFIX}HOST to 127.0.0.1 "
                 f"instead of {self.host}."
             )
+
+    @property
+    def retention_ms(self) -> int:
+        return parse_duration(self.retention).length_ms
 
     @property
     def secrets(self) -> tuple[str, ...]:
