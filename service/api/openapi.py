@@ -139,7 +139,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.parameters:
         described["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(operation.body)}}}
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _body(operation)}}}
     described["responses"] = {
         str(status): _answer(operation.answers[status])
         if status in operation.answers
@@ -147,6 +147,13 @@ def _operation(operation: Operation) -> dict[str, Any]:
         for status in sorted((*operation.answers, *operation.errors))
     }
     return described
+
+
+def _body(operation: Operation) -> dict[str, Any]:
+    """`null` stands for an object without members, which is a complete request where nothing is required."""
+    assert operation.body is not None
+    schema = _schema(operation.body)
+    return schema if operation.method == "post" else {"anyOf": [schema, {"type": "null"}]}
 
 
 def _any_one_of(schemes: Iterable[str]) -> list[dict[str, list[str]]]:

@@ -9,7 +9,7 @@ from service.models.limits import BudgetRequests, CreateBudgetRequest, RateLimit
 from service.models.rate_limits import RateLimit
 from service.models.responses import ConfigHash, ResponseModel, Timestamp, omitted
 from service.models.strict import StrictModel
-from service.models.text import refuse_both
+from service.models.text import not_both, refuse_both
 
 MAX_BUDGETS = 100
 """Of one owner. Every one is read for every decision."""
@@ -43,6 +43,8 @@ class LimitsRequest(StrictModel):
 
 
 class CreateLimitsRequest(LimitsRequest):
+    model_config = not_both("budget", "object", "budgets", "array")
+
     budget: CreateBudgetRequest | None = Field(default=None, description="The only budget, instead of `budgets`.")
 
     @model_validator(mode="after")
@@ -53,6 +55,8 @@ class CreateLimitsRequest(LimitsRequest):
 
 class UpdateLimitsRequest(LimitsRequest):
     """What is left out, or null, stays as it is."""
+
+    model_config = not_both("budget", "object", "budgets", "array")
 
     budget: UpdateBudgetRequest | None = Field(
         default=None, description="Change of the only budget, instead of `budgets`: what is sent is replaced; `{}` removes it."

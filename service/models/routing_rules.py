@@ -11,7 +11,7 @@ from service.models.limit_owners import EntityResponse
 from service.models.parsing import MemberError
 from service.models.responses import Page, ResponseModel, omitted
 from service.models.strict import StrictModel
-from service.models.text import MAX_ENTRIES, MAX_NAME, Description, Name, Reference, without_nul
+from service.models.text import MAX_ENTRIES, MAX_NAME, NO_NUL, Description, Name, Reference, without_nul
 
 Scope = Literal["global", "team", "customer", "virtual_key"]
 
@@ -23,6 +23,9 @@ MAX_QUERY_DEPTH = 32
 WEIGHT_TOLERANCE = 0.001
 # Three weights of 0.333 miss 1 by 0.001 and a few bits of binary arithmetic.
 _ROUNDING = 1e-9
+
+
+_A_FALLBACK = r"^[^/\u0000]*[^/\s\u0000][^/\u0000]*/[^\u0000]*$"
 
 
 def _absent_if_empty(text: str | None) -> str | None:
@@ -100,9 +103,14 @@ def _check_number(value: object) -> None:
 Targets = Annotated[
     tuple[RoutingTargetRequest, ...], Field(min_length=1, max_length=MAX_ENTRIES), AfterValidator(_weights_and_identity)
 ]
-Fallback = Annotated[str, Field(max_length=2 * MAX_NAME), AfterValidator(_a_fallback), AfterValidator(without_nul)]
+Fallback = Annotated[
+    str,
+    Field(max_length=2 * MAX_NAME, json_schema_extra={"pattern": _A_FALLBACK}),
+    AfterValidator(_a_fallback),
+    AfterValidator(without_nul),
+]
 Query = Annotated[dict[str, object], AfterValidator(_a_bounded_query)]
-Expression = Annotated[str, Field(max_length=MAX_EXPRESSION), AfterValidator(without_nul)]
+Expression = Annotated[str, Field(max_length=MAX_EXPRESSION, json_schema_extra={"pattern": NO_NUL}), AfterValidator(without_nul)]
 Priority = Annotated[int, Field(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)]
 
 

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints
 
 from service.models.parsing import MemberError
 
@@ -14,6 +14,7 @@ MAX_ENTRIES = 1_000
 
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 
+NO_NUL = r"^[^\u0000]*$"
 _SOMETHING = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 """For the document: no NUL, and not blank."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,7 +48,7 @@ TrimmedName = Annotated[
     AfterValidator(without_nul),
 ]
 
-Reference = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(without_nul)]
+Reference = Annotated[str, Field(max_length=MAX_NAME, json_schema_extra={"pattern": NO_NUL}), AfterValidator(without_nul)]
 """The id of something else; what an empty one means is for the member to say."""
 
 Description = Annotated[str, Field(max_length=MAX_DESCRIPTION)]
@@ -80,6 +81,15 @@ ExpiresAt = Annotated[
     AfterValidator(_time_or_empty),
 ]
 """Whether it lies in the future is for the rules to say: only they know the time."""
+
+
+def not_both(first: str, first_type: str, second: str, second_type: str) -> ConfigDict:
+    """refuse_both for the document."""
+    shape: dict[str, JsonValue] = {
+        "required": [first, second],
+        "properties": {first: {"type": first_type}, second: {"type": second_type}},
+    }
+    return ConfigDict(json_schema_extra={"not": shape})
 
 
 def refuse_both(first_name: str, first: object, second_name: str, second: object, *, malformed: bool = False) -> None:

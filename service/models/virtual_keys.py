@@ -10,7 +10,17 @@ from service.models.limit_owners import Budgets, LimitsRequest
 from service.models.limits import LARGEST_COUNT, RateLimitRequest
 from service.models.parsing import MemberError
 from service.models.strict import StrictModel
-from service.models.text import MAX_ENTRIES, Description, ExpiresAt, Name, Reference, TrimmedName, parse_time_ms, refuse_both
+from service.models.text import (
+    MAX_ENTRIES,
+    Description,
+    ExpiresAt,
+    Name,
+    Reference,
+    TrimmedName,
+    not_both,
+    parse_time_ms,
+    refuse_both,
+)
 
 MAX_WEIGHT = 1_000_000_000
 
@@ -92,6 +102,8 @@ class _VirtualKeyRequest(LimitsRequest):
 
 
 class CreateVirtualKeyRequest(_VirtualKeyRequest):
+    model_config = not_both("team_id", "string", "customer_id", "string")
+
     name: Name
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from service.api.operations.operation import (
     FROM_MEMORY,
+    LENIENT_PAGING,
     PAGING,
     SEARCH,
     change,
@@ -47,7 +48,7 @@ TEAMS = (
         ListTeamsResponse,
         in_query("customer_id", "Only teams of this customer."),
         FROM_MEMORY,
-        *PAGING,
+        *LENIENT_PAGING,
         SEARCH,
         refuses=False,
         description="Teams, oldest first. All of them until a paging or filter parameter is sent.",
@@ -69,7 +70,7 @@ CUSTOMERS = (
         "customers",
         ListCustomersResponse,
         FROM_MEMORY,
-        *PAGING,
+        *LENIENT_PAGING,
         SEARCH,
         refuses=False,
         description="Customers, oldest first. All of them until a paging or filter parameter is sent.",

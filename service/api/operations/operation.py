@@ -56,20 +56,37 @@ def in_query(name: str, description: str, **schema: Any) -> Parameter:
     return Parameter(name=name, place="query", description=description, schema={"type": "string", **schema})
 
 
-FROM_MEMORY = in_query(
-    "from_memory",
-    "Accepted for clients that send it: what is read is always up to the moment.",
-    type="boolean",
-    default=False,
-)
+def switch(name: str, description: str) -> Parameter:
+    """Off unless it is exactly "true": whatever else is sent is no error."""
+    return Parameter(
+        name=name,
+        place="query",
+        description=description,
+        schema={"anyOf": [{"type": "boolean"}, {"type": "string"}], "default": False},
+    )
+
+
+FROM_MEMORY = switch("from_memory", "Accepted for clients that send it: what is read is always up to the moment.")
 
 SEARCH = in_query("search", "Only entries whose name contains this text, in any letter case.")
 
-_INTEGER = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+_LIMIT = "Entries per page: 25 when 0 or left out, 100 at most."
+_OFFSET = "Entries to skip."
+
 PAGING = (
-    in_query("limit", "Entries per page: 25 when 0 or left out, 100 at most.", **_INTEGER),
-    in_query("offset", "Entries to skip.", **_INTEGER),
+    in_query("limit", _LIMIT, type="integer", minimum=0),
+    in_query("offset", _OFFSET, type="integer", minimum=0),
 )
+
+_NUMBER_OR_NOTHING: Mapping[str, Any] = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]}
+
+LENIENT_PAGING = tuple(
+    Parameter(
+        name=name, place="query", description=f"{text} What is no such number counts as left out.", schema=_NUMBER_OR_NOTHING
+    )
+    for name, text in (("limit", _LIMIT), ("offset", _OFFSET))
+)
+"""Of teams and customers."""
 
 
 def listing(

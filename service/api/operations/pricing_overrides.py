@@ -21,7 +21,7 @@ OPERATIONS = (
         _ALL,
         "pricing overrides",
         ListPricingOverridesResponse,
-        in_query("scope_kind", "Only overrides of this kind of scope.", enum=list(get_args(ScopeKind))),
+        in_query("scope_kind", f"Only overrides of this kind of scope: {', '.join(get_args(ScopeKind))}."),
         in_query("virtual_key_id", "Only overrides for this virtual key."),
         in_query("provider_id", "Only overrides for this provider."),
         in_query("provider_key_id", "Only overrides for this provider key."),

@@ -13,6 +13,7 @@ from service.api.operations.operation import (
     listing,
     reading,
     removal,
+    switch,
 )
 from service.models.responses import QuotaError
 from service.models.virtual_key_responses import (
@@ -40,7 +41,7 @@ OPERATIONS = (
         in_query("customer_id", "Only keys of this customer; with team_id, of either."),
         in_query("sort_by", "name, budget_spent, created_at or status; anything else counts as created_at."),
         in_query("order", "desc, in any letter case; anything else counts as ascending."),
-        in_query("export", "True: a page may have 10,000 entries.", type="boolean", default=False),
+        switch("export", "True: a page may have 10,000 entries."),
         refuses=True,
         description="Virtual keys as configured, oldest first. All of them until a paging or filter parameter is sent.",
     ),
