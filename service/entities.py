@@ -79,9 +79,9 @@ class ModelConfig:
 
     id: str
     model_name: str
-    provider: str | None
+    provider: str | None = None
     scope: str
-    scope_id: str | None
+    scope_id: str | None = None
     calendar_aligned: bool = False
     budgets: tuple[Budget, ...] = ()
     rate_limit: RateLimit | None = None
