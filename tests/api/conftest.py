@@ -1,4 +1,7 @@
-"""The application in this process on a real Redis, called as HTTP; a second one shares its store where two workers matter."""
+"""The application in this process on a real Redis, called as HTTP; a second one shares its store where two workers matter.
+
+Every response of every test is held against the OpenAPI document.
+"""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -8,6 +11,7 @@ from redis import Redis
 
 from service.app import Application, create_app
 from service.settings import Settings
+from tests.api.documented import assert_documented
 
 NOW_MS = 1_900_000_000_000
 """Where a test stops the clock: Sunday 2030-03-17T17:46:40Z."""
@@ -37,8 +41,13 @@ def make_client(make_app: MakeApp) -> Callable[..., httpx.AsyncClient]:
     """An HTTP client of an application of its own; takes what `make_app` takes, and `headers`."""
 
     def make(*, headers: dict[str, str] | None = None, **options: object) -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(app=make_app(**options), raise_app_exceptions=False)  # type: ignore[arg-type]
-        return httpx.AsyncClient(transport=transport, base_url="http://quotad/api/governance", headers=headers)
+        transport = httpx.ASGITransport(app=make_app(**options), raise_app_exceptions=False)
+        return httpx.AsyncClient(
+            transport=transport,
+            base_url="http://quotad/api/governance",
+            headers=headers,
+            event_hooks={"response": [assert_documented]},
+        )
 
     return make
 
