@@ -13,6 +13,7 @@ ARGV
                  ['unique', key, prefix, id]   no member of the sorted set begins with prefix, unless it is prefix .. id
          writes: a command of Redis, or
                  ['carry_over', key, slot, length_ms, align, new length_ms ('0': last_reset stays), new align]
+                 ['number_entries', key, sequence (place in KEYS), field]
 RETURNS
   {'committed'}
   {'refused', check}    the first check that failed, counted from 1
@@ -55,10 +56,21 @@ local function carry_slot_over(usage_key, slot, length_ms, align, new_length_ms,
   end
 end
 
+-- New entries of a list (JSON text) come with negative ids: each takes the next number of the sequence.
+-- Quotes inside JSON texts are escaped, so what looks like the member is the member.
+local function number_entries(config_key, sequence_key, field)
+  local numbered = string.gsub(redis.call('HGET', config_key, field), '"id":%-%d+', function()
+    return string.format('"id":%.0f', redis.call('INCR', sequence_key))
+  end)
+  redis.call('HSET', config_key, field, numbered)
+end
+
 for _, write in ipairs(change.writes) do
   local key = KEYS[tonumber(write[2])]
   if write[1] == 'carry_over' then
     carry_slot_over(key, unpack(write, 3))
+  elseif write[1] == 'number_entries' then
+    number_entries(key, KEYS[tonumber(write[3])], write[4])
   else
     redis.call(write[1], key, unpack(write, 3))
   end

@@ -1,7 +1,8 @@
 """Virtual keys: create, update, delete, and finding the ones a list shows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Final
 
 from service.admin.listing import Found, Page, cut, find
@@ -11,7 +12,7 @@ from service.governance import virtual_keys as rules
 from service.governance.virtual_keys import Known
 from service.models.virtual_keys import CreateVirtualKeyRequest, UpdateVirtualKeyRequest
 from service.store import directory, keys
-from service.store.change import Change, next_numbers, transact
+from service.store.change import Change, transact
 from service.store.connection import Store
 from service.store.keys import Ref
 from service.store.snapshot import Snapshot, Stored, read
@@ -46,10 +47,9 @@ async def create(store: Store, request: CreateVirtualKeyRequest, known: Known) -
     """The id of the new key."""
     value = rules.new_value()
     key_id = keys.virtual_key_id(value)
-    numbers = await _numbers(store, request)
 
     def build(snapshot: Snapshot) -> Change:
-        edited = rules.create(request, key_id=key_id, value=value, now_ms=snapshot.now_ms, known=known, numbers=iter(numbers))
+        edited = rules.create(request, key_id=key_id, value=value, now_ms=snapshot.now_ms, known=known, numbers=_numbers())
         change = Change()
         _require_new_owner(change, snapshot, request)
         change.create(Kind.VIRTUAL_KEY, edited.entity, edited.counters)
@@ -60,14 +60,13 @@ async def create(store: Store, request: CreateVirtualKeyRequest, known: Known) -
 
 
 async def update(store: Store, key_id: str, request: UpdateVirtualKeyRequest, known: Known) -> None:
-    numbers = await _numbers(store, request)
     ref = Ref(Kind.VIRTUAL_KEY, key_id)
 
     def build(snapshot: Snapshot) -> Change:
         stored = snapshot.virtual_key(key_id)
         if stored is None:
             raise not_found(key_id)
-        edited = rules.update(stored.entity, request, now_ms=snapshot.now_ms, known=known, numbers=iter(numbers))
+        edited = rules.update(stored.entity, request, now_ms=snapshot.now_ms, known=known, numbers=_numbers())
         change = Change()
         if request.moves:
             _require_new_owner(change, snapshot, request)
@@ -146,10 +145,9 @@ def _spent_nanousd(stored: Stored[VirtualKey], now_ms: int) -> int:
     )
 
 
-async def _numbers(store: Store, request: CreateVirtualKeyRequest | UpdateVirtualKeyRequest) -> Iterable[int]:
-    """An id for each provider config and MCP config that may turn out to be new."""
-    wanted = len(request.provider_configs or ()) + len(request.mcp_configs or ())
-    return await next_numbers(store, "config", wanted) if wanted else ()
+def _numbers() -> Iterator[int]:
+    """Stand for the ids of new provider configs and MCP configs, which get them in the commit."""
+    return count(-1, -1)
 
 
 def _owners(team_id: str | None, customer_id: str | None) -> list[Ref]:

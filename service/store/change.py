@@ -7,14 +7,13 @@ from typing import Final
 
 import orjson
 
-from service.entities import CounterEdits, Entity, Kind, ModelConfig
+from service.entities import CounterEdits, Entity, Kind, ModelConfig, VirtualKey
 from service.errors import Conflict, ServiceError
 from service.store import directory, keys
 from service.store.codec import encode_entity
 from service.store.connection import Store
 from service.store.directory import Entry
 from service.store.keys import Ref
-from service.store.scripts import store_errors
 from service.store.snapshot import HELD_BY, Snapshot, Stored, read
 from service.windows import CarryOver, Window
 
@@ -92,6 +91,8 @@ class Change:
         ref = Ref(kind, entity.id)
         config_fields = [text for pair in encode_entity(entity).items() for text in pair]
         self._write("HSET", keys.config(ref), "version", str(version), *config_fields)
+        if isinstance(entity, VirtualKey):
+            self._number_entries(entity)
         if kind not in _KINDS_WITH_COUNTERS:
             return
         if edits.drops:
@@ -106,6 +107,13 @@ class Change:
                 usage_fields += [f"r{slot}", str(edit.last_reset_ms)]
         self._write("HSET", keys.usage(ref), *usage_fields)
 
+    def _number_entries(self, key: VirtualKey) -> None:
+        """Numbers are given out in the commit itself: a change that is refused uses up none."""
+        for field, entries in (("provider_configs", key.provider_configs), ("mcp_configs", key.mcp_configs)):
+            if any(entry.id < 0 for entry in entries):
+                sequence = self._key(keys.sequence("config"))
+                self._write("number_entries", keys.config(Ref(Kind.VIRTUAL_KEY, key.id)), sequence, field)
+
     def _carry_over(self, usage: str, slot: int, edit: CarryOver) -> None:
         into = edit.into or Window(length_ms=0, align="")
         self._write("carry_over", usage, str(slot), str(edit.was.length_ms), edit.was.align, str(into.length_ms), into.align)
@@ -118,7 +126,7 @@ class Change:
             if (entry.key, entry.member) in listed:
                 continue
             if entry.taken is not None:
-                self._check(Conflict(entry.taken), "unique", entry.key, entry.text + keys.SEPARATOR, entry.id)
+                self._check(entry.taken, "unique", entry.key, entry.text + keys.SEPARATOR, entry.id)
             self._write("ZADD", entry.key, "0", entry.member)
         for key, member in sorted(listed - kept):
             self._write("ZREM", key, member)
@@ -162,10 +170,3 @@ async def transact(store: Store, refs: Iterable[Ref], build: Callable[[Snapshot]
         # Admins who collide once would collide again in step.
         await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE_S))
     raise Conflict("others keep changing this entity: read it again and retry")
-
-
-async def next_numbers(store: Store, sequence: str, count: int) -> range:
-    """`count` numbers never given out before; numbers of a change that fails are not used again."""
-    with store_errors("numbering"):
-        last = int(await store.redis.incrby(keys.sequence(sequence), count))
-    return range(last - count + 1, last + 1)

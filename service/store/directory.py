@@ -19,6 +19,7 @@ from service.entities import (
     Team,
     VirtualKey,
 )
+from service.errors import Conflict
 from service.store import keys
 from service.store.connection import Store
 from service.store.scripts import store_errors
@@ -36,7 +37,7 @@ class Entry:
     key: str
     text: str
     id: str
-    taken: str | None = None
+    taken: Conflict | None = None
 
     @property
     def member(self) -> str:
@@ -49,12 +50,12 @@ def entries(entity: Entity) -> list[Entry]:
         case VirtualKey():
             return _entries_of_virtual_key(entity)
         case Team():
-            listed = [*_by_age_and_name(Kind.TEAM, entity), _named(Kind.TEAM, entity, "team")]
+            listed = [_by_age(Kind.TEAM, entity), _named(Kind.TEAM, entity, "team")]
             if entity.customer_id:
                 listed.append(Entry(children(Kind.TEAM, Kind.CUSTOMER, entity.customer_id), _aged(entity), entity.id))
             return listed
         case Customer():
-            return [*_by_age_and_name(Kind.CUSTOMER, entity), _named(Kind.CUSTOMER, entity, "customer")]
+            return [_by_age(Kind.CUSTOMER, entity), _named(Kind.CUSTOMER, entity, "customer")]
         case Provider():
             return [Entry(keys.index(Kind.PROVIDER, "name"), entity.id, entity.id)]
         case ModelConfig():
@@ -74,20 +75,22 @@ def _age(created_at_ms: int) -> str:
 
 
 def _aged(entity: VirtualKey | Team | Customer | PricingOverride) -> str:
-    return _age(entity.created_at_ms) + keys.SEPARATOR + entity.name
+    """Of the same age, the smaller id comes first: a new name does not move an entity in a list."""
+    return keys.SEPARATOR.join((_age(entity.created_at_ms), entity.id, entity.name))
 
 
-def _by_age_and_name(kind: Kind, entity: VirtualKey | Team | Customer) -> list[Entry]:
-    return [Entry(keys.index(kind, "created"), _aged(entity), entity.id)]
+def _by_age(kind: Kind, entity: VirtualKey | Team | Customer) -> Entry:
+    return Entry(keys.index(kind, "created"), _aged(entity), entity.id)
 
 
 def _named(kind: Kind, entity: VirtualKey | Team | Customer, noun: str) -> Entry:
-    return Entry(keys.index(kind, "name"), entity.name, entity.id, f"a {noun} with this name already exists: choose another name")
+    taken = Conflict(f"a {noun} with this name already exists: choose another name", param="name")
+    return Entry(keys.index(kind, "name"), entity.name, entity.id, taken)
 
 
 def _entries_of_virtual_key(key: VirtualKey) -> list[Entry]:
     listed = [
-        *_by_age_and_name(Kind.VIRTUAL_KEY, key),
+        _by_age(Kind.VIRTUAL_KEY, key),
         _named(Kind.VIRTUAL_KEY, key, "virtual key"),
         Entry(keys.index(Kind.VIRTUAL_KEY, "status"), f"{key.is_active:d}{_aged(key)}", key.id),
     ]
@@ -102,13 +105,15 @@ def _entries_of_model_config(config: ModelConfig) -> list[Entry]:
     identity = keys.SEPARATOR.join((config.scope, config.scope_id or "", config.model_name, config.provider or ""))
     return [
         Entry(
-            keys.index(Kind.MODEL_CONFIG, "created"), _age(config.created_at_ms) + keys.SEPARATOR + config.model_name, config.id
+            keys.index(Kind.MODEL_CONFIG, "created"),
+            keys.SEPARATOR.join((_age(config.created_at_ms), config.id, config.model_name)),
+            config.id,
         ),
         Entry(
             keys.index(Kind.MODEL_CONFIG, "identity"),
             identity,
             config.id,
-            "a model config for this scope, model and provider already exists: update that one",
+            Conflict("a model config for this scope, model and provider already exists: update that one", param="model_name"),
         ),
     ]
 
@@ -123,13 +128,13 @@ def _entries_of_routing_rule(rule: RoutingRule) -> list[Entry]:
             keys.index(Kind.ROUTING_RULE, "name"),
             f"{scope}{keys.SEPARATOR}{rule.name}",
             rule.id,
-            "a routing rule with this name already exists in its scope: choose another name",
+            Conflict("a routing rule with this name already exists in its scope: choose another name", param="name"),
         ),
         Entry(
             keys.index(Kind.ROUTING_RULE, "rank"),
             f"{scope}{keys.SEPARATOR}{rule.priority}",
             rule.id,
-            "a routing rule with this priority already exists in its scope: choose another priority",
+            Conflict("a routing rule with this priority already exists in its scope: choose another priority", param="priority"),
         ),
     ]
 
