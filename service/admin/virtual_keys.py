@@ -18,19 +18,19 @@ from service.store.keys import Ref
 from service.store.snapshot import Snapshot, Stored, read
 from service.windows import current, window_of
 
-_INDEXES: Final = {"name": "name", "status": "status"}
-_OTHER_ORDERS: Final = frozenset((*_INDEXES, "budget_spent"))
-"""Values of sort_by that mean something; all others mean by age."""
+ORDERS: Final = frozenset(("created_at", "name", "status", "budget_spent"))
+_INDEXES: Final = {"created_at": "created", "name": "name", "status": "status"}
+"""Orders that have an index."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """Which keys a list is about; of `team_id` and `customer_id` either is enough."""
+    """Which keys a list is about; of `team_id` and `customer_id` either is enough. `order` is one of ORDERS."""
 
     team_id: str = ""
     customer_id: str = ""
     search: str = ""
-    sort_by: str = ""
+    order: str = "created_at"
     descending: bool = False
 
     @property
@@ -105,10 +105,10 @@ def replace_key(change: Change, snapshot: Snapshot, stored: Stored[VirtualKey], 
 
 async def find_keys(store: Store, wanted: KeyFilter, page: Page | None) -> Found:
     """A page in one of the orders that have an index costs what it shows; the others read all keys that pass the filter."""
-    if not wanted.parents and wanted.sort_by != "budget_spent":
-        index = keys.index(Kind.VIRTUAL_KEY, _INDEXES.get(wanted.sort_by, "created"))
+    if not wanted.parents and wanted.order in _INDEXES:
+        index = keys.index(Kind.VIRTUAL_KEY, _INDEXES[wanted.order])
         return await find(store, Kind.VIRTUAL_KEY, index, page, search=wanted.search, descending=wanted.descending)
-    if len(wanted.parents) == 1 and wanted.sort_by not in _OTHER_ORDERS:
+    if len(wanted.parents) == 1 and wanted.order == "created_at":
         index = keys.children(Kind.VIRTUAL_KEY, wanted.parents[0])
         return await find(store, Kind.VIRTUAL_KEY, index, page, search=wanted.search, descending=wanted.descending)
     indexes = [keys.children(Kind.VIRTUAL_KEY, parent) for parent in wanted.parents] or [keys.index(Kind.VIRTUAL_KEY, "created")]
@@ -116,32 +116,37 @@ async def find_keys(store: Store, wanted: KeyFilter, page: Page | None) -> Found
     ids = [key_id for index in indexes for key_id in await directory.search(store, index, wanted.search)]
     snapshot = await read(store, (Ref(Kind.VIRTUAL_KEY, key_id) for key_id in ids))
     stored = [one for key_id in ids if (one := snapshot.virtual_key(key_id)) is not None]
-    stored.sort(key=lambda one: _sort_key(one, wanted.sort_by, snapshot.now_ms), reverse=wanted.descending)
+    stored.sort(key=lambda one: _place(one, wanted.order, snapshot.now_ms), reverse=wanted.descending)
     return Found(snapshot, cut([one.entity.id for one in stored], page), len(stored))
 
 
-def _sort_key(stored: Stored[VirtualKey], sort_by: str, now_ms: int) -> tuple[str | int, int, str]:
+def _place(stored: Stored[VirtualKey], order: str, now_ms: int) -> tuple[str | int, int, str]:
+    """What a list is sorted by; the same as the indexes have it."""
     key = stored.entity
     first: str | int = 0
-    match sort_by:
+    match order:
         case "name":
             first = key.name
         case "status":
             first = int(key.is_active)
         case "budget_spent":
-            first = _spent_nanousd(stored, now_ms)
+            first = _most_spent_nanousd(stored, now_ms)
     return (first, key.created_at_ms, key.id)
 
 
-def _spent_nanousd(stored: Stored[VirtualKey], now_ms: int) -> int:
+def _most_spent_nanousd(stored: Stored[VirtualKey], now_ms: int) -> int:
+    """From one of its budgets: all of them count the same money, each since another time."""
     key = stored.entity
-    return sum(
-        current(
-            stored.counters[budget.slot],
-            window_of(budget.reset_duration, key.calendar_aligned or budget.calendar_aligned),
-            now_ms,
-        ).usage
-        for budget in key.budgets
+    return max(
+        (
+            current(
+                stored.counters[budget.slot],
+                window_of(budget.reset_duration, key.calendar_aligned or budget.calendar_aligned),
+                now_ms,
+            ).usage
+            for budget in key.budgets
+        ),
+        default=0,
     )
 
 

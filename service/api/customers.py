@@ -1,5 +1,7 @@
 """/api/governance/customers: administration of customers."""
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -10,15 +12,15 @@ from service.admin.listing import find
 from service.api.answers import json_answer
 from service.api.bodies import parse_body, parse_update
 from service.api.paging import envelope, page_of
-from service.api.rendering.found import shown_customer, shown_keys, shown_team
+from service.api.rendering.found import shown_customer, shown_keys, shown_teams
 from service.api.routes import route
 from service.api.services import Services, services_of
-from service.entities import Customer, Kind
+from service.entities import Kind
 from service.models.customers import CreateCustomerRequest, UpdateCustomerRequest
-from service.store import keys
+from service.store import directory, keys
 from service.store.connection import Store
 from service.store.keys import Ref
-from service.store.snapshot import Snapshot, Stored, read
+from service.store.snapshot import Snapshot, read
 
 
 async def list_customers(request: Request) -> Response:
@@ -26,11 +28,7 @@ async def list_customers(request: Request) -> Response:
     page = page_of(request.query_params, "search", strict=False)
     index = keys.index(Kind.CUSTOMER, "created")
     found = await find(store, Kind.CUSTOMER, index, page, search=request.query_params.get("search", ""))
-    rows = [
-        await _with_members(store, found.snapshot, customer)
-        for customer_id in found.ids
-        if (customer := found.snapshot.customer(customer_id)) is not None
-    ]
+    rows = await _with_members(store, found.snapshot, found.ids)
     return json_answer(envelope("customers", rows, page, found.total))
 
 
@@ -64,27 +62,31 @@ async def delete_customer(request: Request) -> Response:
 
 async def _shown(services: Services, customer_id: str) -> dict[str, Any]:
     snapshot = await read(services.store, [Ref(Kind.CUSTOMER, customer_id)])
-    stored = snapshot.customer(customer_id)
-    if stored is None:
+    rows = await _with_members(services.store, snapshot, [customer_id])
+    if not rows:
         raise admin.not_found(customer_id)
-    return await _with_members(services.store, snapshot, stored)
+    return rows[0]
 
 
-async def _with_members(store: Store, snapshot: Snapshot, stored: Stored[Customer]) -> dict[str, Any]:
-    """One customer with its teams and the keys that belong to it directly."""
-    ref = Ref(Kind.CUSTOMER, stored.entity.id)
-    teams = await find(store, Kind.TEAM, keys.children(Kind.TEAM, ref), None)
-    virtual_keys = await find(store, Kind.VIRTUAL_KEY, keys.children(Kind.VIRTUAL_KEY, ref), None)
-    return shown_customer(
-        snapshot,
-        stored,
-        teams=[
-            shown_team(teams.snapshot, team, embed_customer=False)
-            for team_id in teams.ids
-            if (team := teams.snapshot.team(team_id)) is not None
-        ],
-        virtual_keys=shown_keys(virtual_keys.snapshot, virtual_keys.ids, embed=False),
-    )
+async def _with_members(store: Store, snapshot: Snapshot, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The customers that are there, each with its teams and the keys that belong to it directly."""
+    stored = [customer for customer_id in customer_ids if (customer := snapshot.customer(customer_id)) is not None]
+    refs = [Ref(Kind.CUSTOMER, customer.entity.id) for customer in stored]
+    team_ids = await directory.members(store, *(keys.children(Kind.TEAM, ref) for ref in refs))
+    key_ids = await directory.members(store, *(keys.children(Kind.VIRTUAL_KEY, ref) for ref in refs))
+    members = [Ref(Kind.TEAM, team_id) for team_id in chain(*team_ids)] + [
+        Ref(Kind.VIRTUAL_KEY, key_id) for key_id in chain(*key_ids)
+    ]
+    found = await read(store, members) if members else snapshot
+    return [
+        shown_customer(
+            snapshot,
+            customer,
+            teams=shown_teams(found, teams_of_customer),
+            virtual_keys=shown_keys(found, keys_of_customer, embed=False),
+        )
+        for customer, teams_of_customer, keys_of_customer in zip(stored, team_ids, key_ids, strict=True)
+    ]
 
 
 ROUTES: Final = [

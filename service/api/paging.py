@@ -14,16 +14,17 @@ _LARGEST_EXPORT: Final = 10_000
 _LARGEST_OFFSET: Final = 2**53 - 1
 
 
-def page_of(params: QueryParams, *switches: str, strict: bool = True) -> Page | None:
+def page_of(params: QueryParams, *switches: str, export: bool = False, strict: bool = True) -> Page | None:
     """The page asked for; None when none of limit, offset and the `switches` is given: all rows are wanted.
 
-    A negative or non-numeric number is refused, or ignored when not `strict` (teams and customers, Decided 15).
+    An `export` is one large page. A negative or non-numeric number is refused, or ignored when not `strict` (teams and
+    customers, Decided 15).
     """
-    if not any(params.get(name) for name in ("limit", "offset", *switches)):
+    if not export and not any(params.get(name) for name in ("limit", "offset", *switches)):
         return None
     limit = _number(params, "limit", strict)
     offset = _number(params, "offset", strict)
-    if "export" in switches and params.get("export") == "true":
+    if export:
         return Page(offset, min(limit, _LARGEST_EXPORT) or _LARGEST_EXPORT)
     return Page(offset, min(limit, _LARGEST_LIMIT) or _DEFAULT_LIMIT)
 

@@ -19,18 +19,20 @@ from service.models.virtual_keys import CreateVirtualKeyRequest, UpdateVirtualKe
 from service.store.keys import Ref
 from service.store.snapshot import read
 
-_SWITCHES: Final = ("search", "customer_id", "team_id", "sort_by", "export")
+_SWITCHES: Final = ("search", "customer_id", "team_id", "sort_by")
 
 
 async def list_virtual_keys(request: Request) -> Response:
     params = request.query_params
-    page = page_of(params, *_SWITCHES)
+    page = page_of(params, *_SWITCHES, export=params.get("export") == "true")
+    # A direction means nothing without something to sort by.
+    sorts = params.get("sort_by") in admin.ORDERS
     wanted = KeyFilter(
         team_id=params.get("team_id", ""),
         customer_id=params.get("customer_id", ""),
         search=params.get("search", ""),
-        sort_by=params.get("sort_by", ""),
-        descending=params.get("order", "").lower() == "desc",
+        order=params["sort_by"] if sorts else "created_at",
+        descending=sorts and params.get("order", "").lower() == "desc",
     )
     found = await admin.find_keys(services_of(request).store, wanted, page)
     rows = shown_keys(found.snapshot, found.ids)

@@ -154,6 +154,21 @@ async def count(store: Store, *indexes: str) -> list[int]:
             return [int(total) for total in await pipe.execute()]
 
 
+async def members(store: Store, *indexes: str) -> list[list[str]]:
+    """Ids of all entries of each sorted set, in one round trip unless there are very many."""
+    if not indexes:
+        return []
+    with store_errors("listing"):
+        async with store.redis.pipeline(transaction=False) as pipe:
+            for index in indexes:
+                pipe.zrangebylex(index, "-", "+", start=0, num=_CHUNK)
+            found = cast("list[list[bytes]]", await pipe.execute())
+    return [
+        [_id_of(member) for member in first] if len(first) < _CHUNK else [entity_id async for _, entity_id in scan(store, index)]
+        for index, first in zip(indexes, found, strict=True)
+    ]
+
+
 async def page(store: Store, index: str, *, offset: int, limit: int, descending: bool = False) -> tuple[list[str], int]:
     """Ids of one page and the number of all entries; it costs what the page holds, not what the set holds."""
     with store_errors("listing"):

@@ -40,7 +40,7 @@ OPERATIONS = (
         in_query("team_id", "Only keys of this team; with customer_id, of either."),
         in_query("customer_id", "Only keys of this customer; with team_id, of either."),
         in_query("sort_by", "name, budget_spent, created_at or status; anything else counts as created_at."),
-        in_query("order", "desc, in any letter case; anything else counts as ascending."),
+        in_query("order", "desc, in any letter case; anything else, or no sort_by, counts as ascending."),
         switch("export", "True: a page may have 10,000 entries."),
         refuses=True,
         description="Virtual keys as configured, oldest first. All of them until a paging or filter parameter is sent.",

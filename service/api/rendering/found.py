@@ -30,6 +30,13 @@ def shown_key(snapshot: Snapshot, key_id: str, *, embed: bool = True) -> dict[st
     )
 
 
+def shown_teams(snapshot: Snapshot, team_ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Those that are still there, as shown inside their customer."""
+    return [
+        shown_team(snapshot, team, embed_customer=False) for team_id in team_ids if (team := snapshot.team(team_id)) is not None
+    ]
+
+
 def shown_team(
     snapshot: Snapshot,
     stored: Stored[Team],
