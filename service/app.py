@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import (
@@ -66,6 +66,8 @@ class Application:
             lifespan=self._lifespan,
             exception_handlers={ServiceError: answer_service_error, HTTPException: answer_http_exception, Exception: answer_bug},
         )
+        # A path with a slash too many is unknown, as every other unknown path.
+        self._router.router.redirect_slashes = False
         self._router.state.services = self.services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,6 +110,10 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         Route("/readyz", health.readyz),
         Route("/health", health.health),
         Route("/api/version", health.version),
-        Mount("/api/governance", routes=governance, middleware=[Middleware(AdminOnly, settings=settings)]),
+        Mount(
+            "/api/governance",
+            Router(governance, redirect_slashes=False),
+            middleware=[Middleware(AdminOnly, settings=settings)],
+        ),
         *openapi.docs_routes(),
     ]

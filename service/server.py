@@ -13,8 +13,10 @@ from errno import EADDRINUSE
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+import orjson
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from service.logs import configure_logging
@@ -58,7 +60,7 @@ def serve(settings: Settings, bound: socket.socket, on_listening: Callable[[], N
         factory=True,
         interface="asgi3",
         loop="uvloop",
-        http="httptools",
+        http=_Protocol,
         ws="none",
         lifespan="on",
         workers=settings.workers,
@@ -80,6 +82,18 @@ def serve(settings: Settings, bound: socket.socket, on_listening: Callable[[], N
     except SystemExit:  # it has logged why
         return 1
     return 0 if server.started else 1
+
+
+class _Protocol(HttpToolsProtocol):
+    """Answers what is no HTTP with the standard error body, too."""
+
+    def send_400_response(self, msg: str) -> None:
+        from service.api.answers import error_body
+
+        body = orjson.dumps(error_body(400, "this is no HTTP request that quotad can read"))
+        head = ("HTTP/1.1 400 Bad Request", "content-type: application/json", f"content-length: {len(body)}", "connection: close")
+        self.transport.write("\r\n".join((*head, "", "")).encode() + body)
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):

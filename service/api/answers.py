@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -13,12 +13,17 @@ from service.errors import ServiceError
 
 _log = logging.getLogger(__name__)
 
+_LONGEST_MESSAGE: Final = 500
+"""A message repeats ids and paths of the client, which may be as long as it likes."""
+
 
 def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
 def error_body(status: int, message: str, param: str | None = None) -> dict[str, Any]:
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[:_LONGEST_MESSAGE]}..."
     error = {"message": message} if param is None else {"message": message, "param": param}
     return {"is_bifrost_error": False, "status_code": status, "error": error, "extra_fields": {}}
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from pydantic import BaseModel
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from service.api.services import services_of
 from service.errors import InvalidRequest, PayloadTooLarge
@@ -27,11 +27,15 @@ async def read_body(request: Request) -> bytes:
         raise too_large
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > largest_bytes:
-            raise too_large
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > largest_bytes:
+                raise too_large
+            chunks.append(chunk)
+    except ClientDisconnect as gone:
+        # Nobody reads this answer; a client that gives up is no mistake of ours.
+        raise InvalidRequest("the connection ended before the body did") from gone
     return b"".join(chunks)
 
 
