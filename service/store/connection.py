@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from service.settings import Settings
+from service.store.breaker import Breaker
 from service.store.client import open_redis
 from service.store.scripts import Scripts, store_errors
 
@@ -26,7 +27,7 @@ class Store:
         await self.redis.aclose()
 
 
-def open_store(settings: Settings, url: str, *, timeout_ms: int, now_ms: str = "") -> Store:
+def open_store(settings: Settings, url: str, *, timeout_ms: int, now_ms: str = "", breaker: Breaker | None = None) -> Store:
     """Opens no connection yet: the first call does."""
     redis = open_redis(settings, url, timeout_ms=timeout_ms)
-    return Store(redis, Scripts(redis), now_ms)
+    return Store(redis, Scripts(redis, breaker=breaker), now_ms)

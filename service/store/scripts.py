@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha1
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -30,7 +31,9 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from service import metrics
 from service.errors import StoreUnavailable
+from service.store.breaker import Breaker
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 LUA: Final = next(path for path in (_PACKAGE / "lua", _PACKAGE.parent / "lua") if path.is_dir())
@@ -85,27 +88,42 @@ def store_errors(doing: str) -> Iterator[None]:
 
 
 class Scripts:
-    """The scripts of one directory on one server."""
+    """The scripts of one directory on one server. With a breaker, calls fail at once while that server is away."""
 
-    def __init__(self, redis: "Redis", directory: Path = LUA) -> None:
+    def __init__(self, redis: "Redis", directory: Path = LUA, *, breaker: Breaker | None = None) -> None:
         self._redis = redis
+        self._breaker = breaker
         # All scripts are composed here, so a missing include stops the start and not a request.
         self._texts = {path.stem: compose(path.stem, directory) for path in sorted(directory.glob("*.lua"))}
         self._shas: dict[str, str] = {}
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
-        """One EVALSHA; the script is loaded first where the server does not know it (start, failover, SCRIPT FLUSH).
+        """One EVALSHA; the script is loaded first where the server does not know it (start, failover, SCRIPT FLUSH)."""
+        if self._breaker is not None:
+            self._breaker.admit()
+        started = perf_counter()
+        try:
+            with store_errors(name):
+                reply = await self._evaluate(name, keys, args)
+        except StoreUnavailable:
+            metrics.store_errors(name).inc()
+            if self._breaker is not None:
+                self._breaker.failed()
+            raise
+        metrics.script_seconds(name).observe(perf_counter() - started)
+        if self._breaker is not None:
+            self._breaker.succeeded()
+        return reply
 
-        NOSCRIPT means that nothing ran, so this is the one case in which a call is sent again.
-        """
-        with store_errors(name):
-            sha = self._shas.get(name)
-            if sha is not None:
-                try:
-                    return await self._redis.evalsha(sha, len(keys), *keys, *args)
-                except NoScriptError:
-                    pass
-            return await self._redis.evalsha(await self._load(name), len(keys), *keys, *args)
+    async def _evaluate(self, name: str, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
+        """NOSCRIPT means that nothing ran, so this is the one case in which a call is sent again."""
+        sha = self._shas.get(name)
+        if sha is not None:
+            try:
+                return await self._redis.evalsha(sha, len(keys), *keys, *args)
+            except NoScriptError:
+                pass
+        return await self._redis.evalsha(await self._load(name), len(keys), *keys, *args)
 
     async def _load(self, name: str) -> str:
         server: dict[str, Any] = await self._redis.info("server")

@@ -1,0 +1,83 @@
+"""Every metric: its name, its help, its labels. No label holds a key or anything else without bounds.
+
+With several workers each writes to a file of its own in PROMETHEUS_MULTIPROC_DIR (set by the command line before this module is
+imported), and whoever is asked adds them up.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+_DECISIONS: Final = Counter(
+    "quotad_decisions",
+    "Answers to reserve and authorize. result: allow, refuse, degraded; scope: the level of the limit that refused.",
+    ("result", "reason", "scope"),
+)
+_CALL_SECONDS: Final = Histogram(
+    "quotad_decision_duration_seconds", "Time to answer a call of a gateway.", ("call",), buckets=_BUCKETS_S
+)
+_SCRIPT_SECONDS: Final = Histogram(
+    "quotad_script_duration_seconds", "Time until Redis has answered a script.", ("script",), buckets=_BUCKETS_S
+)
+_STORE_ERRORS: Final = Counter("quotad_store_errors", "Scripts that Redis failed to answer, or not in time.", ("script",))
+_SETTLEMENTS: Final = Counter(
+    "quotad_settlements",
+    "Ends of reservations. outcome: commit, cancel (released), expired, duplicate (settled before), unreserved (settled only).",
+    ("outcome",),
+)
+_UNCHARGED: Final = Counter(
+    "quotad_uncharged",
+    "Requests that may have cost something and were charged nothing. reason: unpriced, unknown_reservation, expired, degraded.",
+    ("reason",),
+)
+EXPIRED: Final = Counter("quotad_reservations_expired", "Reservations whose lease ran out before they were settled or released.")
+DEGRADED: Final = Gauge(
+    "quotad_degraded", "1 while Redis is away and callers are answered without it.", multiprocess_mode="livemax"
+)
+
+# The labels are few: looking each combination up once is cheaper than asking the client for it on every call.
+decisions: Final = cache(_DECISIONS.labels)
+call_seconds: Final = cache(_CALL_SECONDS.labels)
+script_seconds: Final = cache(_SCRIPT_SECONDS.labels)
+store_errors: Final = cache(_STORE_ERRORS.labels)
+settlements: Final = cache(_SETTLEMENTS.labels)
+uncharged: Final = cache(_UNCHARGED.labels)
+
+
+def exposition(open_reservations: int | None) -> bytes:
+    """Everything there is to scrape. Open reservations are counted in the store for all workers; None: it could not say."""
+    text = generate_latest(_registry())
+    if open_reservations is not None:
+        text += b"# HELP quotad_reservations_open Reservations whose lease runs.\n# TYPE quotad_reservations_open gauge\n"
+        text += b"quotad_reservations_open %d\n" % open_reservations
+    return text
+
+
+def _registry() -> CollectorRegistry:
+    if not values.ValueClass._multiprocess:
+        return REGISTRY
+    registry = CollectorRegistry()
+    collector = MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    for file in Path(collector._path).glob("gauge_live*_*.db"):
+        worker = int(file.stem.rpartition("_")[2])
+        if not _is_alive(worker):
+            mark_process_dead(worker)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
