@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from service.entities import Kind
 from service.windows import Window
@@ -86,8 +87,7 @@ class Plan:
     fallbacks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(NamedTuple):
     """One counter at the moment of the answer, by place in Plan.limits; `taken` is this request's part of it.
 
     `taken` is what is held (tokens, cost) or counted (requests, 1); 0 in refusals and explanations.
@@ -224,7 +224,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """`released` is False when there was nothing to give back: an unknown id, or released before."""
+    """`released` is False for an unknown id; a reservation released before is released."""
 
     released: bool
 
@@ -236,10 +236,14 @@ class Renewed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """The outcome that `Reserve` would have, and every limit as it is now."""
+    """The outcome that `Reserve` would have, every limit as it is now, and the places of all that would refuse.
+
+    `outcome.expires_at_ms` of a Granted is now: no lease was asked for. Its states carry what would be taken.
+    """
 
     now_ms: int
     states: tuple[LimitState, ...]
+    over: tuple[int, ...]
     outcome: Granted | Refused | Blocked
 
 

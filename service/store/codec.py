@@ -20,6 +20,7 @@ from service.entities import (
     Team,
     VirtualKey,
 )
+from service.reservation import Plan
 
 _ADAPTERS: Final[dict[Kind, TypeAdapter[Any]]] = {
     Kind.VIRTUAL_KEY: TypeAdapter(VirtualKey),
@@ -30,6 +31,7 @@ _ADAPTERS: Final[dict[Kind, TypeAdapter[Any]]] = {
     Kind.ROUTING_RULE: TypeAdapter(RoutingRule),
     Kind.PRICING_OVERRIDE: TypeAdapter(PricingOverride),
 }
+_PLAN: Final = TypeAdapter(Plan)
 
 
 def encode_entity(entity: Entity) -> dict[str, str]:
@@ -43,6 +45,15 @@ def decode_entity(kind: Kind, stored: Mapping[bytes, bytes]) -> Any:
     """The entity of these fields; members added since it was written take their defaults."""
     members = {name.decode(): orjson.loads(text) for name, text in stored.items() if name != b"version"}
     return _ADAPTERS[kind].validate_python(members)
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """The same text for equal plans."""
+    return orjson.dumps(plan)
+
+
+def decode_plan(text: bytes) -> Plan:
+    return _PLAN.validate_json(text)
 
 
 def decode_counters(stored: Mapping[bytes, bytes]) -> Counters:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
+from zlib import crc32
 
 from service.entities import Kind
 
 LAYOUT: Final = "q1"
+_BUCKETS: Final = 64
+"""Hash tags that reservations are spread over, so that they share the nodes of a cluster."""
 SEPARATOR: Final = "\0"
 """Ends each part of a sorted-set member of the directory; the last part is the id. No name may contain it."""
 
@@ -67,3 +70,27 @@ def sequence(name: str) -> str:
 def versions() -> str:
     """Hash: `limits`, `routing` and `pricing`, each raised by every change of what applies to more than one key."""
     return f"{LAYOUT}:{{directory}}:versions"
+
+
+def reservation(request_id: str) -> str:
+    """String (MessagePack): what a reservation took and was answered; lua/includes/write_records.lua has its fields."""
+    return f"{LAYOUT}:{{r{_bucket(request_id)}}}:id:{quote(request_id, safe='')}"
+
+
+def open_reservations(request_id: str) -> str:
+    """Sorted set: open reservations, in one bucket with this one, by the end of their lease."""
+    return f"{LAYOUT}:{{r{_bucket(request_id)}}}:open"
+
+
+def all_open_reservations() -> list[str]:
+    """The same of every bucket."""
+    return [f"{LAYOUT}:{{r{bucket}}}:open" for bucket in range(_BUCKETS)]
+
+
+def plan(digest: str) -> str:
+    """String (JSON): the plan that reservations were made by, for replays and for workers that did not make it."""
+    return f"{LAYOUT}:{{plan:{digest}}}:plan"
+
+
+def _bucket(request_id: str) -> int:
+    return crc32(request_id.encode("utf-8", "surrogatepass")) % _BUCKETS

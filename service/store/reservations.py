@@ -1,18 +1,39 @@
-"""Runs the calls on reservations: merges those of one event-loop tick, one script call for all of them."""
+"""Runs the calls on reservations: merges those of one event-loop tick, finds the plan that a reservation was made by."""
 
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from service.errors import StoreUnavailable
 from service.reservation import (
     Explain,
     ExplainOutcome,
+    IdConflict,
     Release,
+    Released,
     ReleaseOutcome,
     Renew,
+    Renewed,
     RenewOutcome,
     Reserve,
     ReserveOutcome,
     Settle,
     SettleOutcome,
+    Stale,
+    Unknown,
 )
+from service.store import keys, reservation_answers
+from service.store.batch import Batch
 from service.store.connection import Store
+from service.store.plans import PackedPlan, Plans
+from service.store.reservation_calls import Answer, Call, granule_ms, run_calls
+from service.store.scripts import store_errors
+
+_ATTEMPTS: Final = 8
+"""How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
+_SWEPT_AT_ONCE: Final = 1000
 
 
 class Reservations:
@@ -25,29 +46,149 @@ class Reservations:
         retention_ms: int,
         charge_expired: bool = False,
         largest_cache: int = 100_000,
+        cached_plans: int = 10_000,
         largest_batch: int = 64,
     ) -> None:
-        self._store = store
+        """`charge_expired`: a lease that runs out charges its estimate, else it gives it back."""
+        self.store = store
+        self._retention_ms = retention_ms
+        self._fate = "c" if charge_expired else "b"
+        self._largest_cache = largest_cache
+        self._plans = Plans(store, retention_ms=retention_ms, largest_cache=cached_plans)
+        self._made: OrderedDict[str, PackedPlan] = OrderedDict()
+        self._batches: dict[str, Batch[Call, Answer]] = {
+            script: Batch(partial(self._run, script), largest=largest_batch)
+            for script in ("reserve", "settle", "release", "renew", "expire", "explain")
+        }
 
     async def reserve(self, call: Reserve) -> ReserveOutcome:
-        raise NotImplementedError
+        packed = self._plans.pack(call.plan)
+        await self._plans.keep(packed)
+        fields = {
+            "fingerprint": call.fingerprint.hex(),
+            "tokens": call.tokens,
+            "cost": call.cost_nanousd,
+            "lease_ms": call.lease_ms,
+            "granule_ms": granule_ms(call.lease_ms),
+            "fate": self._fate,
+        }
+        answer = await self._batches["reserve"].call(Call(packed, call.request_id, fields, call.detail))
+        match answer.word:
+            case "granted":
+                self._remember(call.request_id, packed)
+                return reservation_answers.granted(answer)
+            case "replayed":
+                first = await self._plan(answer.rest[0])
+                self._remember(call.request_id, first)
+                return reservation_answers.replayed(answer, first.plan)
+            case "conflict":
+                return IdConflict()
+            case "stale":
+                return Stale()
+        return reservation_answers.refused_or_blocked(answer, call.plan, call.tokens, call.cost_nanousd)
 
     async def settle(self, call: Settle) -> SettleOutcome:
-        raise NotImplementedError
+        fields = {"tokens": call.tokens, "cost": call.cost_nanousd, "success": call.success}
+        answer = await self._on_record("settle", call.request_id, fields, call.detail)
+        if answer.word == "unknown" and call.plan is not None:
+            answer = await self._charge_unreserved(call, fields)
+        match answer.word:
+            case "unknown":
+                return Unknown()
+            case "stale":
+                return Stale()
+        plan = await self._plan(answer.rest[0])
+        return reservation_answers.settled(answer, plan.plan)
 
     async def release(self, call: Release) -> ReleaseOutcome:
-        raise NotImplementedError
+        answer = await self._on_record("release", call.request_id, {})
+        return IdConflict() if answer.word == "conflict" else Released(answer.word == "released")
 
     async def renew(self, call: Renew) -> RenewOutcome:
-        raise NotImplementedError
+        fields = {"lease_ms": call.lease_ms, "granule_ms": granule_ms(call.lease_ms)}
+        answer = await self._on_record("renew", call.request_id, fields)
+        if answer.word == "unknown":
+            return Unknown()
+        # The plan must be found as long as the reservation may be asked about.
+        await self._plans.keep(await self._plan(answer.rest[1]))
+        return Renewed(answer.rest[0])
 
     async def explain(self, call: Explain) -> ExplainOutcome:
-        raise NotImplementedError
+        packed = self._plans.pack(call.plan)
+        fields = {"tokens": call.tokens, "cost": call.cost_nanousd}
+        answer = await self._batches["explain"].call(Call(packed, None, fields))
+        return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
     async def sweep(self) -> int:
         """Returns what expired leases still hold; answers how many reservations expired. Safe to run in every worker at once."""
-        raise NotImplementedError
+        expired = 0
+        while due := await self._due():
+            answers = await asyncio.gather(*(self._on_record("expire", request_id, {}) for request_id in due))
+            expired += sum(answer.word == "expired" for answer in answers)
+            if len(due) < _SWEPT_AT_ONCE:
+                break
+        return expired
 
     async def count_open(self) -> int:
         """Reservations whose lease runs, of all workers."""
-        raise NotImplementedError
+        now_ms = await self._now_ms()
+        with store_errors("counting reservations"):
+            async with self.store.redis.pipeline(transaction=False) as pipe:
+                for index in keys.all_open_reservations():
+                    pipe.zcount(index, f"({now_ms}", "+inf")
+                return sum(await pipe.execute())
+
+    async def _due(self) -> list[str]:
+        now_ms = await self._now_ms()
+        with store_errors("looking for expired reservations"):
+            async with self.store.redis.pipeline(transaction=False) as pipe:
+                for index in keys.all_open_reservations():
+                    pipe.zrangebyscore(index, "-inf", now_ms, start=0, num=_SWEPT_AT_ONCE)
+                return [request_id.decode() for due in await pipe.execute() for request_id in due][:_SWEPT_AT_ONCE]
+
+    async def _now_ms(self) -> int:
+        if self.store.now_ms:
+            return int(self.store.now_ms)
+        with store_errors("asking for the time"):
+            seconds, microseconds = await self.store.redis.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def _run(self, script: str, calls: Sequence[Call]) -> list[Answer]:
+        return await run_calls(self.store, script, calls, retention_ms=self._retention_ms)
+
+    async def _on_record(self, script: str, request_id: str, fields: Mapping[str, object], detail: bytes | None = None) -> Answer:
+        """A call on what was reserved under this id, by whatever plan and whichever worker that was."""
+        packed = self._made.get(request_id)
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            answer = await self._batches[script].call(Call(packed, request_id, fields, detail))
+            if answer.word == "elsewhere":
+                packed = await self._plan(answer.rest[0])
+            elif answer.word == "stale" and packed is not None:
+                packed = await self._plans.refresh(packed, check=attempts_left > 1)
+            else:
+                return answer
+            self._remember(request_id, packed)
+        raise StoreUnavailable("the configuration changes faster than it can be read; try again")
+
+    async def _charge_unreserved(self, call: Settle, fields: Mapping[str, object]) -> Answer:
+        assert call.plan is not None
+        packed = self._plans.pack(call.plan)
+        await self._plans.keep(packed)
+        fields = {**fields, "unreserved": True}
+        answer = await self._batches["settle"].call(Call(packed, call.request_id, fields, call.detail))
+        if answer.word == "elsewhere":
+            # Reserved in this moment, by another plan.
+            return await self._on_record("settle", call.request_id, fields, call.detail)
+        return answer
+
+    async def _plan(self, digest: bytes) -> PackedPlan:
+        packed = await self._plans.load(digest.decode())
+        if packed is None:
+            raise StoreUnavailable("the plan of this reservation is lost")
+        return packed
+
+    def _remember(self, request_id: str, packed: PackedPlan) -> None:
+        self._made[request_id] = packed
+        self._made.move_to_end(request_id)
+        if len(self._made) > self._largest_cache:
+            self._made.popitem(last=False)

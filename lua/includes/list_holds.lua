@@ -1,0 +1,21 @@
+--- @include "read_all_holds"
+-- What is held on the given limits and when it runs out, for telling when trying again makes sense:
+-- place, 1 when it is charged then (else given back), boundary, amount, one after the other.
+local function list_holds(plan, counters, places)
+  local list = {}
+  for _, number in ipairs(places) do
+    local limit = plan.limits[number]
+    if counters[number].held > 0 and limit.kind ~= 'requests' and plan.mode ~= 'postpaid' then
+      local owner = plan.owner_states[limit.owner]
+      read_all_holds(owner)
+      for field, holds in pairs(owner.holds) do
+        if holds[limit.slot] then
+          local at = #list
+          list[at + 1], list[at + 2] = number, string.sub(field, 1, 1) == 'c' and 1 or 0
+          list[at + 3], list[at + 4] = tonumber(string.sub(field, 2)), holds[limit.slot]
+        end
+      end
+    end
+  end
+  return list
+end

@@ -1,0 +1,58 @@
+--- @include "read_all_holds"
+--- @include "current_window"
+-- Returns the holds of an owner that have run out, in the order in which they did: b holds are given back, c holds are
+-- charged into the window of that moment. `limits` by slot says which windows are known here: a c hold on any other
+-- counter waits for a call that knows it. Changes owner only; write_owners decides whether Redis follows.
+local function return_expired(owner, limits, now)
+  read_all_holds(owner)
+  local expired = {}
+  for field in pairs(owner.holds) do
+    if tonumber(string.sub(field, 2)) <= now then
+      expired[#expired + 1] = field
+    end
+  end
+  table.sort(expired, function(one, other)
+    return tonumber(string.sub(one, 2)) < tonumber(string.sub(other, 2))
+  end)
+
+  for _, field in ipairs(expired) do
+    local charged, boundary = string.sub(field, 1, 1) == 'c', tonumber(string.sub(field, 2))
+    local holds = owner.holds[field]
+    for slot, amount in pairs(holds) do
+      local counter, limit = owner.counters[slot], limits[slot]
+      if not counter and owner.stored['u' .. slot] then
+        counter = {
+          usage = tonumber(owner.stored['u' .. slot]),
+          last_reset = tonumber(owner.stored['r' .. slot]),
+          held = tonumber(owner.stored['h' .. slot] or 0),
+          unseen = true,
+        }
+        owner.counters[slot] = counter
+      end
+      if not counter then
+        -- The limit was removed meanwhile.
+        holds[slot] = nil
+      elseif not charged or limit then
+        if charged then
+          local usage, last_reset =
+            current_window(counter.usage, counter.last_reset, boundary, limit.length_ms, limit.align)
+          counter.usage, counter.last_reset = usage + amount, last_reset
+          -- As it stood then: the window may be over by now, and only a change of usage begins another.
+          counter.charged = { usage = counter.usage, last_reset = last_reset }
+        end
+        counter.held = counter.held - amount
+        counter.holding = true
+        holds[slot] = nil
+      end
+    end
+    owner.changed[field] = true
+  end
+
+  owner.earliest = nil
+  for field, holds in pairs(owner.holds) do
+    if next(holds) then
+      local boundary = tonumber(string.sub(field, 2))
+      owner.earliest = math.min(owner.earliest or boundary, boundary)
+    end
+  end
+end

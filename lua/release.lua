@@ -1,0 +1,67 @@
+--[[
+release: the requests never ran; give back all that they took.
+
+A batch of calls, answered in their order.
+
+KEYS
+  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in ARGV[2] by their places
+ARGV
+  [1]    now_ms, '' = Redis clock
+  [2]    JSON {versions, retention_ms, index_ttl_ms, plans, calls} as for reserve
+         call: {plan: place in plans or 0, record, index, id}
+RETURNS
+  {now_ms, answer, ...}    in the order of the calls; an answer is one of
+  {'released'}                  now, or by an earlier call
+  {'unknown'}                   no such reservation
+  {'conflict'}                  it was settled
+  {'elsewhere', plan_digest}    made by this plan: call again with it
+  {'stale'}                     the configuration is not the one of the plan
+WRITES
+  only for calls that release what was open
+]]
+--- @include "resolve_now"
+--- @include "read_records"
+--- @include "read_versions"
+--- @include "read_plan"
+--- @include "return_taken"
+--- @include "write_owners"
+--- @include "write_records"
+local now = resolve_now(ARGV[1])
+local batch = cjson.decode(ARGV[2])
+
+local records = read_records(batch.calls, KEYS)
+local global_version = read_versions(KEYS[batch.versions])
+local owners = {}
+
+local function answer(call)
+  local record, plan = records[call.record], batch.plans[call.plan]
+  if not record then
+    return { 'unknown' }
+  elseif record.state ~= 'open' then
+    return { record.state == 'settled' and 'conflict' or 'released' }
+  elseif not plan or plan.digest ~= record.digest then
+    return { 'elsewhere', record.digest }
+  end
+  local counters = read_plan(plan, KEYS, owners, global_version, now)
+  if not counters then
+    return { 'stale' }
+  end
+  for number in ipairs(plan.limits) do
+    return_taken(record, plan, counters, number, false)
+  end
+  for _, owner in ipairs(plan.owner_states) do
+    owner.keep = true
+  end
+  record.state = 'released'
+  record.changed = call
+  return { 'released' }
+end
+
+local reply = { now }
+for number, call in ipairs(batch.calls) do
+  reply[1 + number] = answer(call)
+end
+
+write_owners(owners)
+write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
+return reply

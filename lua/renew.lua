@@ -1,0 +1,78 @@
+--[[
+renew: the requests still run; extend their leases.
+
+A lease never gets shorter, so repeated and reordered calls end where one ends. A batch of calls, answered in their order.
+
+KEYS
+  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in ARGV[2] by their places
+ARGV
+  [1]    now_ms, '' = Redis clock
+  [2]    JSON {versions, retention_ms, index_ttl_ms, plans, calls} as for reserve
+         call: {plan: place in plans or 0, record, index, id, lease_ms, granule_ms}
+RETURNS
+  {now_ms, answer, ...}    in the order of the calls; an answer is one of
+  {'renewed', expires_at_ms, plan_digest}
+  {'unknown'}                   no such reservation, or its lease ran out, or it is settled or released
+  {'elsewhere', plan_digest}    made by this plan: call again with it
+  {'stale'}                     the configuration is not the one of the plan
+WRITES
+  only for calls that are renewed
+]]
+--- @include "resolve_now"
+--- @include "read_records"
+--- @include "read_versions"
+--- @include "read_plan"
+--- @include "add_hold"
+--- @include "remove_hold"
+--- @include "write_owners"
+--- @include "write_records"
+local now = resolve_now(ARGV[1])
+local batch = cjson.decode(ARGV[2])
+
+local records = read_records(batch.calls, KEYS)
+local global_version = read_versions(KEYS[batch.versions])
+local owners = {}
+
+local function extend(record, plan, counters, expires_at)
+  for number, limit in ipairs(plan.limits) do
+    local counter, taken = counters[number], record.first[5][4 * number]
+    if counter and limit.kind ~= 'requests' and taken > 0 then
+      local owner = plan.owner_states[limit.owner]
+      if remove_hold(owner, counter, limit.slot, taken, record.fate, record.expires_at) then
+        add_hold(owner, counter, limit.slot, taken, record.fate, expires_at)
+      end
+    end
+  end
+  for _, owner in ipairs(plan.owner_states) do
+    owner.keep = true
+  end
+end
+
+local function answer(call)
+  local record, plan = records[call.record], batch.plans[call.plan]
+  if not record or record.state ~= 'open' or record.expires_at <= now then
+    return { 'unknown' }
+  elseif not plan or plan.digest ~= record.digest then
+    return { 'elsewhere', record.digest }
+  end
+  local expires_at = math.ceil((now + call.lease_ms) / call.granule_ms) * call.granule_ms
+  if expires_at > record.expires_at then
+    local counters = read_plan(plan, KEYS, owners, global_version, now)
+    if not counters then
+      return { 'stale' }
+    end
+    extend(record, plan, counters, expires_at)
+    record.expires_at = expires_at
+    record.changed = call
+  end
+  return { 'renewed', record.expires_at, record.digest }
+end
+
+local reply = { now }
+for number, call in ipairs(batch.calls) do
+  reply[1 + number] = answer(call)
+end
+
+write_owners(owners)
+write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
+return reply

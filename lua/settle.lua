@@ -1,0 +1,95 @@
+--[[
+settle: charge what requests really used, give back what was held for them.
+
+Charged in full, whatever was held and whether the lease still runs, into the windows that are current now. A batch of
+calls, answered in their order.
+
+KEYS
+  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in ARGV[2] by their places
+ARGV
+  [1]    now_ms, '' = Redis clock
+  [2]    JSON {versions, retention_ms, index_ttl_ms, plans, calls} as for reserve
+         call: {plan: place in plans or 0, record, index, id, tokens, cost, success, unreserved}
+         unreserved: the plan is what to charge when nobody reserved this id (as post-paid usage)
+  [3..]  detail of each call, kept for replays
+RETURNS
+  {now_ms, answer, ...}    in the order of the calls; an answer is one of
+  {'settled', plan_digest, now_ms, tokens, cost, overrun_tokens, overrun_cost, counters, detail}
+  {'replayed', plan_digest, now_ms, tokens, cost, overrun_tokens, overrun_cost, counters, detail}    of the first answer
+  {'unknown'}                   no such reservation, and no plan to charge
+  {'elsewhere', plan_digest}    made by this plan: call again with it
+  {'stale'}                     the configuration is not the one of the plan
+  where counters are usage, last_reset, held, taken of each limit
+WRITES
+  only for calls that are settled
+]]
+--- @include "resolve_now"
+--- @include "read_records"
+--- @include "read_versions"
+--- @include "read_plan"
+--- @include "return_taken"
+--- @include "charge"
+--- @include "list_counters"
+--- @include "write_owners"
+--- @include "write_records"
+local now = resolve_now(ARGV[1])
+local batch = cjson.decode(ARGV[2])
+assert(#ARGV == 2 + #batch.calls, 'settle: one detail for each call')
+
+local records = read_records(batch.calls, KEYS)
+local global_version = read_versions(KEYS[batch.versions])
+local owners = {}
+
+local function settle(call, record, plan, counters, detail)
+  local used = { tokens = call.tokens, budget = call.cost }
+  local is_open = record.state == 'open'
+  for number, limit in ipairs(plan.limits) do
+    local counter = counters[number]
+    local charged = is_open and return_taken(record, plan, counters, number, call.success) or 0
+    if counter and limit.kind == 'requests' then
+      -- Counted when it was admitted, unless that was taken back or never happened.
+      charge(counter, call.success and not is_open and 1 or 0)
+    elseif counter then
+      charge(counter, math.max(0, used[limit.kind] - charged))
+    end
+  end
+  for _, owner in ipairs(plan.owner_states) do
+    owner.keep = true
+  end
+  local overrun_tokens, overrun_cost = 0, 0
+  if is_open and plan.mode ~= 'postpaid' then
+    overrun_tokens = math.max(0, call.tokens - record.first[3])
+    overrun_cost = math.max(0, call.cost - record.first[4])
+  end
+  record.state = 'settled'
+  record.settled = { now, call.tokens, call.cost, overrun_tokens, overrun_cost, list_counters(counters, {}), detail }
+  record.changed = call
+  records[call.record] = record
+  return { 'settled', record.digest, unpack(record.settled) }
+end
+
+local function answer(call, detail)
+  local record, plan = records[call.record], batch.plans[call.plan]
+  if record and record.state == 'settled' then
+    return { 'replayed', record.digest, unpack(record.settled) }
+  elseif not record and not (plan and call.unreserved) then
+    return { 'unknown' }
+  elseif record and (not plan or plan.digest ~= record.digest) then
+    return { 'elsewhere', record.digest }
+  end
+  local counters = read_plan(plan, KEYS, owners, global_version, now)
+  if not counters then
+    return { 'stale' }
+  end
+  record = record or { fingerprint = '', digest = plan.digest, state = 'none', fate = 'b', expires_at = now, first = {} }
+  return settle(call, record, plan, counters, detail)
+end
+
+local reply = { now }
+for number, call in ipairs(batch.calls) do
+  reply[1 + number] = answer(call, ARGV[2 + number])
+end
+
+write_owners(owners)
+write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
+return reply

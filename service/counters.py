@@ -1,0 +1,26 @@
+"""Which counters an owner of limits has, and in which windows they count."""
+
+from collections.abc import Iterable, Iterator
+
+from service.entities import Budget, LimitOwner, RateLimit, VirtualKey
+from service.windows import Window, window_of
+
+
+def windows_by_slot(owner: LimitOwner) -> dict[int, Window]:
+    """Of a virtual key also those of its provider configs and model configs, which follow the key's calendar flag."""
+    aligned = owner.calendar_aligned
+    found = dict(_windows(owner.budgets, owner.rate_limit, aligned))
+    if isinstance(owner, VirtualKey):
+        for config in owner.provider_configs:
+            found.update(_windows(config.budgets, config.rate_limit, aligned))
+        for held in owner.model_configs:
+            found.update(_windows(held.budgets, held.rate_limit, aligned))
+    return found
+
+
+def _windows(budgets: Iterable[Budget], rate_limit: RateLimit | None, aligned: bool) -> Iterator[tuple[int, Window]]:
+    for budget in budgets:
+        yield budget.slot, window_of(budget.reset_duration, aligned or budget.calendar_aligned)
+    if rate_limit is not None:
+        yield rate_limit.token_slot, window_of(rate_limit.token_reset_duration, aligned)
+        yield rate_limit.request_slot, window_of(rate_limit.request_reset_duration, aligned)

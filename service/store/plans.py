@@ -1,0 +1,183 @@
+"""Plans as the scripts take them, and as Redis keeps them for replays and for workers that did not make them."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import orjson
+
+from service.counters import windows_by_slot
+from service.entities import Kind, LimitOwner
+from service.reservation import Plan, PlannedLimit
+from service.store import keys
+from service.store.codec import decode_plan, encode_plan
+from service.store.connection import Store
+from service.store.keys import Ref
+from service.store.scripts import store_errors
+from service.store.shared_limits import limits_version
+from service.store.snapshot import Snapshot, Stored, read
+from service.windows import Window
+
+LONGEST_LEASE_MS: Final = 24 * 3_600_000
+_KEPT_FOR_S: Final = 3_600.0
+"""A plan in use is written again after this long."""
+_UNCHECKED: Final = -1
+_UNLIMITED: Final = -1
+_NO_SLOT: Final = "0"
+"""Stands for a limit that was removed: slots count from 1, so no hash has such a counter."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPlan:
+    """A plan and what scripts are told of it. `digest` names what reservations were made by, also after `refresh`."""
+
+    plan: Plan
+    digest: str
+    usage_keys: tuple[str, ...]
+    spec: bytes
+    """JSON object of lua/README.md without its member `keys`."""
+
+
+def pack(plan: Plan, digest: str | None = None) -> PackedPlan:
+    digest = digest or sha256(encode_plan(plan)).hexdigest()[:32]
+    windows = {(limit.owner, limit.slot): limit.window for limit in plan.limits}
+    # A counter listed twice would be sold twice.
+    assert len(windows) == len(plan.limits), "a plan lists each counter once"
+    versions = [_UNCHECKED if owner.version is None else owner.version for owner in plan.owners]
+    return _packed(plan, digest, plan.global_version, versions, windows)
+
+
+def _packed(
+    plan: Plan, digest: str, global_version: int, versions: list[int], windows: Mapping[tuple[int, int], Window]
+) -> PackedPlan:
+    """`windows` has the limits that exist; the others are gone."""
+    limits: list[dict[str, object]] = []
+    for limit in plan.limits:
+        window = windows.get((limit.owner, limit.slot))
+        limits.append(
+            {
+                "owner": limit.owner + 1,
+                "slot": str(limit.slot) if window else _NO_SLOT,
+                "kind": limit.kind,
+                "max": _UNLIMITED if limit.limit is None else limit.limit,
+                "length_ms": (window or limit.window).length_ms,
+                "align": (window or limit.window).align,
+            }
+        )
+    owners = []
+    for place, version in enumerate(versions, start=1):
+        numbers = [number for number, limit in enumerate(limits, start=1) if limit["owner"] == place]
+        fields = ["v", "e", *(f"{part}{limits[number - 1]['slot']}" for number in numbers for part in "urh")]
+        owners.append({"version": version, "limits": numbers, "fields": fields})
+    spec = {
+        "digest": digest,
+        "global_version": global_version,
+        "mode": plan.mode,
+        "gate": plan.gate,
+        "blocked": plan.blocked is not None,
+        "expires_at": plan.expires_at_ms or 0,
+        "owners": owners,
+        "limits": limits,
+    }
+    usage_keys = tuple(keys.usage(Ref(owner.kind, owner.id)) for owner in plan.owners)
+    return PackedPlan(plan, digest, usage_keys, orjson.dumps(spec))
+
+
+class Plans:
+    """Packed plans of one worker, the `largest_cache` used last."""
+
+    def __init__(self, store: Store, *, retention_ms: int, largest_cache: int) -> None:
+        self._store = store
+        self._lives_ms = LONGEST_LEASE_MS + retention_ms + int(2 * _KEPT_FOR_S * 1000)
+        self._largest_cache = largest_cache
+        # By identity: comparing two plans costs more than packing one of them again.
+        self._by_id: OrderedDict[int, PackedPlan] = OrderedDict()
+        self._by_digest: OrderedDict[str, PackedPlan] = OrderedDict()
+        self._kept_until: dict[str, float] = {}
+
+    def pack(self, plan: Plan) -> PackedPlan:
+        packed = self._by_id.get(id(plan))
+        if packed is None:
+            packed = self._by_id[id(plan)] = pack(plan)
+            if len(self._by_id) > self._largest_cache:
+                self._by_id.popitem(last=False)
+        self._by_id.move_to_end(id(plan))
+        return packed
+
+    async def keep(self, packed: PackedPlan) -> None:
+        """Makes sure that the plan can be loaded as long as any reservation that is made now may be asked about."""
+        if time.monotonic() < self._kept_until.get(packed.digest, 0.0):
+            return
+        with store_errors("keeping a plan"):
+            await self._store.redis.set(keys.plan(packed.digest), encode_plan(packed.plan), px=self._lives_ms)
+        if len(self._kept_until) > self._largest_cache:
+            self._kept_until.clear()
+        self._kept_until[packed.digest] = time.monotonic() + _KEPT_FOR_S
+
+    async def load(self, digest: str) -> PackedPlan | None:
+        """The plan of this digest; None when it is no longer kept."""
+        packed = self._by_digest.get(digest)
+        if packed is None:
+            with store_errors("loading a plan"):
+                text = await self._store.redis.get(keys.plan(digest))
+            if text is None:
+                return None
+            packed = pack(decode_plan(text), digest)
+        self._remember(packed)
+        return packed
+
+    async def refresh(self, packed: PackedPlan, *, check: bool) -> PackedPlan:
+        """The plan as it is configured now, unless somebody asked since `packed` was made."""
+        known = self._by_digest.get(packed.digest)
+        if known is not None and known is not packed and check:
+            return known
+        packed = await as_configured(self._store, packed, check=check)
+        self._remember(packed)
+        return packed
+
+    def _remember(self, packed: PackedPlan) -> None:
+        self._by_digest[packed.digest] = packed
+        self._by_digest.move_to_end(packed.digest)
+        if len(self._by_digest) > self._largest_cache:
+            self._by_digest.popitem(last=False)
+
+
+async def as_configured(store: Store, packed: PackedPlan, *, check: bool) -> PackedPlan:
+    """The limits of a plan that reservations were made by, in their windows of now; those removed meanwhile are marked.
+
+    `check` False: scripts shall not ask whether that has changed again.
+    """
+    plan = packed.plan
+    global_version = await limits_version(store) if check else _UNCHECKED
+    snapshot = await read(store, [Ref(owner.kind, owner.id) for owner in plan.owners])
+    windows: dict[tuple[int, int], Window] = {}
+    versions: list[int] = []
+    for place, owner in enumerate(plan.owners):
+        stored = _limit_owner(snapshot, owner.kind, owner.id)
+        versions.append(stored.version if stored and check else _UNCHECKED)
+        if stored is not None:
+            known = windows_by_slot(stored.entity)
+            windows.update({(place, limit.slot): known[limit.slot] for limit in _limits_of(plan, place) if limit.slot in known})
+    return _packed(plan, packed.digest, global_version, versions, windows)
+
+
+def _limits_of(plan: Plan, owner: int) -> list[PlannedLimit]:
+    return [limit for limit in plan.limits if limit.owner == owner]
+
+
+def _limit_owner(snapshot: Snapshot, kind: Kind, owner_id: str) -> Stored[LimitOwner] | None:
+    match kind:
+        case Kind.VIRTUAL_KEY:
+            return snapshot.virtual_key(owner_id)
+        case Kind.TEAM:
+            return snapshot.team(owner_id)
+        case Kind.CUSTOMER:
+            return snapshot.customer(owner_id)
+        case Kind.PROVIDER:
+            return snapshot.provider(owner_id)
+        case Kind.MODEL_CONFIG:
+            return snapshot.model_config(owner_id)
+    raise ValueError(f"{kind} has no limits")

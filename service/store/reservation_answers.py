@@ -1,0 +1,118 @@
+"""What the scripts answer about reservations, as outcomes."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from service.entities import Counter
+from service.reservation import (
+    Blocked,
+    Explain,
+    Explained,
+    Granted,
+    LimitKind,
+    LimitState,
+    Plan,
+    Refused,
+    Replayed,
+    Settled,
+)
+from service.store.reservation_calls import Answer
+from service.waiting import Hold, fits_at_ms
+
+
+def granted(answer: Answer) -> Granted:
+    return _granted(answer.now_ms, *answer.rest)
+
+
+def replayed(answer: Answer, plan: Plan) -> Replayed:
+    _, *first, detail = answer.rest
+    return Replayed(first=_granted(*first), plan=plan, detail=detail)
+
+
+def settled(answer: Answer, plan: Plan) -> Settled:
+    _, now_ms, tokens, cost_nanousd, overrun_tokens, overrun_nanousd, counters, detail = answer.rest
+    return Settled(
+        now_ms=now_ms,
+        plan=plan,
+        tokens=tokens,
+        cost_nanousd=cost_nanousd,
+        overrun_tokens=overrun_tokens,
+        overrun_nanousd=overrun_nanousd,
+        states=_states(counters),
+        detail=detail,
+        replayed=answer.word == "replayed",
+    )
+
+
+def refused_or_blocked(answer: Answer, plan: Plan, tokens: int, cost_nanousd: int) -> Refused | Blocked:
+    if answer.word == "refused":
+        violated, over, counters, holds = answer.rest
+        return _refused(answer.now_ms, plan, tokens, cost_nanousd, violated, over, _states(counters), holds)
+    return Blocked(now_ms=answer.now_ms, key_expired=answer.word == "expired", states=_states(answer.rest[0]))
+
+
+def explained(answer: Answer, call: Explain) -> Explained:
+    violated, over, counters, holds, *reserved = answer.rest
+    states = _states(counters)
+    outcome: Granted | Refused | Blocked
+    match answer.word:
+        case "granted":
+            tokens, cost_nanousd = reserved
+            outcome = _granted(answer.now_ms, answer.now_ms, tokens, cost_nanousd, counters)
+        case "refused":
+            outcome = _refused(answer.now_ms, call.plan, call.tokens, call.cost_nanousd, violated, over, states, holds)
+        case _:
+            outcome = Blocked(now_ms=answer.now_ms, key_expired=answer.word == "expired", states=states)
+    return Explained(now_ms=answer.now_ms, states=states, over=_places(over), outcome=outcome)
+
+
+def _granted(now_ms: int, expires_at_ms: int, tokens: int, cost_nanousd: int, counters: Sequence[int]) -> Granted:
+    return Granted(
+        now_ms=now_ms,
+        expires_at_ms=expires_at_ms,
+        reserved_tokens=tokens,
+        reserved_nanousd=cost_nanousd,
+        states=_states(counters),
+    )
+
+
+def _refused(
+    now_ms: int,
+    plan: Plan,
+    tokens: int,
+    cost_nanousd: int,
+    violated: Sequence[int],
+    over: Sequence[int],
+    states: tuple[LimitState, ...],
+    holds: Sequence[int],
+) -> Refused:
+    held: defaultdict[int, list[Hold]] = defaultdict(list)
+    for number, charged, expires_at_ms, amount in zip(*[iter(holds)] * 4, strict=True):
+        held[number - 1].append(Hold(expires_at_ms, bool(charged), amount))
+    waits: list[int | None] = []
+    for place in _places(over):
+        limit, state = plan.limits[place], states[place]
+        estimate = cost_nanousd if limit.kind is LimitKind.BUDGET else tokens
+        counter = Counter(state.usage, state.last_reset_ms, state.held)
+        waits.append(fits_at_ms(limit, counter, held[place], plan.mode, estimate, now_ms))
+    return Refused(now_ms=now_ms, violations=_places(violated), states=states, retry_at_ms=_latest(plan, waits))
+
+
+def _latest(plan: Plan, waits: Sequence[int | None]) -> int | None:
+    """When all limits admit, unless something else refuses by then."""
+    moments = [wait for wait in waits if wait is not None]
+    if plan.blocked is not None or len(moments) < len(waits):
+        return None
+    if plan.expires_at_ms is not None and max(moments) >= plan.expires_at_ms:
+        return None
+    return max(moments)
+
+
+def _states(counters: Sequence[int]) -> tuple[LimitState, ...]:
+    each = iter(counters)
+    return tuple(map(LimitState, each, each, each, each))
+
+
+def _places(numbers: Sequence[int]) -> tuple[int, ...]:
+    """Lua counts from 1."""
+    return tuple(number - 1 for number in numbers)
