@@ -7,12 +7,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from redis.exceptions import TimeoutError
+
+from service.errors import StoreUnavailable
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
 class Batch(Generic[Item, Answer]):
-    """`run` gets up to `largest` items and gives their answers in the same order; what it raises, each of its callers gets."""
+    """`run` gets up to `largest` items and gives their answers in the same order; what it raises, each of its callers gets.
+
+    Behind a call that Redis did not answer in time no queue forms: who gathered meanwhile would wait as long again, in turns.
+    """
 
     def __init__(
         self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, largest: int = 64, concurrent: int = 2
@@ -46,14 +53,19 @@ class Batch(Generic[Item, Answer]):
     async def _answer(self, calls: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
         try:
             answers = await self._run([item for item, _ in calls])
-        except Exception as error:
-            for _, future in calls:
-                if not future.done():
-                    future.set_exception(error)
-        else:
             for (_, future), answer in zip(calls, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
+        except Exception as error:
+            if isinstance(error, StoreUnavailable) and isinstance(error.__cause__, TimeoutError):
+                calls, self._waiting = calls + self._waiting, []
+            for _, future in calls:
+                if not future.done():
+                    future.set_exception(error)
+        except asyncio.CancelledError:
+            for _, future in calls:
+                future.cancel()
+            raise
         finally:
             self._free += 1
             self._send()

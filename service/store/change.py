@@ -19,6 +19,8 @@ from service.windows import CarryOver, Window
 
 _ATTEMPTS: Final = 25
 _LONGEST_PAUSE_S: Final = 0.02
+_MOST_ARGUMENTS: Final = 4_000
+"""Of one write; Lua hands no more than some 8,000 values to a command. Even, so that no field is cut off from its value."""
 _NO_EDITS: Final = CounterEdits({}, set())
 _SHARED: Final = {
     Kind.PROVIDER: "limits",
@@ -143,7 +145,8 @@ class Change:
         self.refusals.append(otherwise)
 
     def _write(self, command: str, key: str, *args: str) -> None:
-        self.writes.append([command, self._key(key), *args])
+        for start in range(0, max(len(args), 1), _MOST_ARGUMENTS):
+            self.writes.append([command, self._key(key), *args[start : start + _MOST_ARGUMENTS]])
 
 
 async def commit(store: Store, change: Change) -> bool:
