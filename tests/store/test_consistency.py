@@ -1,6 +1,6 @@
 """The checker itself: it accepts what the service wrote, and notices every kind of damage."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import orjson
 import pytest
@@ -15,20 +15,12 @@ from service.models.pricing_overrides import CreatePricingOverrideRequest
 from service.models.routing_rules import CreateRoutingRuleRequest
 from service.models.teams import CreateTeamRequest
 from service.models.virtual_keys import CreateVirtualKeyRequest
-from service.settings import Settings
 from service.store import keys
-from service.store.connection import Store, open_store
+from service.store.connection import Store
 from service.store.keys import Ref
 from tests.store.consistency import assert_consistent, problems
 
 KNOWN = Known(frozenset({"openai"}), frozenset())
-
-
-@pytest.fixture
-async def store(redis: Redis, redis_url: str) -> AsyncIterator[Store]:
-    opened = open_store(Settings(), redis_url, timeout_ms=5_000)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
