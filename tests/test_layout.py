@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,18 @@ def test_every_dependency_is_pinned():
         pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / name).read_text(), re.MULTILINE))
         wanted = {re.match(r"[A-Za-z0-9_-]+", text)[0].lower().replace("_", "-") for text in requirements}  # type: ignore[index]
         assert wanted <= pinned, f"run `make lock`: {name} lacks {wanted - pinned}"
+
+
+@pytest.mark.parametrize("folder, lock", [("service", "requirements.lock"), ("tests", "requirements-dev.lock")])
+def test_every_import_is_pinned(folder: str, lock: str):
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / lock).read_text(), re.MULTILINE))
+    distributions = packages_distributions()
+    imported = {name.split(".")[0] for path in (ROOT / folder).rglob("*.py") for name in _imports(path)}
+    for name in sorted(imported - sys.stdlib_module_names - {"service", "tests"}):
+        known_as = {distribution.lower().replace("_", "-") for distribution in distributions.get(name, [])}
+        assert known_as & pinned, (
+            f"{name} is imported in {folder}/ but not in {lock}: name it in pyproject.toml, then `make lock`"
+        )
 
 
 def test_images_are_named_by_an_exact_version():
