@@ -1,0 +1,177 @@
+"""The words of a decision: its name, its HTTP status, a sentence for people, and the limits behind it (contract.md 4.2)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from service.money import NANOUSD_PER_DOLLAR
+from service.reservation import Blocked, LimitKind, LimitState, Plan, PlannedLimit, Refused
+from service.windows import next_reset_ms
+
+ALLOW: Final = "allow"
+
+STATUSES: Final = {
+    ALLOW: 200,
+    "virtual_key_not_found": 401,
+    "virtual_key_required": 401,
+    "virtual_key_blocked": 403,
+    "provider_blocked": 403,
+    "model_blocked": 403,
+    "budget_exceeded": 402,
+    "token_limited": 429,
+    "request_limited": 429,
+    "rate_limited": 429,
+}
+
+_OVER: Final = {LimitKind.BUDGET: "budget_exceeded", LimitKind.TOKENS: "token_limited", LimitKind.REQUESTS: "request_limited"}
+
+_NOUNS: Final = {
+    "budget_exceeded": "budget",
+    "token_limited": "token limit",
+    "request_limited": "request limit",
+    "rate_limited": "rate limit",
+}
+
+_LEVELS: Final = {
+    "provider": "Provider",
+    "model_config": "Model",
+    "provider_config": "Provider config",
+    "virtual_key": "Virtual key",
+    "team": "Team",
+    "customer": "Customer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a request is expected to use. `priced`: whether its cost is known."""
+
+    tokens: int
+    cost_nanousd: int
+    priced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One limit as an answer shows it: in nano-dollars for budgets."""
+
+    planned: PlannedLimit
+    limit: int
+    usage: int
+    held: int
+    remaining: int
+    resets_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Why a request may not go. `violations`: readings of all limits that are over, in order of checks; the first one is named.
+
+    `plan` is None when not even the key is known. `retry_at_ms` is None when waiting does not help.
+    """
+
+    decision: str
+    message: str
+    now_ms: int = 0
+    plan: Plan | None = None
+    violations: tuple[Reading, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    retry_at_ms: int | None = None
+
+    @property
+    def status(self) -> int:
+        return STATUSES[self.decision]
+
+    @property
+    def retry_after_s(self) -> int | None:
+        """Whole seconds, never too early."""
+        return None if self.retry_at_ms is None else max(1, -(-(self.retry_at_ms - self.now_ms) // 1000))
+
+
+def read_limits(plan: Plan, states: Iterable[LimitState]) -> tuple[Reading, ...]:
+    """Those that limit something, in order of checks."""
+    return tuple(
+        _reading(planned, planned.limit, state)
+        for planned, state in zip(plan.limits, states, strict=True)
+        if planned.limit is not None
+    )
+
+
+def _reading(planned: PlannedLimit, limit: int, state: LimitState) -> Reading:
+    return Reading(
+        planned,
+        limit,
+        state.usage,
+        state.held,
+        max(0, limit - state.usage - state.held),
+        next_reset_ms(planned.window, state.last_reset_ms),
+    )
+
+
+def tightest_first(readings: Iterable[Reading]) -> list[Reading]:
+    """By the share that is left; among equals in order of checks."""
+    return sorted(readings, key=lambda reading: reading.remaining / reading.limit)
+
+
+def refused(plan: Plan, outcome: Refused, estimate: Estimate) -> Verdict:
+    readings = read_limits(plan, outcome.states)
+    over = tuple(reading for place in outcome.violations for reading in readings if reading.planned is plan.limits[place])
+    decision, named = _decide(over)
+    return Verdict(
+        decision=decision,
+        message=_sentence(decision, named, estimate),
+        now_ms=outcome.now_ms,
+        plan=plan,
+        violations=over,
+        readings=readings,
+        retry_at_ms=outcome.retry_at_ms,
+    )
+
+
+def blocked(plan: Plan, outcome: Blocked) -> Verdict:
+    decision, message = "virtual_key_blocked", "Virtual key has expired"
+    if not outcome.key_expired and plan.blocked is not None:
+        decision, message = plan.blocked.decision, plan.blocked.reason
+    readings = read_limits(plan, outcome.states)
+    return Verdict(decision=decision, message=message, now_ms=outcome.now_ms, plan=plan, readings=readings)
+
+
+KEY_NOT_FOUND: Final = Verdict(decision="virtual_key_not_found", message="Virtual key not found")
+KEY_REQUIRED: Final = Verdict(
+    decision="virtual_key_required", message="A virtual key is required: send it as x-bf-vk, or in the body as virtual_key"
+)
+
+
+def _decide(over: tuple[Reading, ...]) -> tuple[str, list[Reading]]:
+    """The first limit in order of checks decides; where both counters of its rate limit are over, both are named."""
+    first = over[0]
+    of_same_limit = [reading for reading in over if reading.planned.limit_id == first.planned.limit_id]
+    return (_OVER[first.planned.kind], [first]) if len(of_same_limit) == 1 else ("rate_limited", of_same_limit)
+
+
+def _sentence(decision: str, named: list[Reading], estimate: Estimate) -> str:
+    """Level, usage, limit and window: "Team token limit exceeded: 900 tokens used and 100 held of 1000 per 1h"."""
+    level = _LEVELS[named[0].planned.scope]
+    accounts = (account(reading) + _too_little_left(reading, estimate) for reading in named)
+    return f"{level} {_NOUNS[decision]} exceeded: {', '.join(accounts)}"
+
+
+def account(reading: Reading) -> str:
+    """What is used of one limit, for people."""
+    show, used = (_dollars, "spent") if reading.planned.kind is LimitKind.BUDGET else (str, f"{reading.planned.kind} used")
+    held = f" and {show(reading.held)} held" if reading.held else ""
+    return f"{show(reading.usage)} {used}{held} of {show(reading.limit)} per {reading.planned.reset_duration}"
+
+
+def _too_little_left(reading: Reading, estimate: Estimate) -> str:
+    """Only strict enforcement refuses while something is left."""
+    if reading.usage + reading.held >= reading.limit:
+        return ""
+    if reading.planned.kind is LimitKind.BUDGET:
+        return f", less is left than the {_dollars(estimate.cost_nanousd)} this request may cost"
+    return f", less is left than the {estimate.tokens} this request may use"
+
+
+def _dollars(nanousd: int) -> str:
+    whole, parts = divmod(nanousd, NANOUSD_PER_DOLLAR)
+    return f"${whole}.{parts:09}".rstrip("0").rstrip(".")

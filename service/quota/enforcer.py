@@ -1,0 +1,76 @@
+"""What the calls of gateways share in one worker; and the first question of each, whose quota it is."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hmac import compare_digest
+from typing import Final
+
+from service.providers import known_providers
+from service.quota.decision import KEY_NOT_FOUND, KEY_REQUIRED, Verdict
+from service.quota.plan import Holder
+from service.quota.plans import Plans
+from service.reservation import Mode
+from service.settings import Settings
+from service.store.connection import Store
+from service.store.keys import virtual_key_id
+from service.store.reservations import Reservations
+
+ATTEMPTS: Final = 8
+"""How often a decision starts again because an admin changed what it was based on."""
+
+KEEPS_CHANGING: Final = "the configuration keeps changing; try again"
+
+_key_id: Final = lru_cache(maxsize=65_536)(virtual_key_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcer:
+    plans: Plans
+    reservations: Reservations
+    require_key: bool
+    admits_without_store: bool
+    charges_expired: bool
+
+
+def open_enforcer(settings: Settings, store: Store) -> Enforcer:
+    """Asks the store nothing yet."""
+    charges_expired = settings.on_lease_expiry == "charge"
+    return Enforcer(
+        plans=Plans(
+            store,
+            mode=Mode(settings.enforcement),
+            known_providers=known_providers(settings.providers),
+            largest_holders=settings.cached_keys,
+            largest_plans=settings.cached_plans,
+        ),
+        reservations=Reservations(
+            store,
+            retention_ms=settings.retention_ms,
+            charge_expired=charges_expired,
+            largest_cache=settings.cached_reservations,
+            cached_plans=settings.cached_plans,
+            largest_batch=settings.batch_size,
+        ),
+        require_key=settings.require_key,
+        admits_without_store=settings.on_store_failure == "open",
+        charges_expired=charges_expired,
+    )
+
+
+async def find_holder(enforcer: Enforcer, key_value: str | None) -> Holder | Verdict | None:
+    """Who holds this virtual key, why there is nobody, or None where requests without a key are welcome (step 1 of 4.1)."""
+    if key_value is None:
+        return KEY_REQUIRED if enforcer.require_key else None
+    holder = await enforcer.plans.holder(_key_id(key_value))
+    return holder if holder is not None and is_value_of(holder, key_value) else KEY_NOT_FOUND
+
+
+def recall_holder(enforcer: Enforcer, key_value: str) -> Holder | None:
+    """The same without asking the store, as far as it was read before."""
+    holder = enforcer.plans.recall_holder(_key_id(key_value))
+    return holder if holder is not None and is_value_of(holder, key_value) else None
+
+
+def is_value_of(holder: Holder, key_value: str) -> bool:
+    """The id is made of half a digest of the value: the rest of the value must be right, too."""
+    return compare_digest(key_value.encode("utf-8", "surrogatepass"), holder.key.entity.value.encode())

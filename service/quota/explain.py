@@ -1,0 +1,138 @@
+"""explain: what reserve would answer now, and what came of every check on the way there. Changes nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from service.errors import StoreUnavailable
+from service.models.enforcement import ReserveRequest
+from service.quota.decision import ALLOW, Estimate, Reading, Verdict, account, blocked, read_limits, refused
+from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
+from service.quota.names import split_model
+from service.quota.reserve import estimate_of
+from service.quota.routes import Route, find_routes
+from service.reservation import Blocked, Explain, Explained, Granted, Plan, Refused, Stale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One step of contract.md 4.1. Limits are judged even where an earlier step has refused."""
+
+    name: str
+    passed: bool
+    reason: str
+    limit_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """`verdict` None: the request would go, taking `granted`. `plan` None: not even the key is known."""
+
+    verdict: Verdict | None
+    granted: Granted | None
+    plan: Plan | None
+    estimate: Estimate
+    fallbacks: tuple[str, ...]
+    readings: tuple[Reading, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def decision(self) -> str:
+        return ALLOW if self.verdict is None else self.verdict.decision
+
+
+async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str) -> Explanation:
+    estimate = estimate_of(request)
+    provider, model = split_model(request.provider, request.model, enforcer.plans.known_providers)
+    for _ in range(ATTEMPTS):
+        holder = await find_holder(enforcer, key_value)
+        if isinstance(holder, Verdict):
+            return _without_key(holder, estimate)
+        routes = await find_routes(enforcer, holder, provider, model, request_id, estimate)
+        if not routes:
+            continue
+        call = Explain(plan=routes[0].plan, tokens=estimate.tokens, cost_nanousd=estimate.cost_nanousd)
+        explained = await enforcer.reservations.explain(call)
+        if not isinstance(explained, Stale):
+            return _explanation(routes[0], explained, estimate)
+        await enforcer.plans.refresh(routes[0].plan)
+    raise StoreUnavailable(KEEPS_CHANGING)
+
+
+def _without_key(verdict: Verdict, estimate: Estimate) -> Explanation:
+    return Explanation(
+        verdict=verdict,
+        granted=None,
+        plan=None,
+        estimate=estimate,
+        fallbacks=(),
+        readings=(),
+        checks=(Check(name="virtual_key", passed=False, reason=verdict.message),),
+    )
+
+
+def _explanation(route: Route, explained: Explained, estimate: Estimate) -> Explanation:
+    plan = route.plan
+    verdict: Verdict | None = None
+    granted: Granted | None = None
+    match explained.outcome:
+        case Granted() as granted:
+            pass
+        case Refused() as outcome:
+            verdict = refused(plan, outcome, estimate)
+        case Blocked() as outcome:
+            verdict = blocked(plan, outcome)
+    return Explanation(
+        verdict=verdict,
+        granted=granted,
+        plan=plan,
+        estimate=estimate,
+        fallbacks=route.fallbacks if verdict is None else (),
+        readings=read_limits(plan, explained.states),
+        checks=tuple(_checks(plan, explained)),
+    )
+
+
+_OF_KEY: Final = ("virtual_key_blocked", "provider_blocked", "model_blocked")
+"""Decisions of steps 4 to 6, in order."""
+
+_PASSED: Final = {
+    "virtual_key_blocked": ("virtual_key_active", "The virtual key is active"),
+    "provider_blocked": ("provider_allowed", "The virtual key may use this provider"),
+    "model_blocked": ("model_allowed", "The virtual key may use this model on this provider"),
+}
+
+
+def _checks(plan: Plan, explained: Explained) -> Iterator[Check]:
+    if plan.key_id is not None:
+        yield Check(name="virtual_key", passed=True, reason="The virtual key is known")
+    yield from _checks_of_limits(plan, explained, range(plan.gate))
+    if plan.key_id is not None:
+        yield from _checks_of_key(plan, explained)
+    yield from _checks_of_limits(plan, explained, range(plan.gate, len(plan.limits)))
+
+
+def _checks_of_key(plan: Plan, explained: Explained) -> Iterator[Check]:
+    failed, reason = (plan.blocked.decision, plan.blocked.reason) if plan.blocked is not None else (None, "")
+    if plan.expires_at_ms is not None and plan.expires_at_ms <= explained.now_ms:
+        failed, reason = "virtual_key_blocked", "Virtual key has expired"
+    for decision in _OF_KEY:
+        name, good = _PASSED[decision]
+        if decision == failed:
+            yield Check(name=name, passed=False, reason=reason)
+            return
+        yield Check(name=name, passed=True, reason=good)
+
+
+def _checks_of_limits(plan: Plan, explained: Explained, places: range) -> Iterator[Check]:
+    by_counter = {id(reading.planned): reading for reading in read_limits(plan, explained.states)}
+    for place in places:
+        planned = plan.limits[place]
+        if planned.limit is None:
+            continue
+        yield Check(
+            name=f"{planned.scope}_{planned.kind}",
+            passed=place not in explained.over,
+            reason=account(by_counter[id(planned)]),
+            limit_id=planned.limit_id,
+        )

@@ -1,0 +1,38 @@
+"""The periodic sweep of one worker: gives back what expired reservations still hold. Safe to run in every worker at once."""
+
+import asyncio
+import logging
+import random
+from typing import Final
+
+from service import metrics
+from service.errors import StoreUnavailable
+from service.quota.enforcer import Enforcer
+
+PAUSE_S: Final = 1.0
+"""Nobody waits for a sweep: whoever is about to be refused by an expired hold returns it himself."""
+
+_log = logging.getLogger(__name__)
+
+
+async def sweep_forever(enforcer: Enforcer) -> None:
+    """Until cancelled. A mistake in one sweep must not end all later ones."""
+    while True:
+        # Workers that started together need not sweep together.
+        await asyncio.sleep(PAUSE_S * random.uniform(0.5, 1.5))
+        try:
+            await sweep(enforcer)
+        except StoreUnavailable:
+            continue  # reported by the calls of gateways, if there are any
+        except Exception:
+            _log.exception("the sweep of expired reservations failed")
+
+
+async def sweep(enforcer: Enforcer) -> None:
+    expired = await enforcer.reservations.sweep()
+    if not expired:
+        return
+    metrics.EXPIRED.inc(expired)
+    metrics.settlements("expired").inc(expired)
+    if not enforcer.charges_expired:
+        metrics.uncharged("expired").inc(expired)
