@@ -18,7 +18,10 @@ _LONGEST_LENGTH: Final = 19
 
 async def read_body(request: Request) -> bytes:
     """The whole body, or PayloadTooLarge as soon as it is known to be larger than the setting allows."""
-    largest_bytes = services_of(request).settings.max_body_bytes
+    return await read_bounded(request, services_of(request).settings.max_body_bytes)
+
+
+async def read_bounded(request: Request, largest_bytes: int) -> bytes:
     too_large = PayloadTooLarge(f"the body is larger than {largest_bytes} bytes")
     declared = request.headers.get("content-length", "0")
     if not (declared.isascii() and declared.isdecimal()):

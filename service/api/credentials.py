@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
@@ -48,16 +49,34 @@ def require_admin(headers: Headers, settings: Settings) -> None:
     )
 
 
+def require_gateway(headers: Mapping[str, str], settings: Settings) -> None:
+    """Raises Unauthorized. A virtual key does not do: its holder could settle his own spend at zero.
+
+    Without any token everybody who can connect, on this machine, is a gateway.
+    """
+    accepted = settings.gateway_token + settings.admin_token
+    if not accepted:
+        return
+    offered = (headers.get("x-quota-token"), _bearer(headers), headers.get("x-api-key"), _basic_password(headers))
+    if not any(_is_one_of(text, accepted) for text in offered if text):
+        raise Unauthorized("a gateway token is needed: send it as 'Authorization: Bearer <token>' or as 'x-quota-token'")
+
+
 def same_secret(offered: str, secret: str) -> bool:
     """Takes the same time wherever the first difference is."""
     return compare_digest(offered.encode("utf-8", "surrogatepass"), secret.encode())
 
 
-def _is_one_of(offered: str, secrets: Iterable[str]) -> bool:
+def _is_one_of(offered: str, secrets: tuple[str, ...]) -> bool:
     """Compares with every secret, by digest, so that time tells neither which one nor how long it is."""
     digest = sha256(offered.encode("utf-8", "surrogatepass")).digest()
-    matches = [compare_digest(digest, sha256(secret.encode()).digest()) for secret in secrets]
+    matches = [compare_digest(digest, secret) for secret in _digests(secrets)]
     return any(matches)
+
+
+@lru_cache(maxsize=8)
+def _digests(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(sha256(secret.encode()).digest() for secret in secrets)
 
 
 def _looks_like_virtual_key(value: str) -> bool:
