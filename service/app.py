@@ -1,5 +1,6 @@
 """The ASGI application: routes, error handlers, what is opened at start and closed at stop."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -11,9 +12,12 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import (
+    authorize,
     budgets,
     customers,
+    enforcement,
     health,
+    metrics,
     model_configs,
     openapi,
     pricing_overrides,
@@ -29,7 +33,10 @@ from service.api.credentials import require_admin
 from service.api.services import Services
 from service.errors import ServiceError
 from service.providers import known_providers
+from service.quota.enforcer import open_enforcer
+from service.quota.sweep import sweep_forever
 from service.settings import Settings, load_settings
+from service.store.breaker import Breaker
 from service.store.connection import open_store
 from service.store.quota import QuotaReader
 
@@ -53,13 +60,14 @@ class Application:
     """Hot paths go straight to their endpoints; everything else passes Starlette's router."""
 
     def __init__(self, settings: Settings, url: str, now_ms: str) -> None:
-        hot_store = open_store(settings, url, timeout_ms=settings.redis_timeout_ms, now_ms=now_ms)
+        hot_store = open_store(settings, url, timeout_ms=settings.redis_timeout_ms, now_ms=now_ms, breaker=Breaker())
         self.services = Services(
             settings=settings,
             providers=known_providers(settings.providers),
             store=open_store(settings, url, timeout_ms=settings.redis_admin_timeout_ms, now_ms=now_ms),
             hot_store=hot_store,
             quota_reader=QuotaReader(hot_store, largest_cache=settings.cached_keys),
+            enforcer=open_enforcer(settings, hot_store),
         )
         self._router = Starlette(
             routes=_routes(settings),
@@ -71,13 +79,23 @@ class Application:
         self._router.state.services = self.services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == quota.PATH and scope["method"] in ("GET", "HEAD"):
-            return await quota.answer_quota(scope, receive, send, self.services.quota_reader)
+        if scope["type"] == "http":
+            services, path = self.services, scope["path"]
+            if path == quota.PATH and scope["method"] in ("GET", "HEAD"):
+                return await quota.answer_quota(scope, receive, send, services.quota_reader)
+            if (call := enforcement.CALLS_BY_PATH.get(path)) is not None:
+                return await enforcement.answer_call(scope, receive, send, call, services)
+            if authorize.is_authorize(path):
+                return await authorize.answer_authorize(scope, receive, send, services)
         await self._router(scope, receive, send)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(sweep_forever(self.services.enforcer))
         yield
+        sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
         await self.services.close()
 
 
@@ -110,6 +128,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         Route("/readyz", health.readyz),
         Route("/health", health.health),
         Route("/api/version", health.version),
+        Route("/metrics", metrics.metrics),
         Mount(
             "/api/governance",
             Router(governance, redirect_slashes=False),

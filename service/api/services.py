@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from service.quota.enforcer import Enforcer
 from service.settings import Settings
 from service.store.connection import Store
 from service.store.quota import QuotaReader
@@ -18,6 +19,7 @@ class Services:
     store: Store
     hot_store: Store
     quota_reader: QuotaReader
+    enforcer: Enforcer
 
     async def close(self) -> None:
         await self.store.close()

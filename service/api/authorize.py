@@ -1,0 +1,88 @@
+"""/api/governance/quota/authorize, any method, any path below: for proxies that ask with a sub-request. No body is read.
+
+What the proxy's own configuration says comes as query parameters and beats the headers, which clients may send, too.
+"""
+
+import math
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from service import metrics
+from service.api.calls import Answer, Caller, answer_reserve
+from service.api.credentials import presented_virtual_key, require_gateway
+from service.api.enforcement import PREFIX, bug, failure, headers_of, send_answer
+from service.api.services import Services
+from service.errors import InvalidRequest, ServiceError
+from service.models.enforcement import ReserveRequest
+from service.models.parsing import parse
+
+PATH: Final = PREFIX + "authorize"
+
+_MEMBERS: Final = ("provider", "model", "tokens", "cost")
+_NUMBERS: Final = ("tokens", "cost")
+_UNDERSTOOD_BY_NGINX: Final = (200, 401, 403)
+
+
+def is_authorize(path: str) -> bool:
+    return path.startswith(PATH) and (len(path) == len(PATH) or path[len(PATH)] == "/")
+
+
+async def answer_authorize(scope: Scope, receive: Receive, send: Send, services: Services) -> None:
+    started = perf_counter()
+    headers = headers_of(scope)
+    params = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    caller = Caller()
+    try:
+        require_gateway(headers, services.settings)
+        caller = Caller(presented_virtual_key(headers, any_in_own_header=False))
+        answer = await answer_reserve(services.enforcer, _request_of(params, headers), caller)
+    except ServiceError as error:
+        answer = failure(scope, error, caller)
+    except Exception:
+        answer = bug(scope)
+    metrics.call_seconds("authorize").observe(perf_counter() - started)
+    if answer.status == 200:
+        return await _admit(send, answer)
+    await send_answer(send, _for_nginx(answer) if params.get("nginx") in ("1", "true") else answer)
+
+
+def _request_of(params: Mapping[str, str], headers: Mapping[str, str]) -> ReserveRequest:
+    members: dict[str, Any] = {}
+    for name in _MEMBERS:
+        text = params.get(name) or headers.get(f"x-quota-{name}")
+        if text:
+            members[name] = _number(name, text) if name in _NUMBERS else text
+    return parse(ReserveRequest, orjson.dumps(members))
+
+
+def _number(name: str, text: str) -> float | int:
+    if text.isascii() and text.isdecimal() and len(text) <= 16:
+        return int(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidRequest(f"{name} must be a number", param=name)
+    return number
+
+
+async def _admit(send: Send, answer: Answer) -> None:
+    """The proxy passes the request on; the headers are for it, and for the client."""
+    reservation = (b"x-quota-reservation", answer.body["reservation_id"].encode())
+    degraded = [(b"x-quota-degraded", b"true")] if "degraded" in answer.body else []
+    headers = [(b"content-length", b"0"), reservation, *degraded, *answer.headers]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _for_nginx(answer: Answer) -> Answer:
+    """auth_request knows 2xx, 401 and 403 and makes a 500 of everything else: the true status comes in a header."""
+    if answer.status in _UNDERSTOOD_BY_NGINX:
+        return answer
+    return Answer(403, answer.body, [*answer.headers, (b"x-quota-status", b"%d" % answer.status)])

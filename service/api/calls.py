@@ -1,0 +1,187 @@
+"""The calls of gateways, one function each: a body in, an answer out. Alone or as part of a batch makes no difference."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+
+from service import metrics
+from service.api.answers import error_body
+from service.api.headers import RawHeaders, limit_headers, refusal_headers
+from service.api.rendering.enforcement import (
+    admission_body,
+    degraded_body,
+    explanation_body,
+    problem_body,
+    refusal_body,
+    refusal_problem,
+    settlement_body,
+)
+from service.api.rendering.times import timestamp
+from service.errors import InvalidRequest, ServiceError
+from service.models.enforcement import (
+    MAX_REQUEST_ID,
+    BatchRequest,
+    ExplainRequest,
+    ReleaseRequest,
+    RenewRequest,
+    ReserveRequest,
+    SettleRequest,
+)
+from service.models.parsing import parse
+from service.quota.decision import ALLOW, Verdict, read_limits
+from service.quota.enforcer import Enforcer
+from service.quota.explain import explain
+from service.quota.release import release
+from service.quota.renew import renew
+from service.quota.reserve import DegradedAdmission, reserve
+from service.quota.settle import settle
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What the headers say: whose quota it is, which request, and how to be told of a failure."""
+
+    key_value: str | None = None
+    idempotency_key: str | None = None
+    wants_problem: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: Mapping[str, Any]
+    headers: RawHeaders
+    is_problem: bool = False
+
+
+Call = Callable[[Enforcer, bytes, Caller], Awaitable[Answer]]
+
+
+async def _reserve(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+    request = parse(ReserveRequest, body)
+    return await answer_reserve(enforcer, request, caller)
+
+
+async def answer_reserve(enforcer: Enforcer, request: ReserveRequest, caller: Caller) -> Answer:
+    outcome = await reserve(enforcer, request, request.virtual_key or caller.key_value, _request_id(request, caller))
+    if isinstance(outcome, Verdict):
+        metrics.decisions("refuse", outcome.decision, outcome.violations[0].planned.scope if outcome.violations else "").inc()
+        return _refuse(outcome, caller)
+    if isinstance(outcome, DegradedAdmission):
+        metrics.decisions("degraded", "store_unavailable", "").inc()
+        metrics.uncharged("degraded").inc()
+        return Answer(200, degraded_body(outcome), [])
+    metrics.decisions("allow", ALLOW, "").inc()
+    readings = read_limits(outcome.plan, outcome.granted.states)
+    return Answer(200, admission_body(outcome, readings), limit_headers(readings, outcome.granted.now_ms))
+
+
+async def _settle(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+    request = parse(SettleRequest, body)
+    outcome = await settle(enforcer, request, request.virtual_key or caller.key_value)
+    if isinstance(outcome, Verdict):
+        return _refuse(outcome, caller)
+    return Answer(200, settlement_body(outcome), [])
+
+
+async def _release(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+    return Answer(200, {"released": await release(enforcer, parse(ReleaseRequest, body))}, [])
+
+
+async def _renew(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+    return Answer(200, {"expires_at": timestamp(await renew(enforcer, parse(RenewRequest, body)))}, [])
+
+
+async def _explain(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+    request = parse(ExplainRequest, body)
+    key_value = request.virtual_key or caller.key_value
+    return Answer(200, explanation_body(await explain(enforcer, request, key_value, _request_id(request, caller))), [])
+
+
+_CALLS: Final[Mapping[str, Call]] = {
+    "reserve": _reserve,
+    "settle": _settle,
+    "release": _release,
+    "renew": _renew,
+    "explain": _explain,
+}
+
+
+async def _batch(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+    """All at once, so that the store gets them together; those of one reservation one after the other, as they were sent."""
+    operations = parse(BatchRequest, body).operations
+    groups: dict[object, list[int]] = {}
+    for place, operation in enumerate(operations):
+        groups.setdefault(_reservation_of(operation, place), []).append(place)
+    answers: dict[int, Answer] = {}
+    # The key of the caller goes for all that name none; an id cannot.
+    caller_of_each = Caller(caller.key_value)
+
+    async def run(places: list[int]) -> None:
+        for place in places:
+            answers[place] = await _answer_operation(enforcer, operations[place], caller_of_each)
+
+    await asyncio.gather(*(run(places) for places in groups.values()))
+    results = [{"status": answers[place].status, "body": answers[place].body} for place in range(len(operations))]
+    return Answer(200, {"results": results}, [])
+
+
+CALLS: Final[Mapping[str, Call]] = {**_CALLS, "batch": _batch}
+
+
+def _reservation_of(operation: Mapping[str, Any], place: int) -> object:
+    named = operation.get("reservation_id") or operation.get("request_id")
+    return named if isinstance(named, str) else place
+
+
+async def _answer_operation(enforcer: Enforcer, operation: Mapping[str, Any], caller: Caller) -> Answer:
+    name = operation.get("op")
+    call = _CALLS.get(name) if isinstance(name, str) else None
+    try:
+        if call is None:
+            raise InvalidRequest(f"op must be one of {', '.join(_CALLS)}", param="op")
+        return await call(enforcer, _encode(operation), caller)
+    except ServiceError as error:
+        return answer_error(error, caller)
+
+
+def _encode(operation: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(operation)
+    except TypeError as error:
+        raise InvalidRequest("a number is too large or too deeply nested") from error
+
+
+def _refuse(verdict: Verdict, caller: Caller) -> Answer:
+    body = refusal_problem(verdict) if caller.wants_problem else refusal_body(verdict)
+    return Answer(verdict.status, body, refusal_headers(verdict), caller.wants_problem)
+
+
+def answer_error(error: ServiceError, caller: Caller) -> Answer:
+    headers = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+    if caller.wants_problem:
+        return Answer(
+            error.status, problem_body(error.status, HTTPStatus(error.status).phrase, error.message), headers, is_problem=True
+        )
+    return Answer(error.status, error_body(error.status, error.message, error.param), headers)
+
+
+def _request_id(request: ReserveRequest, caller: Caller) -> str:
+    return request.request_id or caller.idempotency_key or str(uuid.uuid4())
+
+
+def idempotency_key(text: str | None) -> str | None:
+    """The Idempotency-Key header, with the quotes of its draft or without, as many clients send it."""
+    if text is None:
+        return None
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    if not (1 <= len(text) <= MAX_REQUEST_ID and text.isprintable()):
+        raise InvalidRequest(f"the Idempotency-Key header must hold 1 to {MAX_REQUEST_ID} printable characters")
+    return text

@@ -1,0 +1,82 @@
+"""POST /api/governance/quota/{reserve,settle,release,renew,explain,batch}: what gateways call around every request. Hot.
+
+A raw ASGI endpoint in front of Starlette's router: who calls, what, and the answer on the wire; the calls are in calls.py.
+"""
+
+import logging
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Final
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from service import metrics
+from service.api.answers import error_body
+from service.api.bodies import read_bounded
+from service.api.calls import CALLS, Answer, Call, Caller, answer_error, idempotency_key
+from service.api.credentials import presented_virtual_key, require_gateway
+from service.api.services import Services
+from service.errors import ServiceError
+
+_log = logging.getLogger(__name__)
+
+PREFIX: Final = "/api/governance/quota/"
+CALLS_BY_PATH: Final[Mapping[str, Call]] = {PREFIX + name: call for name, call in CALLS.items()}
+
+_PROBLEM: Final = "application/problem+json"
+_JSON_HEADER: Final = (b"content-type", b"application/json")
+_ALLOW: Final = (b"allow", b"POST")
+_PROBLEM_HEADER: Final = (b"content-type", _PROBLEM.encode())
+
+
+async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, services: Services) -> None:
+    started = perf_counter()
+    headers = headers_of(scope)
+    caller = Caller(wants_problem=_PROBLEM in headers.get("accept", ""))
+    settings = services.settings
+    try:
+        if scope["method"] != "POST":
+            return await send_answer(send, Answer(405, error_body(405, f"{scope['method']} is not possible here"), [_ALLOW]))
+        require_gateway(headers, settings)
+        caller = Caller(
+            presented_virtual_key(headers, any_in_own_header=True),
+            idempotency_key(headers.get("idempotency-key")),
+            caller.wants_problem,
+        )
+        body = await read_bounded(Request(scope, receive), settings.max_body_bytes)
+        answer = await call(services.enforcer, body, caller)
+    except ServiceError as error:
+        answer = failure(scope, error, caller)
+    except ClientDisconnect:
+        return None
+    except Exception:
+        answer = bug(scope)
+    metrics.call_seconds(scope["path"].removeprefix(PREFIX)).observe(perf_counter() - started)
+    await send_answer(send, answer)
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Read once, the first of several with one name."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+
+
+def failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
+    if error.status >= 500:
+        _log.warning("%s answered %d: %s", scope["path"], error.status, error.message, exc_info=error.__cause__)
+    return answer_error(error, caller)
+
+
+def bug(scope: Scope) -> Answer:
+    """Nothing of the error goes to the client; the server logs it."""
+    _log.exception("%s failed", scope["path"])
+    return Answer(500, error_body(500, "quotad made a mistake; its log says which"), [])
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    body = orjson.dumps(answer.body)
+    kind = _PROBLEM_HEADER if answer.is_problem else _JSON_HEADER
+    headers = [kind, (b"content-length", b"%d" % len(body)), *answer.headers]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
