@@ -1,0 +1,40 @@
+"""How full the limits of a provider and model are, in percent, as conditions of routing rules see it (contract.md 4.8)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from service.reservation import LimitKind, LimitState, Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Percent of the fullest limit of each kind, under the names of the variables; 0 without a limit, may exceed 100."""
+
+    tokens_used: float = 0.0
+    request: float = 0.0
+    budget_used: float = 0.0
+
+    @property
+    def variables(self) -> dict[str, float]:
+        return {"tokens_used": self.tokens_used, "request": self.request, "budget_used": self.budget_used}
+
+
+USAGE_VARIABLES: Final = frozenset(("tokens_used", "request", "budget_used"))
+
+_OF_PROVIDER: Final = ("provider", "model_config", "provider_config")
+"""Scopes of the limits that count: those of the key, its team and its customer bind every route alike."""
+
+
+def usage_of(plan: Plan, states: Sequence[LimitState]) -> Usage:
+    """Of provider governance, of global model configs (key-scoped ones come after the gate) and of the key's provider config."""
+    fullest = dict.fromkeys(LimitKind, 0.0)
+    for place, (planned, state) in enumerate(zip(plan.limits, states, strict=True)):
+        if planned.limit is None or planned.scope not in _OF_PROVIDER:
+            continue
+        if planned.scope == "model_config" and place >= plan.gate:
+            continue
+        fullest[planned.kind] = max(fullest[planned.kind], state.usage * 100 / planned.limit)
+    return Usage(
+        tokens_used=fullest[LimitKind.TOKENS], request=fullest[LimitKind.REQUESTS], budget_used=fullest[LimitKind.BUDGET]
+    )
