@@ -67,6 +67,11 @@ def sequence(name: str) -> str:
     return f"{LAYOUT}:{{directory}}:sequence:{name}"
 
 
+def price_sheet() -> str:
+    """Hash: the imported price sheet, its prices compressed in one field; see store/prices.py."""
+    return f"{LAYOUT}:{{directory}}:price_sheet"
+
+
 def versions() -> str:
     """Hash: `limits`, `routing` and `pricing`, each raised by every change of what applies to more than one key."""
     return f"{LAYOUT}:{{directory}}:versions"

@@ -1,0 +1,78 @@
+"""Base prices of models: those an operator imported, then those that come with the service. A model in neither has no price.
+
+Which entry is a model's: first the one with its provider and its very name; then what a catalogue says is the same model (the
+imported sheet by its own keys, genai-prices by its aliases). A request without a provider is looked up by the model alone.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from service.pricing import bundled
+from service.pricing.rates import Rates, rates_of
+from service.store.prices import ImportedPrice, ImportedSheet
+
+IMPORTED: Final = "imported"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model by the name that its catalogue has for it. `until_ms`: its prices are these until then; None: always."""
+
+    source: str
+    provider: str
+    model: str
+    rates: Rates
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row of the listing; `rates` are made when they are looked at."""
+
+    source: str
+    provider: str
+    model: str
+    rates: Callable[[], Rates]
+
+
+class Catalog:
+    def __init__(self, sheet: ImportedSheet | None) -> None:
+        self.sheet = sheet
+
+    def find(self, provider: str | None, model: str, now_ms: int) -> Entry | None:
+        imported = self._find_imported(provider, model)
+        if imported is not None:
+            return Entry(IMPORTED, imported.provider, imported.model, rates_of(imported.prices))
+        found = bundled.find(provider, model, now_ms)
+        return Entry(bundled.SOURCE, found.provider, found.model, found.rates, found.until_ms) if found is not None else None
+
+    def listed(self, now_ms: int) -> Iterator[Listed]:
+        """Every model with a price, once; the names only are ready."""
+        for (provider, model), imported in self._by_name.items():
+            yield Listed(IMPORTED, provider, model, lambda prices=imported.prices: rates_of(prices))  # type: ignore[misc]
+        for provider, model, rates in bundled.listed(now_ms):
+            if (provider, model) not in self._by_name:
+                yield Listed(bundled.SOURCE, provider, model, rates)
+
+    def _find_imported(self, provider: str | None, model: str) -> ImportedPrice | None:
+        if provider is None:
+            return self._by_key.get(model)
+        by_name = self._by_name.get((provider, model)) or self._by_key.get(f"{provider}/{model}")
+        if by_name is not None:
+            return by_name
+        by_key = self._by_key.get(model)
+        return by_key if by_key is not None and by_key.provider == provider else None
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], ImportedPrice]:
+        return {(one.provider, one.model): one for one in self._imported}
+
+    @cached_property
+    def _by_key(self) -> dict[str, ImportedPrice]:
+        return {one.key: one for one in self._imported}
+
+    @property
+    def _imported(self) -> tuple[ImportedPrice, ...]:
+        return self.sheet.prices if self.sheet is not None else ()

@@ -1,0 +1,124 @@
+"""Reads a price sheet in the format of LiteLLM: which entries have prices that we know, and what is wrong with others."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from service.money import MAX_DOLLARS
+from service.pricing.rates import is_unit
+from service.store.prices import ImportedPrice
+
+_EXAMPLE: Final = "sample_spec"
+"""The entry that explains the format."""
+_PROVIDER: Final = "litellm_provider"
+
+_PROVIDERS: Final = {
+    "azure_ai": "azure",
+    "azure_text": "azure",
+    "bedrock_converse": "bedrock",
+    "codestral": "mistral",
+    "cohere_chat": "cohere",
+    "fireworks_ai": "fireworks",
+    "hosted_vllm": "vllm",
+    "ollama_chat": "ollama",
+    "runwayml": "runway",
+    "text-completion-codestral": "mistral",
+    "text-completion-openai": "openai",
+    "together_ai": "together",
+    "vertex_ai": "vertex",
+    "vertex_ai_beta": "vertex",
+}
+"""What the sheet calls our providers, where the names differ; "vertex_ai-language-models" is also "vertex_ai"."""
+
+_SEARCH: Final = "search_context_cost_per_query"
+_USUAL_SEARCH: Final = "search_context_size_medium"
+"""Where the price of a search depends on how much it brings back: what providers bring back unless asked for another."""
+_QUERY_OF_RERANK: Final = "input_cost_per_query"
+
+
+class BadSheet(Exception):
+    """The file is no price sheet; the text is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """`problems` are sentences about entries that cannot be used; `unknown_units` prices that have no published unit, counted."""
+
+    prices: tuple[ImportedPrice, ...]
+    without_price: int
+    problems: tuple[str, ...]
+    unknown_units: Counter[str]
+
+
+def read_sheet(text: bytes) -> Sheet:
+    try:
+        content = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadSheet(f"it is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BadSheet("it must be a JSON object of models")
+    found: dict[tuple[str, str], tuple[bool, ImportedPrice]] = {}
+    problems: list[str] = []
+    unknown_units: Counter[str] = Counter()
+    without_price = 0
+    for key, members in content.items():
+        if key == _EXAMPLE:
+            continue
+        try:
+            price = _read_entry(key, members, unknown_units)
+        except ValueError as error:
+            problems.append(f"{key}: {error}")
+            continue
+        if price is None:
+            without_price += 1
+            continue
+        # Several of their providers may be one of ours: the one that has our name goes first, then the order of the file.
+        is_ours = members[_PROVIDER] == price.provider
+        identity = (price.provider, price.model)
+        if identity not in found or (is_ours and not found[identity][0]):
+            found[identity] = (is_ours, price)
+    return Sheet(tuple(price for _, price in found.values()), without_price, tuple(problems), unknown_units)
+
+
+def _read_entry(key: str, members: Any, unknown_units: Counter[str]) -> ImportedPrice | None:
+    """None for an entry without prices; ValueError says what is wrong."""
+    if not isinstance(members, dict):
+        raise ValueError("must be an object")
+    theirs = members.get(_PROVIDER)
+    if not isinstance(theirs, str) or not theirs:
+        raise ValueError(f"{_PROVIDER} must name a provider")
+    prices: dict[str, float] = {}
+    for name, value in members.items():
+        unit = _SEARCH if name == _QUERY_OF_RERANK and members.get("mode") == "rerank" else name
+        if isinstance(value, dict) and unit == _SEARCH:
+            value = value.get(_USUAL_SEARCH)
+        if value is None:
+            continue
+        if is_unit(unit):
+            prices[unit] = _price(name, value)
+        elif "_cost" in name and isinstance(value, int | float) and value:
+            unknown_units[name] += 1
+    if not prices:
+        return None
+    provider = _provider(theirs)
+    return ImportedPrice(key=key, provider=provider, model=_model(key, theirs, provider), prices=prices)
+
+
+def _price(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} must be a number")
+    if not 0 <= value <= MAX_DOLLARS:
+        raise ValueError(f"{name} must be between 0 and {MAX_DOLLARS}")
+    return value
+
+
+def _provider(theirs: str) -> str:
+    return _PROVIDERS.get(theirs) or _PROVIDERS.get(theirs.partition("-")[0], theirs)
+
+
+def _model(key: str, theirs: str, provider: str) -> str:
+    """Without the provider that many keys begin with: "azure/gpt-4o" of azure is gpt-4o, "openai/gpt-4o" of openrouter stays."""
+    prefix, _, rest = key.partition("/")
+    return rest if rest and (prefix == theirs or _provider(prefix) == provider) else key
