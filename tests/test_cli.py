@@ -133,6 +133,7 @@ def test_a_running_server_can_be_seeded(tmp_path: Path):
         key = re.search(r"Demo key: (\S+)", seeded.stdout)
         assert key is not None
         assert served.get("/api/governance/virtual-keys/quota", {"x-bf-vk": key[1]}).status_code == 200
+        assert served.stop(signal.SIGINT)[0] == 0
 
 
 def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path):
@@ -140,6 +141,7 @@ def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path):
         second = _run("serve", "--port", "0", cwd=tmp_path)
         assert second.returncode == 1
         assert f"is in use by another quotad (process {served.process.pid})" in second.stderr
+        assert served.stop(signal.SIGINT)[0] == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -165,6 +167,9 @@ def test_workers_and_redis_end_when_the_supervisor_is_killed(tmp_path: Path):
         assert len(_processes_in(tmp_path)) >= 4
         served.process.kill()
         assert _eventually(lambda: _processes_in(tmp_path) == set())
+    with serve(cwd=tmp_path) as served:
+        assert served.get("/readyz").status_code == 200
+        assert served.stop(signal.SIGINT)[0] == 0
 
 
 def test_a_redis_that_is_away_does_not_stop_the_start(tmp_path: Path):

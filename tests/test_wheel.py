@@ -1,5 +1,6 @@
 """The wheel works without the checkout: its scripts are inside, its command starts and serves."""
 
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -61,3 +62,4 @@ def test_it_serves(installed: Path, tmp_path: Path):
         assert served.get("/livez").status_code == 200
         assert served.get("/readyz").status_code == 200
         assert served.get("/openapi.json").json()["info"]["version"] == __version__
+        assert served.stop(signal.SIGINT) == (0, "Stopped.\n")

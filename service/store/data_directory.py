@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from service.store.redis_binary import RedisBinary
 TAKEOVER_S = 10.0
 """How long we wait for the server of a killed quotad to end."""
 LOCK_NAME = "quotad.lock"
+RUNTIME_PREFIX = "quotad-"
+"""How the names of the directories with our sockets begin."""
 
 
 class EmbeddedRedisError(Exception):
@@ -28,11 +31,13 @@ def locked(data_dir: Path, binary: RedisBinary) -> Iterator[int]:
         raise EmbeddedRedisError(f"Cannot use the data directory {data_dir}: {error.strerror}.") from None
     try:
         _acquire(lock_fd, data_dir)
+        _tidy_after(lock_fd)
         write_owner(lock_fd, url="")
         if binary.version < (7, 0, 0) and (data_dir / "appendonlydir").exists():
             # 6.2 would not see the files of 7 and start empty.
             raise EmbeddedRedisError(f"{data_dir} was written by Redis 7 or newer and cannot be read by {binary}.")
         yield lock_fd
+        os.ftruncate(lock_fd, 0)
     finally:
         os.close(lock_fd)
 
@@ -74,6 +79,14 @@ def _acquire(lock_fd: int, data_dir: Path) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def _tidy_after(lock_fd: int) -> None:
+    """Removes the socket directory of a quotad that was killed; one that ended by itself has left no URL."""
+    _, url = _owner(lock_fd)
+    left_over = Path(url.removeprefix("unix://")).parent
+    if left_over.name.startswith(RUNTIME_PREFIX):
+        shutil.rmtree(left_over, ignore_errors=True)
 
 
 def _owner(lock_fd: int) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from service.store.data_directory import EmbeddedRedisError, locked, write_owner
+from service.store.data_directory import RUNTIME_PREFIX, EmbeddedRedisError, locked, write_owner
 from service.store.redis_binary import RedisBinary, RedisBinaryMissing, find_redis_binary
 
 SILENCE_S = 15.0
@@ -196,10 +196,10 @@ def _options(binary: RedisBinary, folder: Path, durable: bool, socket: Path, por
 @contextlib.contextmanager
 def _private_directory() -> Iterator[str]:
     """A directory only we can enter; its path is short because that of a Unix socket may have 107 bytes."""
-    path = tempfile.mkdtemp(prefix="quotad-")
+    path = tempfile.mkdtemp(prefix=RUNTIME_PREFIX)
     if len(os.fsencode(path)) > 90:
         Path(path).rmdir()
-        path = tempfile.mkdtemp(prefix="quotad-", dir="/tmp")
+        path = tempfile.mkdtemp(prefix=RUNTIME_PREFIX, dir="/tmp")
     try:
         yield path
     finally:

@@ -141,6 +141,7 @@ def test_it_ends_when_quotad_is_killed_and_the_directory_is_free_again(tmp_path:
     with embedded_redis(tmp_path, log) as second, _connect(second) as redis:
         assert redis.get("kept") == "yes"
         assert not _runs(pid)
+        assert not Path(url.removeprefix("unix://")).parent.exists()
 
 
 def test_it_can_listen_on_a_port():
