@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from service import __version__
 from service.api import documentation
 from service.api.answers import json_answer
-from service.api.operations import limit_owners, pricing_overrides, process, routing_rules, virtual_keys
+from service.api.operations import enforcement, limit_owners, pricing_overrides, process, routing_rules, virtual_keys
 from service.api.operations.operation import Answer, Operation, Parameter
 from service.models.responses import BifrostError
 
@@ -27,6 +27,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *limit_owners.MODEL_CONFIGS,
     *limit_owners.PROVIDERS,
     *pricing_overrides.OPERATIONS,
+    *enforcement.OPERATIONS,
     *process.OPERATIONS,
 )
 
@@ -40,6 +41,10 @@ _TAGS: Final = (
     {
         "name": "Governance",
         "description": "What admins configure and read. Needs an admin credential where the operator has set one.",
+    },
+    {
+        "name": "Enforcement",
+        "description": "What gateways call around every request. Needs a gateway or admin token where the operator has set one.",
     },
     {"name": "Service", "description": "The service itself. Needs no credential."},
 )
@@ -58,13 +63,27 @@ _ERRORS: Final[Mapping[int, tuple[str, str, tuple[str, ...]]]] = {
 _HEADERS: Final = {
     "WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer", "minimum": 0}},
+    "RateLimit": {"description": "What is left of each policy (IETF draft).", "schema": {"type": "string"}},
+    "RateLimit-Policy": {"description": "The limits that apply (IETF draft).", "schema": {"type": "string"}},
+    **{
+        f"x-ratelimit-{part}-{noun}": {"description": f"Of the limit with the fewest {noun} left.", "schema": dict(schema)}
+        for noun in ("requests", "tokens")
+        for part, schema in (
+            ("limit", {"type": "integer"}),
+            ("remaining", {"type": "integer"}),
+            ("reset", {"type": "string", "examples": ["6m0s"]}),
+        )
+    },
+    "x-quota-reservation": {"description": "The reservation_id, to settle or release.", "schema": {"type": "string"}},
+    "x-quota-degraded": {"description": "true: admitted uncounted because Redis was away.", "schema": {"type": "string"}},
+    "x-quota-status": {"description": "The status that nginx would not understand.", "schema": {"type": "integer"}},
 }
 
 _SECURITY_SCHEMES: Final = {
     "BearerAuth": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An admin token; for the quota call a virtual key.",
+        "description": "An admin token; for enforcement a gateway token, for the quota call a virtual key.",
     },
     "BasicAuth": {"type": "http", "scheme": "basic", "description": "Any user name, and an admin token as the password."},
     "ApiKeyAuth": {
@@ -73,6 +92,7 @@ _SECURITY_SCHEMES: Final = {
         "name": "x-api-key",
         "description": "An admin token; for the quota call a virtual key.",
     },
+    "QuotaTokenAuth": {"type": "apiKey", "in": "header", "name": "x-quota-token", "description": "A gateway or admin token."},
     "VirtualKeyAuth": {"type": "apiKey", "in": "header", "name": "x-bf-vk", "description": "A virtual key."},
 }
 _ADMIN: Final = ("BearerAuth", "BasicAuth", "ApiKeyAuth")
@@ -171,12 +191,15 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "description": answer.description,
-        "content": {answer.media_type: {"schema": _schema(answer.schema)}},
-    }
-    if answer.headers:
-        described["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in answer.headers}
+    described: dict[str, Any] = {"description": answer.description}
+    if answer.schema is not None:
+        schemas = {answer.media_type: answer.schema, **answer.also}
+        described["content"] = {media_type: {"schema": _schema(schema)} for media_type, schema in schemas.items()}
+    if answer.headers or answer.optional_headers:
+        described["headers"] = {
+            **{name: {**_HEADERS[name], "required": True} for name in answer.headers},
+            **{name: {"$ref": f"#/components/headers/{name}"} for name in answer.optional_headers},
+        }
     return described
 
 
@@ -187,7 +210,9 @@ def _schema(schema: type[BaseModel] | Mapping[str, Any]) -> dict[str, Any]:
 def _component_schemas(operations: Iterable[Operation]) -> dict[str, Any]:
     named: dict[str, type[BaseModel]] = {"BifrostError": BifrostError}
     for operation in operations:
-        for schema in (operation.body, *(answer.schema for answer in operation.answers.values())):
+        answers = operation.answers.values()
+        also = (schema for answer in answers for schema in answer.also.values())
+        for schema in (operation.body, *(answer.schema for answer in answers), *also):
             if isinstance(schema, type):
                 named[schema.__name__] = schema
     _, definitions = models_json_schema(

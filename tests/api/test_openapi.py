@@ -54,7 +54,7 @@ PUBLISHED = {
     ("delete", "/api/governance/pricing-overrides/{id}", "deletePricingOverride"),
 }
 
-OF_THE_SERVICE = {"/health", "/livez", "/readyz", "/api/version", "/openapi.json", "/docs"}
+OF_THE_SERVICE = {"/health", "/livez", "/readyz", "/api/version", "/openapi.json", "/docs", "/metrics"}
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -121,6 +121,11 @@ def test_operations(method: str, path: str, operation: dict[str, Any]):
     statuses = set(operation["responses"])
     if path in OF_THE_SERVICE:
         assert operation["security"] == []
+        return
+    if operation["tags"] == ["Enforcement"]:
+        assert {"QuotaTokenAuth": []} in operation["security"]
+        assert {"VirtualKeyAuth": []} not in operation["security"]
+        assert statuses >= {"400", "401", "500", "503"}
         return
     assert ("404" in statuses) == (bool(in_path))
     assert statuses >= {"500", "503"}

@@ -1,14 +1,16 @@
 """What the document says about one operation, and the parts that many operations share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
 from service.models.responses import MessageResponse
 
-Schema = type[BaseModel] | Mapping[str, Any]
+Model = type[BaseModel]
+
+Schema = Model | Mapping[str, Any]
 """A model, which becomes a named schema, or a schema as it is."""
 
 
@@ -22,12 +24,14 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`headers` are names of components/headers."""
+    """`schema` None: no body. `also` are other media types that callers may ask for. Headers are names of components/headers."""
 
     description: str
-    schema: Schema
+    schema: Schema | None
     media_type: str = "application/json"
+    also: Mapping[str, Model] = field(default_factory=dict)
     headers: tuple[str, ...] = ()
+    optional_headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class Operation:
     description: str
     tag: str = "Governance"
     parameters: tuple[Parameter, ...] = ()
-    body: type[BaseModel] | None = None
+    body: Model | None = None
     answers: Mapping[int, Answer]
     errors: tuple[int, ...] = ()
     security: tuple[str, ...] | None = None
