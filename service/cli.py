@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 
 from service import __version__
@@ -16,6 +17,8 @@ from service.settings import BadSettings, Settings, load_settings, variable
 from service.store.data_directory import EmbeddedRedisError, running_embedded_redis
 from service.store.embedded import embedded_redis
 
+METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+"""Read by prometheus_client when it is imported, which the workers do."""
 FAILED = 1
 MISUSED = 2
 FLAGS = {
@@ -44,7 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(settings: Settings, *, demo: bool) -> int:
     settings.require_safe_bind()
-    with bind(settings.host, settings.port) as bound, _redis(settings, settings.redis_url) as running:
+    with (
+        bind(settings.host, settings.port) as bound,
+        _metrics_of(settings.workers),
+        _redis(settings, settings.redis_url) as running,
+    ):
         _say(f"quotad {__version__}, Redis: {settings.redis_display}")
         if not settings.admin_token:
             _say(f"{variable('admin_token')} is not set: whoever can connect from this machine is an admin.")
@@ -83,6 +90,18 @@ def _redis(settings: Settings, url: str | None) -> Iterator[Settings]:
             url = stack.enter_context(embedded_redis(settings.data_dir, logging.getLogger("quotad.redis")))
             stack.callback(_ignore_signals)
         yield settings.model_copy(update={"redis_url": url})
+
+
+@contextlib.contextmanager
+def _metrics_of(workers: int) -> Iterator[None]:
+    """Several workers count in files of one directory, so that each can tell of all; see metrics.py."""
+    if workers == 1 or METRICS_DIRECTORY in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="quotad-metrics-") as directory:
+        os.environ[METRICS_DIRECTORY] = directory
+        yield
+        del os.environ[METRICS_DIRECTORY]
 
 
 def _ignore_signals() -> None:
