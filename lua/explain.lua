@@ -5,10 +5,10 @@ KEYS
   [1..]  versions hash and usage hashes of owners, named in ARGV[2] by their places
 ARGV
   [1]    now_ms, '' = Redis clock
-  [2]    JSON {versions, plans, calls} as for reserve; call: {plan, tokens, cost}
+  [2]    JSON {versions, plans, calls} as for reserve; call: {plan, tokens, cost, basis}
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
-  {'stale'}                the configuration is not the one of the plan
+  {'stale'}                the configuration is not the one of the plan, or of the basis
   {'granted', violated, over, counters, holds, reserved_tokens, reserved_cost}
   {'refused', violated, over, counters, holds}
   {'blocked', violated, over, counters, holds}
@@ -26,10 +26,13 @@ WRITES
 --- @include "list_holds"
 local now = resolve_now(ARGV[1])
 local batch = cjson.decode(ARGV[2])
-local global_version = read_versions(KEYS[batch.versions])
+local global_version, basis = read_versions(KEYS[batch.versions])
 local owners = {}
 
 local function answer(call)
+  if call.basis and call.basis ~= '' and call.basis ~= basis then
+    return { 'stale' }
+  end
   local plan = batch.plans[call.plan]
   local counters = read_plan(plan, KEYS, owners, global_version, now)
   if not counters or plan.incomplete then

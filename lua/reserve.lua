@@ -9,15 +9,16 @@ KEYS
 ARGV
   [1]    now_ms, '' = Redis clock
   [2]    JSON {versions: place of the versions hash or 0, retention_ms, index_ttl_ms, plans: [plan, ...], calls: [call, ...]}
-         call: {plan: place in plans, record, index: places in KEYS, id, fingerprint, tokens, cost, lease_ms, granule_ms, fate}
-         the lease ends at a multiple of granule_ms; fate: what an expired lease does, b = give back, c = charge
+         call: {plan: place in plans, record, index: places in KEYS, id, fingerprint, tokens, cost, lease_ms, granule_ms, fate,
+         basis}; the lease ends at a multiple of granule_ms; fate: what an expired lease does, b = give back, c = charge;
+         basis: versions of the rules and prices that the caller went by, '' = whatever they are
   [3..]  detail of each call, kept for replays
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'granted', expires_at_ms, reserved_tokens, reserved_cost, counters}
   {'replayed', plan_digest, now_ms, expires_at_ms, reserved_tokens, reserved_cost, counters, detail}    of the first answer
   {'conflict'}                     same id, another fingerprint
-  {'stale'}                        the configuration is not the one of the plan
+  {'stale'}                        the configuration is not the one of the plan, or of the basis
   {'refused', violated, over, counters, holds}    places of limits: those that refuse, all that would; see list_holds
   {'blocked', counters}            the limits before the gate pass, the plan is blocked
   {'expired', counters}            the same, the key has expired
@@ -41,7 +42,7 @@ local batch = cjson.decode(ARGV[2])
 assert(#ARGV == 2 + #batch.calls, 'reserve: one detail for each call')
 
 local records = read_records(batch.calls, KEYS)
-local global_version = read_versions(KEYS[batch.versions])
+local global_version, basis = read_versions(KEYS[batch.versions])
 local owners = {}
 
 local function take(call, plan, counters, estimates, detail)
@@ -80,6 +81,9 @@ local function answer(call, detail)
       return { 'conflict' }
     end
     return { 'replayed', record.digest, unpack(record.first) }
+  end
+  if call.basis and call.basis ~= '' and call.basis ~= basis then
+    return { 'stale' }
   end
   local plan = batch.plans[call.plan]
   local counters = read_plan(plan, KEYS, owners, global_version, now)

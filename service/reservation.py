@@ -104,7 +104,10 @@ class LimitState(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve:
-    """`fingerprint` (at most 32 bytes) covers the virtual key and the body; `detail` is JSON for the answer, kept for replays."""
+    """`fingerprint` (at most 32 bytes) covers the virtual key and the body; `detail` is JSON for the answer, kept for replays.
+
+    `basis`: versions of the rules and prices that the caller went by; "" where they play no part.
+    """
 
     plan: Plan
     request_id: str
@@ -113,6 +116,7 @@ class Reserve:
     cost_nanousd: int
     lease_ms: int
     detail: bytes
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +149,7 @@ class Explain:
     plan: Plan
     tokens: int
     cost_nanousd: int
+    basis: str = ""
 
 
 # --- outcomes ----------------------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 
 from service.entities import Kind
 from service.quota.plan import Holder, SharedLimits, make_plan
+from service.quota.shared import Shared, read_shared
 from service.reservation import Mode, Plan
 from service.store.batch import Batch
 from service.store.connection import Store
 from service.store.keys import Ref
-from service.store.shared_limits import limits_version, read_shared_limits
 from service.store.snapshot import Snapshot, read
 
 K = TypeVar("K")
@@ -61,24 +61,28 @@ class Plans:
         self.known_providers = known_providers
         self._holders: Kept[str, Holder] = Kept(largest_holders)
         self._plans: Kept[tuple[str | None, str, str], _Made] = Kept(largest_plans)
-        self._shared: SharedLimits | None = None
+        self._shared: Shared | None = None
         # However many wait, one reads for all of them.
         self._holder_reads: Batch[str, Holder | None] = Batch(self._read_holders)
-        self._shared_reads: Batch[None, SharedLimits] = Batch(self._read_shared, largest=1_000_000, concurrent=1)
+        self._shared_reads: Batch[None, Shared] = Batch(self._read_shared, largest=1_000_000, concurrent=1)
 
     async def holder(self, key_id: str) -> Holder | None:
         """The virtual key as last read; None when there is none."""
         return self._holders.get(key_id) or await self._holder_reads.call(key_id)
 
+    async def shared(self) -> Shared:
+        """What concerns every key, as last read."""
+        return self._shared or await self._shared_reads.call(None)
+
     async def plan(self, holder: Holder | None, provider: str | None, model: str | None) -> Plan:
-        return self._make(holder, self._shared or await self._shared_reads.call(None), provider, model)
+        return self._make(holder, (await self.shared()).limits, provider, model)
 
     def recall_holder(self, key_id: str) -> Holder | None:
         """The same as far as it is known without asking the store."""
         return self._holders.get(key_id)
 
     def recall(self, holder: Holder | None, provider: str | None, model: str | None) -> Plan | None:
-        return self._make(holder, self._shared, provider, model) if self._shared is not None else None
+        return self._make(holder, self._shared.limits, provider, model) if self._shared is not None else None
 
     def _make(self, holder: Holder | None, shared: SharedLimits, provider: str | None, model: str | None) -> Plan:
         identity = (holder.key.entity.id if holder is not None else None, provider or "", model or "")
@@ -94,18 +98,11 @@ class Plans:
         made = self._plans.get((stale.key_id, stale.provider, stale.model))
         if stale.key_id is not None and (made is None or made.holder is self._holders.get(stale.key_id)):
             self._holders.drop(stale.key_id)
-        if made is None or made.shared is self._shared:
+        if made is None or self._shared is None or made.shared is self._shared.limits:
             await self._shared_reads.call(None)
 
-    async def _read_shared(self, callers: Sequence[None]) -> list[SharedLimits]:
-        """All of it, but only when its version moved."""
-        if self._shared is None or self._shared.version != await limits_version(self._store):
-            found = await read_shared_limits(self._store)
-            self._shared = SharedLimits(
-                found.version,
-                {provider.id: provider for provider in found.providers},
-                {(config.model_name, config.provider): config for config in found.model_configs},
-            )
+    async def _read_shared(self, callers: Sequence[None]) -> list[Shared]:
+        self._shared = await read_shared(self._store, self._shared)
         return [self._shared] * len(callers)
 
     async def _read_holders(self, key_ids: Sequence[str]) -> list[Holder | None]:

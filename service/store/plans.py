@@ -17,8 +17,8 @@ from service.store.codec import decode_plan, encode_plan
 from service.store.connection import Store
 from service.store.keys import Ref
 from service.store.scripts import store_errors
-from service.store.shared_limits import limits_version
 from service.store.snapshot import Snapshot, Stored, read
+from service.store.versions import read_versions
 from service.windows import Window
 
 LONGEST_LEASE_MS: Final = 24 * 3_600_000
@@ -151,7 +151,7 @@ async def as_configured(store: Store, packed: PackedPlan, *, check: bool) -> Pac
     `check` False: scripts shall not ask whether that has changed again.
     """
     plan = packed.plan
-    global_version = await limits_version(store) if check else _UNCHECKED
+    global_version = (await read_versions(store)).limits if check else _UNCHECKED
     snapshot = await read(store, [Ref(owner.kind, owner.id) for owner in plan.owners])
     windows: dict[tuple[int, int], Window] = {}
     versions: list[int] = []

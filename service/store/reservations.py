@@ -71,6 +71,7 @@ class Reservations:
             "lease_ms": call.lease_ms,
             "granule_ms": granule_ms(call.lease_ms),
             "fate": self._fate,
+            "basis": call.basis,
         }
         answer = await self._batches["reserve"].call(Call(packed, call.request_id, fields, call.detail))
         match answer.word:
@@ -115,7 +116,7 @@ class Reservations:
 
     async def explain(self, call: Explain) -> ExplainOutcome:
         packed = self._plans.pack(call.plan)
-        fields = {"tokens": call.tokens, "cost": call.cost_nanousd}
+        fields = {"tokens": call.tokens, "cost": call.cost_nanousd, "basis": call.basis}
         answer = await self._batches["explain"].call(Call(packed, None, fields))
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 

@@ -7,8 +7,8 @@ from service.entities import Kind, ModelConfig, Provider
 from service.store import directory, keys
 from service.store.connection import Store
 from service.store.keys import Ref
-from service.store.scripts import store_errors
 from service.store.snapshot import read
+from service.store.versions import read_versions
 
 _GLOBAL: Final = f"global{keys.SEPARATOR}"
 """How the identities of global model configs begin; those that keys hold come after them."""
@@ -23,14 +23,8 @@ class SharedEntities:
     model_configs: tuple[ModelConfig, ...]
 
 
-async def limits_version(store: Store) -> int:
-    """Raised by every change of provider governance or of a model config."""
-    with store_errors("reading a version"):
-        return int(await store.redis.hget(keys.versions(), "limits") or 0)
-
-
 async def read_shared_limits(store: Store) -> SharedEntities:
-    version = await limits_version(store)
+    version = (await read_versions(store)).limits
     providers = [Ref(Kind.PROVIDER, name) async for _, name in directory.scan(store, keys.index(Kind.PROVIDER, "name"))]
     configs = [Ref(Kind.MODEL_CONFIG, config_id) for config_id in await _global_model_configs(store)]
     snapshot = await read(store, [*providers, *configs])

@@ -1,10 +1,12 @@
-"""Reading all routing rules: in order of evaluation, with the version they are of."""
+"""Reading all routing rules: in order of evaluation, and the version that tells of a change."""
 
 from service.entities import Kind, RoutingRule
 from service.store.change import Change, commit, transact
 from service.store.connection import Store
 from service.store.keys import Ref
-from service.store.rules import read_rules, routing_version
+from service.store.rules import read_rules
+from service.store.snapshot import Snapshot
+from service.store.versions import Versions, read_versions
 from tests.routing.rules import rule
 
 
@@ -16,8 +18,7 @@ async def create(store: Store, *rules: RoutingRule) -> None:
 
 
 async def test_no_rules(store: Store):
-    found = await read_rules(store)
-    assert (found.version, found.rules) == (0, ())
+    assert await read_rules(store) == ()
 
 
 async def test_smaller_priorities_first_and_among_equals_the_newest(store: Store):
@@ -31,27 +32,27 @@ async def test_smaller_priorities_first_and_among_equals_the_newest(store: Store
     ]
     await create(store, *rules)
     found = await read_rules(store)
-    assert [one.name for one in found.rules] == ["smallest", "first", "new", "old", "late", "largest"]
-    assert set(found.rules) == set(rules)
+    assert [one.name for one in found] == ["smallest", "first", "new", "old", "late", "largest"]
+    assert set(found) == set(rules)
 
 
 async def test_every_change_of_a_rule_raises_the_version(store: Store):
-    versions = [await routing_version(store)]
-    one = rule("one")
-    await create(store, one)
-    versions.append(await routing_version(store))
+    versions = [await read_versions(store)]
+    await create(store, rule("one"))
+    versions.append(await read_versions(store))
 
-    def delete(snapshot) -> Change:
+    def delete(snapshot: Snapshot) -> Change:
+        stored = snapshot.routing_rule("one")
+        assert stored is not None
         change = Change()
-        change.delete(Kind.ROUTING_RULE, snapshot.routing_rule("one"))
+        change.delete(Kind.ROUTING_RULE, stored)
         return change
 
     await transact(store, [Ref(Kind.ROUTING_RULE, "one")], delete)
-    versions.append(await routing_version(store))
-    assert versions == [0, 1, 2]
-    assert await read_rules(store) == await read_rules(store)
+    versions.append(await read_versions(store))
+    assert versions == [Versions(limits=0, routing=number, pricing=0) for number in (0, 1, 2)]
 
 
 async def test_more_rules_than_one_call_reads(store: Store):
     await create(store, *(rule(str(number), priority=number) for number in range(600)))
-    assert [one.priority for one in (await read_rules(store)).rules] == list(range(600))
+    assert [one.priority for one in await read_rules(store)] == list(range(600))

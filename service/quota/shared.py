@@ -1,0 +1,45 @@
+"""What one worker knows of the configuration that concerns every key: read whole, and again only where its version moved."""
+
+from dataclasses import dataclass
+
+from service.quota.plan import SharedLimits
+from service.routing.rules import NO_RULES, Rules
+from service.store.connection import Store
+from service.store.rules import read_rules
+from service.store.shared_limits import read_shared_limits
+from service.store.versions import Versions, read_versions
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """`versions` may be older than the rest, never newer: the first decision by an older one reads again."""
+
+    versions: Versions
+    limits: SharedLimits
+    rules: Rules
+
+
+async def read_shared(store: Store, known: Shared | None) -> Shared:
+    """`known` itself when nothing moved since, else with what did not move as it is."""
+    versions = await read_versions(store)
+    if known is None:
+        return Shared(versions, await _read_limits(store), await _read_rules(store, versions))
+    if known.versions == versions:
+        return known
+    limits = known.limits if known.versions.limits == versions.limits else await _read_limits(store)
+    rules = known.rules if known.versions.routing == versions.routing else await _read_rules(store, versions)
+    return Shared(versions, limits, rules)
+
+
+async def _read_limits(store: Store) -> SharedLimits:
+    found = await read_shared_limits(store)
+    return SharedLimits(
+        found.version,
+        {provider.id: provider for provider in found.providers},
+        {(config.model_name, config.provider): config for config in found.model_configs},
+    )
+
+
+async def _read_rules(store: Store, versions: Versions) -> Rules:
+    # Most have never had a rule, and need not ask for them.
+    return Rules(await read_rules(store)) if versions.routing else NO_RULES
