@@ -12,16 +12,18 @@ from redis import Redis
 from service.app import Application, create_app
 from service.settings import Settings
 from tests.api.documented import assert_documented
+from tests.store.consistency import assert_consistent
 
 NOW_MS = 1_900_000_000_000
 """Where a test stops the clock: Sunday 2030-03-17T17:46:40Z."""
 
 MakeApp = Callable[..., Application]
+MakeClient = Callable[..., httpx.AsyncClient]
 
 
 @pytest.fixture
 async def make_app(redis: Redis, redis_url: str) -> AsyncIterator[MakeApp]:
-    """`make_app(now_ms=..., **settings)`: an application on the test's Redis, closed at the end."""
+    """`make_app(now_ms=..., **settings)`: an application on the test's Redis, closed at the end. Then Redis is consistent."""
     applications: list[Application] = []
 
     def make(*, now_ms: int | None = None, **settings: object) -> Application:
@@ -34,10 +36,11 @@ async def make_app(redis: Redis, redis_url: str) -> AsyncIterator[MakeApp]:
     yield make
     for application in applications:
         await application.services.close()
+    assert_consistent(redis)
 
 
 @pytest.fixture
-def make_client(make_app: MakeApp) -> Callable[..., httpx.AsyncClient]:
+def make_client(make_app: MakeApp) -> MakeClient:
     """An HTTP client of an application of its own; takes what `make_app` takes, and `headers`."""
 
     def make(*, headers: dict[str, str] | None = None, **options: object) -> httpx.AsyncClient:
@@ -53,7 +56,7 @@ def make_client(make_app: MakeApp) -> Callable[..., httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def client(make_client: Callable[..., httpx.AsyncClient]) -> AsyncIterator[httpx.AsyncClient]:
+async def client(make_client: MakeClient) -> AsyncIterator[httpx.AsyncClient]:
     """The application as most tests need it, its clock running."""
     async with make_client() as one:
         yield one

@@ -10,7 +10,7 @@ from redis import Redis
 
 from service.api.rendering.times import timestamp
 from tests.api.calls import TEAMS, VIRTUAL_KEYS, create, get
-from tests.api.conftest import NOW_MS
+from tests.api.conftest import NOW_MS, MakeClient
 
 NOW = timestamp(NOW_MS)
 TOMORROW = timestamp(NOW_MS + 86_400_000)
@@ -19,7 +19,7 @@ UUID_4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 
 
 @pytest.fixture
-def client(make_client) -> httpx.AsyncClient:
+def client(make_client: MakeClient) -> httpx.AsyncClient:
     return make_client(now_ms=NOW_MS, mcp_clients=("search",))
 
 

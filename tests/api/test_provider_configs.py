@@ -10,7 +10,7 @@ from service.entities import Kind
 from service.store import keys
 from service.store.keys import Ref
 from tests.api.calls import VIRTUAL_KEYS, Entity, create, refusal, rows, update
-from tests.api.conftest import NOW_MS
+from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.redis_state import contents, set_counter, virtual_key
 
 DAY = {"max_limit": 5, "reset_duration": "1d"}
@@ -34,7 +34,7 @@ BARE: dict[str, Any] = {
 
 
 @pytest.fixture
-def client(make_client) -> httpx.AsyncClient:
+def client(make_client: MakeClient) -> httpx.AsyncClient:
     return make_client(now_ms=NOW_MS, mcp_clients=("search", "files"))
 
 

@@ -8,7 +8,7 @@ from redis import Redis
 
 from service.api.rendering.times import timestamp
 from tests.api.calls import CUSTOMERS, TEAMS, VIRTUAL_KEYS, create, message, refusal
-from tests.api.conftest import NOW_MS
+from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.redis_state import contents
 
 OPENAI: dict[str, Any] = {"provider": "openai"}
@@ -16,7 +16,7 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-def client(make_client) -> httpx.AsyncClient:
+def client(make_client: MakeClient) -> httpx.AsyncClient:
     return make_client(now_ms=NOW_MS, mcp_clients=("search", "files"))
 
 
@@ -60,17 +60,13 @@ WRONG_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"mcp_configs": [{"mcp_client_name": "files", "tools_to_execute": ["ls", "LS"]}]}, "mcp_configs[0].tools_to_execute[1]"),
 ]
 
+OF_ANOTHER_TYPE: list[tuple[tuple[str, ...], tuple[Any, ...]]] = [
+    (("name", "description", "team_id", "customer_id", "expires_at"), (5, True, [], {})),
+    (("is_active", "calendar_aligned"), (1, "", "true", [], {})),
+    (("provider_configs", "mcp_configs"), ("", {}, 5, False)),
+]
 WRONG_TYPES: list[tuple[dict[str, Any], str]] = [
-    *(
-        ({member: wrong}, member)
-        for members, values in [
-            (("name", "description", "team_id", "customer_id", "expires_at"), (5, True, [], {})),
-            (("is_active", "calendar_aligned"), (1, "", "true", [], {})),
-            (("provider_configs", "mcp_configs"), ("", {}, 5, False)),
-        ]
-        for member in members
-        for wrong in values
-    ),
+    *(({member: wrong}, member) for members, values in OF_ANOTHER_TYPE for member in members for wrong in values),
     ({"provider_configs": ["openai"]}, "provider_configs[0]"),
     ({"provider_configs": [OPENAI, None]}, "provider_configs[1]"),
     in_config("provider", 5),

@@ -8,7 +8,7 @@ from redis import Redis
 
 from service.api.rendering.times import timestamp
 from tests.api.calls import CUSTOMERS, TEAMS, VIRTUAL_KEYS, Entity, create, get, refusal, update
-from tests.api.conftest import NOW_MS
+from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.redis_state import contents, set_counter, virtual_key
 
 LATER_MS = NOW_MS + 60_000
@@ -27,12 +27,12 @@ FULL: dict[str, Any] = {
 
 
 @pytest.fixture
-def client(make_client) -> httpx.AsyncClient:
+def client(make_client: MakeClient) -> httpx.AsyncClient:
     return make_client(now_ms=NOW_MS, mcp_clients=("search",))
 
 
 @pytest.fixture
-def later(make_client) -> httpx.AsyncClient:
+def later(make_client: MakeClient) -> httpx.AsyncClient:
     return make_client(now_ms=LATER_MS, mcp_clients=("search",))
 
 
@@ -170,7 +170,7 @@ def shown_owner(key: Entity) -> str:
     assert key.get("team_id") == (team and team["id"])
     assert key.get("customer_id") == (customer and customer["id"])
     assert not (team and customer)
-    return (team or customer or {"name": ""})["name"]
+    return str((team or customer or {"name": ""})["name"])
 
 
 async def test_an_owner_must_exist(client, redis: Redis):
