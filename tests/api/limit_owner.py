@@ -22,7 +22,7 @@ class LimitOwner:
 
     def __init__(self, client: httpx.AsyncClient, kind: str) -> None:
         self._client = client
-        self._kind = kind
+        self.kind = kind
         self._collection = VIRTUAL_KEYS if kind == PROVIDER_CONFIGS else kind
         self._config: dict[str, Any] = {"provider": "openai"}
         self._id = ""
@@ -30,22 +30,22 @@ class LimitOwner:
     @property
     def ref(self) -> Ref:
         """Whose counters these are."""
-        return Ref(_KINDS[self._kind], self._id)
+        return Ref(_KINDS[self.kind], self._id)
 
     def at(self, client: httpx.AsyncClient) -> "LimitOwner":
         """The same owner, asked through an application whose clock shows another time."""
-        other = LimitOwner(client, self._kind)
+        other = LimitOwner(client, self.kind)
         other._id, other._config = self._id, self._config
         return other
 
     def param(self, path: str) -> str:
         """How an error names a member."""
-        return f"provider_configs[0].{path}" if self._kind == PROVIDER_CONFIGS else path
+        return f"provider_configs[0].{path}" if self.kind == PROVIDER_CONFIGS else path
 
     async def create(self, **limits: Any) -> Entity:
         entity = await calls.create(self._client, self._collection, **self._members(limits))
         self._id = entity["id"]
-        if self._kind == PROVIDER_CONFIGS:
+        if self.kind == PROVIDER_CONFIGS:
             self._config = {"provider": "openai", "id": entity["provider_configs"][0]["id"]}
         return self._part(entity)
 
@@ -64,7 +64,7 @@ class LimitOwner:
         return calls.refusal(await self._client.put(f"/{self._collection}/{self._id}", json=self._members(limits)))
 
     def _members(self, limits: dict[str, Any]) -> dict[str, Any]:
-        if self._kind != PROVIDER_CONFIGS:
+        if self.kind != PROVIDER_CONFIGS:
             return limits
         of_config = {name: value for name, value in limits.items() if name not in _OF_THE_KEY}
         return {
@@ -73,5 +73,5 @@ class LimitOwner:
         }
 
     def _part(self, entity: Entity) -> Entity:
-        part: Entity = entity["provider_configs"][0] if self._kind == PROVIDER_CONFIGS else entity
+        part: Entity = entity["provider_configs"][0] if self.kind == PROVIDER_CONFIGS else entity
         return part
