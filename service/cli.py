@@ -1,4 +1,4 @@
-"""The command line: `quotad serve`, `quotad seed --demo`, `quotad --version`."""
+"""The command line: `quotad serve`, `quotad seed --demo`, `quotad prices import FILE`, `quotad --version`."""
 
 import argparse
 import contextlib
@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from service import __version__
 from service.errors import ServiceError
@@ -24,6 +25,12 @@ MISUSED = 2
 FLAGS = {
     "serve": ("host", "port", "workers", "redis_url", "data_dir"),
     "seed": ("redis_url", "data_dir"),
+    "prices": ("redis_url", "data_dir"),
+}
+_SUMMARIES = {
+    "serve": "run the service until Ctrl-C",
+    "seed": "write the demo entities into an empty store",
+    "prices": "import base prices of models",
 }
 
 log = logging.getLogger("quotad")
@@ -36,7 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(**{name: getattr(given, name) for name in FLAGS[given.command]})
         configure_logging(settings)
-        return _serve(settings, demo=given.demo) if given.command == "serve" else _seed(settings)
+        match given.command:
+            case "serve":
+                return _serve(settings, demo=given.demo)
+            case "seed":
+                return _seed(settings)
+        return _prices(settings, given)
     except BadSettings as bad:
         return _complain(bad, MISUSED)
     except (CannotListen, EmbeddedRedisError, ServiceError) as failure:
@@ -66,8 +78,7 @@ def _serve(settings: Settings, *, demo: bool) -> int:
 
 
 def _seed(settings: Settings) -> int:
-    # A running `quotad serve` holds the data directory: then its Redis is the one to seed.
-    with _redis(settings, settings.redis_url or running_embedded_redis(settings.data_dir)) as running:
+    with _redis_in_use(settings) as running:
         _seed_demo(running, f"http://{settings.host}:{settings.port}")
     return 0
 
@@ -80,6 +91,32 @@ def _seed_demo(settings: Settings, url: str) -> None:
         _say("No demo: the store holds other entities already.")
         return
     _say(f"Demo key: {key.value}\nTry it:   curl -H 'x-bf-vk: {key.value}' {url}/api/governance/virtual-keys/quota")
+
+
+def _prices(settings: Settings, given: argparse.Namespace) -> int:
+    from service import price_commands
+
+    if given.action == "clear":
+        with _redis_in_use(settings) as running:
+            _say(price_commands.clear(running))
+        return 0
+    try:
+        text = given.file.read_bytes()
+    except OSError as error:
+        return _complain(f"Cannot read {given.file}: {error.strerror}.", MISUSED)
+    _say(f"Reading {given.file}, {len(text):,} bytes.")
+    try:
+        with _redis_in_use(settings) as running:
+            for line in price_commands.import_sheet(running, given.file.name, text, skip_invalid=given.skip_invalid):
+                _say(line)
+    except price_commands.BadSheet as bad:
+        return _complain(f"{given.file}: {bad}", FAILED)
+    return 0
+
+
+def _redis_in_use(settings: Settings) -> contextlib.AbstractContextManager[Settings]:
+    """A running `quotad serve` holds the data directory: then its Redis is the one that is meant."""
+    return _redis(settings, settings.redis_url or running_embedded_redis(settings.data_dir))
 
 
 @contextlib.contextmanager
@@ -114,7 +151,7 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _complain(failure: Exception, status: int) -> int:
+def _complain(failure: Exception | str, status: int) -> int:
     print(f"quotad: {failure}", file=sys.stderr, flush=True)
     return status
 
@@ -127,16 +164,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"quotad {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command, summary in (("serve", "run the service until Ctrl-C"), ("seed", "write the demo entities into an empty store")):
+    for command, summary in _SUMMARIES.items():
         parser_of_command = commands.add_parser(command, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        for name in FLAGS[command]:
-            field = Settings.model_fields[name]
-            default = "" if field.default is None else f"; default {field.default}"
-            parser_of_command.add_argument(
-                f"--{name.replace('_', '-')}",
-                metavar=name.rpartition("_")[2].upper(),
-                help=f"{field.description} ({variable(name)}{default})",
-            )
+        if command == "prices":
+            _add_price_actions(parser_of_command)
+            continue
+        _add_settings(parser_of_command, command)
         parser_of_command.add_argument(
             "--demo",
             action="store_true",
@@ -144,6 +177,36 @@ def _parser() -> argparse.ArgumentParser:
             help="a customer, a team and a key with limits, when the store is empty",
         )
     return parser
+
+
+def _add_price_actions(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    importing = actions.add_parser(
+        "import",
+        help="import a price sheet in the format of LiteLLM",
+        description="Import a price sheet in the format of LiteLLM. Its prices win over those that come with the service; "
+        "they replace all that were imported before.",
+    )
+    importing.add_argument("file", metavar="FILE", type=Path, help="JSON, such as LiteLLM's model_prices_and_context_window.json")
+    importing.add_argument(
+        "--skip-invalid", action="store_true", help="leave out entries that cannot be used, instead of importing nothing"
+    )
+    clearing = actions.add_parser(
+        "clear", help="forget imported prices", description="Forget imported prices: those that come with the service remain."
+    )
+    for parser_of_action in (importing, clearing):
+        _add_settings(parser_of_action, "prices")
+
+
+def _add_settings(parser: argparse.ArgumentParser, command: str) -> None:
+    for name in FLAGS[command]:
+        field = Settings.model_fields[name]
+        default = "" if field.default is None else f"; default {field.default}"
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            metavar=name.rpartition("_")[2].upper(),
+            help=f"{field.description} ({variable(name)}{default})",
+        )
 
 
 def _without_option() -> list[str]:

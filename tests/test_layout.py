@@ -23,7 +23,7 @@ CODE = [
 ]
 
 LAYERS = (
-    {"__main__", "cli", "server", "app", "demo"},
+    {"__main__", "cli", "server", "app", "demo", "price_commands"},
     {"api"},
     {"admin"},
     {"governance", "quota"},

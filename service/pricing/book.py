@@ -1,11 +1,11 @@
-"""The prices of one worker: catalogue and overrides as last read, asked without I/O, read again when their version has moved.
+"""The prices of one worker: the catalogue with the overrides of one version, asked without I/O.
 
-Whoever decides by a price passes `Prices.version` to the script that decides; when that says "stale": `PriceBook.refresh`.
+Whoever decides by a price tells the script that decides which version it is of, and reads again when that is no longer in force.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -14,9 +14,8 @@ from service.pricing.catalog import Catalog, Entry
 from service.pricing.cost import is_priced_type
 from service.pricing.override import Overrides
 from service.pricing.rates import Rates, rates_of
-from service.store.batch import Batch
 from service.store.connection import Store
-from service.store.prices import StoredPrices, pricing_version, read_prices
+from service.store.prices import StoredPrices, read_prices
 
 OVERRIDE: Final = "override"
 """The source of a price that consists of an override alone."""
@@ -37,13 +36,12 @@ class Price:
 
 
 class Prices:
-    """All prices of one version."""
+    """All prices of one version; of those that were asked for, the `largest` number is kept ready."""
 
-    def __init__(self, stored: StoredPrices, clock: Callable[[], int], *, largest: int) -> None:
-        self.version = stored.version
+    def __init__(self, stored: StoredPrices, clock: Callable[[], int], *, largest: int = 20_000) -> None:
         self.catalog = Catalog(stored.sheet)
         self.overrides = Overrides(stored.overrides)
-        self._clock = clock
+        self.clock = clock
         self._entries: _Recent[tuple[str | None, str], Entry | None] = _Recent(largest)
         self._prices: _Recent[tuple[str, str | None, str, str | None, str | None], Price | None] = _Recent(largest)
 
@@ -56,7 +54,7 @@ class Prices:
         provider_key_id: str | None = None,
     ) -> Price | None:
         """None: nobody said what this costs."""
-        now_ms = self._clock()
+        now_ms = self.clock()
         asked = (model, provider or None, request_type, virtual_key_id, provider_key_id)
         kept = self._prices.get(asked, now_ms)
         if kept is not None:
@@ -88,6 +86,12 @@ class Prices:
         return entry
 
 
+async def load_prices(store: Store, known: Prices | None = None) -> Prices:
+    """As they are now. `known`: what was read before, so that an imported sheet is read only once."""
+    clock = (lambda: int(store.now_ms)) if store.now_ms else _now_ms
+    return Prices(await read_prices(store, known.catalog.sheet if known is not None else None), clock)
+
+
 def _merge(entry: Entry | None, override: PricingOverride | None) -> Price | None:
     if override is None:
         return Price(entry.source, entry.provider, entry.model, None, entry.rates) if entry is not None else None
@@ -95,46 +99,6 @@ def _merge(entry: Entry | None, override: PricingOverride | None) -> Price | Non
     if entry is None:
         return Price(OVERRIDE, None, None, override.id, patch) if patch.prices else None
     return Price(entry.source, entry.provider, entry.model, override.id, entry.rates.merged(patch))
-
-
-class PriceBook:
-    """Holds the prices that the next decision uses."""
-
-    def __init__(self, store: Store, *, largest: int) -> None:
-        self._store = store
-        self._largest = largest
-        self._clock = (lambda: int(store.now_ms)) if store.now_ms else _now_ms
-        self._prices: Prices | None = None
-        # However many wait, one reads for all of them.
-        self._reads: Batch[None, Prices] = Batch(self._read, largest=1_000_000, concurrent=1)
-
-    @property
-    def loaded(self) -> Prices | None:
-        """As last read; None before the first time."""
-        return self._prices
-
-    async def current(self) -> Prices:
-        """As last read; the script that decides says whether they still hold."""
-        return self._prices or await self._reads.call(None)
-
-    async def refresh(self, stale: Prices) -> Prices:
-        """Newer ones than these, unless another call has read them before."""
-        if self._prices is not None and self._prices is not stale:
-            return self._prices
-        return await self._reads.call(None)
-
-    async def latest(self) -> Prices:
-        """As they are now, for answers that no script checks: one round trip."""
-        return await self._reads.call(None)
-
-    async def _read(self, callers: Sequence[None]) -> list[Prices]:
-        """All of it, but only when its version moved."""
-        known = self._prices
-        if known is None or known.version != await pricing_version(self._store):
-            stored = await read_prices(self._store, known.catalog.sheet if known is not None else None)
-            self._prices = Prices(stored, self._clock, largest=self._largest)
-        assert self._prices is not None
-        return [self._prices] * len(callers)
 
 
 def _now_ms() -> int:

@@ -92,14 +92,13 @@ def find(provider: str | None, model: str, now_ms: int) -> Bundled | None:
     return priced if priced.rates.prices else None
 
 
-def listed(now_ms: int) -> Iterator[tuple[str, str, Callable[[], Rates]]]:
-    """Provider and model of all that have a price, and how to get it: making all of them takes a while."""
-    now = _time(now_ms)
+def listed() -> Iterator[tuple[str, str, Callable[[int], Rates]]]:
+    """Provider and model of all that have a price, and how to get it for a time: making all of them takes a while."""
     for name, theirs in _providers().items():
         for known in theirs.models:
-            base = known.get_prices(now)
-            if any(getattr(base, unit) is not None for unit in _UNITS if unit in base.__dict__):
-                yield name, known.id, partial(_rates, theirs, known, now)
+            priced = [one.prices for one in known.prices] if isinstance(known.prices, list) else [known.prices]
+            if any(not _UNITS.keys().isdisjoint(prices.__dict__) for prices in priced):
+                yield name, known.id, partial(_rates_at, theirs, known)
 
 
 @cache
@@ -118,11 +117,7 @@ def _provider_of_model(model: str) -> Provider | None:
 
 
 def _priced(theirs: Provider, name: str, known: ModelInfo, now_ms: int) -> Bundled:
-    return Bundled(name, known.id, _rates(theirs, known, _time(now_ms)), _until_ms(known, now_ms))
-
-
-def _time(now_ms: int) -> datetime:
-    return datetime.fromtimestamp(now_ms / 1_000, UTC)
+    return Bundled(name, known.id, _rates_at(theirs, known, now_ms), _until_ms(known, now_ms))
 
 
 def _until_ms(known: ModelInfo, now_ms: int) -> int | None:
@@ -135,7 +130,8 @@ def _until_ms(known: ModelInfo, now_ms: int) -> int | None:
     return (now_ms // period_ms + 1) * period_ms
 
 
-def _rates(theirs: Provider, known: ModelInfo, now: datetime) -> Rates:
+def _rates_at(theirs: Provider, known: ModelInfo, now_ms: int) -> Rates:
+    now = datetime.fromtimestamp(now_ms / 1_000, UTC)
     base = known.get_prices(now)
     prices = _prices(base)
     # A model that was found at another provider is not known to have the same variants here.

@@ -4,9 +4,9 @@ Which entry is a model's: first the one with its provider and its very name; the
 imported sheet by its own keys, genai-prices by its aliases). A request without a provider is looked up by the model alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 from service.pricing import bundled
@@ -29,12 +29,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A row of the listing; `rates` are made when they are looked at."""
+    """A row of the listing; `rates` of a time, in ms, are made when they are looked at."""
 
     source: str
     provider: str
     model: str
-    rates: Callable[[], Rates]
+    rates: Callable[[int], Rates]
 
 
 class Catalog:
@@ -48,13 +48,12 @@ class Catalog:
         found = bundled.find(provider, model, now_ms)
         return Entry(bundled.SOURCE, found.provider, found.model, found.rates, found.until_ms) if found is not None else None
 
-    def listed(self, now_ms: int) -> Iterator[Listed]:
-        """Every model with a price, once; the names only are ready."""
-        for (provider, model), imported in self._by_name.items():
-            yield Listed(IMPORTED, provider, model, lambda prices=imported.prices: rates_of(prices))  # type: ignore[misc]
-        for provider, model, rates in bundled.listed(now_ms):
-            if (provider, model) not in self._by_name:
-                yield Listed(bundled.SOURCE, provider, model, rates)
+    @cached_property
+    def listed(self) -> tuple[Listed, ...]:
+        """Every model with a price, once, by provider and model."""
+        imported = [Listed(IMPORTED, *name, partial(_rates_of, one)) for name, one in self._by_name.items()]
+        others = [Listed(bundled.SOURCE, *row) for row in bundled.listed() if row[:2] not in self._by_name]
+        return tuple(sorted((*imported, *others), key=lambda row: (row.provider, row.model)))
 
     def _find_imported(self, provider: str | None, model: str) -> ImportedPrice | None:
         if provider is None:
@@ -76,3 +75,7 @@ class Catalog:
     @property
     def _imported(self) -> tuple[ImportedPrice, ...]:
         return self.sheet.prices if self.sheet is not None else ()
+
+
+def _rates_of(imported: ImportedPrice, now_ms: int) -> Rates:
+    return rates_of(imported.prices)

@@ -1,4 +1,4 @@
-"""Prices in Redis: the imported price sheet as one compact value, and reading it with all overrides at one version."""
+"""Prices in Redis: the imported price sheet as one compact value, and reading it together with all pricing overrides."""
 
 import zlib
 from dataclasses import dataclass
@@ -42,28 +42,19 @@ class ImportedSheet:
 
 @dataclass(frozen=True, slots=True)
 class StoredPrices:
-    """`version` may be older than the rest, never newer: the first decision by an older one reads again."""
-
-    version: int
     overrides: tuple[PricingOverride, ...]
     sheet: ImportedSheet | None
 
 
-async def pricing_version(store: Store) -> int:
-    with store_errors("reading a version"):
-        return int(await store.redis.hget(keys.versions(), _VERSION) or 0)
-
-
 async def read_prices(store: Store, known: ImportedSheet | None) -> StoredPrices:
     """`known`: the sheet as last read; it is not read again unless another one was imported."""
-    version = await pricing_version(store)
     listed = [
         Ref(Kind.PRICING_OVERRIDE, found)
         async for _, found in directory.scan(store, keys.index(Kind.PRICING_OVERRIDE, "created"))
     ]
     snapshot = await read(store, listed)
     overrides = (snapshot.pricing_override(ref.id) for ref in listed)
-    return StoredPrices(version, tuple(one.entity for one in overrides if one is not None), await _read_sheet(store, known))
+    return StoredPrices(tuple(one.entity for one in overrides if one is not None), await _read_sheet(store, known))
 
 
 async def replace_sheet(store: Store, sheet: ImportedSheet) -> int:

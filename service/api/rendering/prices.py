@@ -1,0 +1,29 @@
+"""Prices, costs and their working, in dollars."""
+
+from fractions import Fraction
+from typing import Any, Final
+
+from service.pricing.book import Price
+from service.pricing.catalog import Listed
+from service.pricing.cost import Line
+from service.pricing.rates import DOLLAR, dollars
+
+OF_CALLER: Final = {"source": "caller", "provider": None, "model": None, "override_id": None}
+"""The price of a cost that came with the request."""
+
+
+def used_price(price: Price) -> dict[str, Any]:
+    return {"source": price.source, "provider": price.provider, "model": price.model, "override_id": price.override_id}
+
+
+def cost_line(line: Line) -> dict[str, Any]:
+    return {
+        "unit": line.unit,
+        "quantity": line.quantity if isinstance(line.quantity, int) else float(line.quantity),
+        "price": None if line.price is None else dollars(line.price),
+        "amount": float(Fraction(line.amount) / DOLLAR),
+    }
+
+
+def priced_model(row: Listed, now_ms: int) -> dict[str, Any]:
+    return {"provider": row.provider, "model": row.model, "source": row.source, "prices": row.rates(now_ms).in_dollars()}
