@@ -7,11 +7,12 @@ from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
 from service.errors import Forbidden, Unauthorized
-from service.settings import VIRTUAL_KEY_PREFIX, Settings
+from service.settings import VIRTUAL_KEY_PREFIX, Settings, is_loopback
 
 _KEY_HEADERS: Final = ("x-api-key", "x-goog-api-key", "api-key")
 
@@ -37,6 +38,7 @@ def presented_virtual_key(headers: Mapping[str, str], *, any_in_own_header: bool
 def require_admin(headers: Headers, settings: Settings) -> None:
     """Raises Unauthorized or Forbidden. Without an admin token everybody who can connect, on this machine, is an admin."""
     if not settings.admin_token:
+        _require_this_machine(headers)
         return
     offered = [text for text in (_bearer(headers), headers.get("x-api-key"), _basic_password(headers)) if text]
     if any(_is_one_of(text, settings.admin_token) for text in offered):
@@ -56,10 +58,28 @@ def require_gateway(headers: Mapping[str, str], settings: Settings) -> None:
     """
     accepted = settings.gateway_token + settings.admin_token
     if not accepted:
+        _require_this_machine(headers)
         return
     offered = (headers.get("x-quota-token"), _bearer(headers), headers.get("x-api-key"), _basic_password(headers))
     if not any(_is_one_of(text, accepted) for text in offered if text):
         raise Unauthorized("a gateway token is needed: send it as 'Authorization: Bearer <token>' or as 'x-quota-token'")
+
+
+def _require_this_machine(headers: Mapping[str, str]) -> None:
+    """A web page open in a browser here could call us too: by name (Host, DNS rebinding), or from its own origin."""
+    if not _is_local(headers.get("host", "localhost"), headers.get("origin")):
+        raise Forbidden(
+            "without an admin token quotad answers local callers only, addressed as localhost: set QUOTAD_ADMIN_TOKEN"
+        )
+
+
+@lru_cache(maxsize=1024)
+def _is_local(host: str, origin: str | None) -> bool:
+    try:
+        names = [urlsplit(f"//{host}").hostname, *([urlsplit(origin).hostname] if origin is not None else [])]
+    except ValueError:
+        return False
+    return all(name is not None and is_loopback(name) for name in names)
 
 
 def same_secret(offered: str, secret: str) -> bool:

@@ -47,7 +47,7 @@ def make_client(make_app: MakeApp) -> MakeClient:
         transport = httpx.ASGITransport(app=make_app(**options), raise_app_exceptions=False)
         return httpx.AsyncClient(
             transport=transport,
-            base_url="http://quotad/api/governance",
+            base_url="http://localhost/api/governance",
             headers=headers,
             event_hooks={"response": [assert_documented]},
         )

@@ -41,7 +41,7 @@ async def guarded(make_app: MakeApp) -> AsyncIterator[httpx.AsyncClient]:
     """An application with two admin tokens and one of a gateway; nothing is held against the document here."""
     application: Any = make_app(admin_token=(TOKEN, NEXT_TOKEN), gateway_token=(GATEWAY,))
     transport = httpx.ASGITransport(app=application, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://quotad") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
@@ -215,6 +215,6 @@ async def test_time_tells_nothing_about_a_virtual_key(guarded: httpx.AsyncClient
 async def test_without_a_token_everybody_administers(make_app: MakeApp):
     """Which is why `quotad serve` then listens on loopback only (tests/test_cli.py)."""
     application: Any = make_app(gateway_token=(GATEWAY,))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://quotad") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://localhost") as client:
         for headers in ({}, {"x-api-key": "whatever"}, {"x-api-key": GATEWAY}, {"authorization": "Basic !!!"}):
             assert (await client.get("/api/governance/teams", headers=headers)).status_code == 200

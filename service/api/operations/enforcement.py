@@ -62,6 +62,7 @@ def _refused(description: str, *, optional_headers: tuple[str, ...] = (), header
 _BAD_CALLS: Final[Mapping[int, Answer]] = {
     400: _failed("The request is wrong; `error.param` names the member at fault."),
     401: _refused("No gateway or admin token, or no virtual key that is known.", headers=("WWW-Authenticate",)),
+    403: _failed("No token is configured, and the caller is not on this machine."),
     413: _failed("The body is too large."),
     500: _failed("A mistake of the service; its log says which."),
     503: _failed("Redis did not answer: try again with the same id.", "Retry-After"),
