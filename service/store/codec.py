@@ -52,7 +52,7 @@ def encode_plan(plan: Plan) -> bytes:
     return orjson.dumps(plan)
 
 
-def decode_plan(text: bytes) -> Plan:
+def decode_plan(text: bytes | str) -> Plan:
     return _PLAN.validate_json(text)
 
 

@@ -2,8 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
@@ -11,8 +11,9 @@ import orjson
 
 from service.counters import windows_by_slot
 from service.entities import Kind, LimitOwner
-from service.reservation import Plan, PlannedLimit
+from service.reservation import Plan
 from service.store import keys
+from service.store.batch import Batch
 from service.store.codec import decode_plan, encode_plan
 from service.store.connection import Store
 from service.store.keys import Ref
@@ -32,7 +33,7 @@ _NO_SLOT: Final = "0"
 
 @dataclass(frozen=True, slots=True)
 class PackedPlan:
-    """A plan and what scripts are told of it. `digest` names what reservations were made by, also after `refresh`."""
+    """A plan and what scripts are told of it. `digest` names what reservations were made by, also when that changed since."""
 
     plan: Plan
     digest: str
@@ -87,7 +88,7 @@ def _packed(
 
 
 class Plans:
-    """Packed plans of one worker, the `largest_cache` used last."""
+    """Packed plans of one worker, the `largest_cache` used last. Calls that want the same are merged."""
 
     def __init__(self, store: Store, *, retention_ms: int, largest_cache: int) -> None:
         self._store = store
@@ -97,6 +98,9 @@ class Plans:
         self._by_id: OrderedDict[int, PackedPlan] = OrderedDict()
         self._by_digest: OrderedDict[str, PackedPlan] = OrderedDict()
         self._kept_until: dict[str, float] = {}
+        self._saving: Batch[PackedPlan, None] = Batch(self._save)
+        self._loading: Batch[str, PackedPlan | None] = Batch(self._load)
+        self._refreshing: Batch[PackedPlan, PackedPlan] = Batch(self._refresh)
 
     def pack(self, plan: Plan) -> PackedPlan:
         packed = self._by_id.get(id(plan))
@@ -109,34 +113,50 @@ class Plans:
 
     async def keep(self, packed: PackedPlan) -> None:
         """Makes sure that the plan can be loaded as long as any reservation that is made now may be asked about."""
-        if time.monotonic() < self._kept_until.get(packed.digest, 0.0):
-            return
-        with store_errors("keeping a plan"):
-            await self._store.redis.set(keys.plan(packed.digest), encode_plan(packed.plan), px=self._lives_ms)
-        if len(self._kept_until) > self._largest_cache:
-            self._kept_until.clear()
-        self._kept_until[packed.digest] = time.monotonic() + _KEPT_FOR_S
+        if self._kept_until.get(packed.digest, 0.0) < time.monotonic():
+            await self._saving.call(packed)
 
     async def load(self, digest: str) -> PackedPlan | None:
         """The plan of this digest; None when it is no longer kept."""
-        packed = self._by_digest.get(digest)
-        if packed is None:
-            with store_errors("loading a plan"):
-                text = await self._store.redis.get(keys.plan(digest))
-            if text is None:
-                return None
-            packed = pack(decode_plan(text), digest)
-        self._remember(packed)
+        packed = self._by_digest.get(digest) or await self._loading.call(digest)
+        if packed is not None:
+            self._remember(packed)
         return packed
 
-    async def refresh(self, packed: PackedPlan, *, check: bool) -> PackedPlan:
+    async def refresh(self, packed: PackedPlan) -> PackedPlan:
         """The plan as it is configured now, unless somebody asked since `packed` was made."""
         known = self._by_digest.get(packed.digest)
-        if known is not None and known is not packed and check:
-            return known
-        packed = await as_configured(self._store, packed, check=check)
-        self._remember(packed)
-        return packed
+        return known if known is not None and known is not packed else await self._refreshing.call(packed)
+
+    async def _save(self, plans: Sequence[PackedPlan]) -> list[None]:
+        until = time.monotonic() + _KEPT_FOR_S
+        wanted = {packed.digest: packed.plan for packed in plans}
+        with store_errors("keeping plans"):
+            async with self._store.redis.pipeline(transaction=False) as pipe:
+                for digest, plan in wanted.items():
+                    pipe.set(keys.plan(digest), encode_plan(plan), px=self._lives_ms)
+                await pipe.execute()
+        if len(self._kept_until) > self._largest_cache:
+            self._kept_until.clear()
+        self._kept_until.update(dict.fromkeys(wanted, until))
+        return [None] * len(plans)
+
+    async def _load(self, digests: Sequence[str]) -> list[PackedPlan | None]:
+        wanted = list(dict.fromkeys(digests))
+        with store_errors("loading plans"):
+            async with self._store.redis.pipeline(transaction=False) as pipe:
+                for digest in wanted:
+                    pipe.get(keys.plan(digest))
+                texts = await pipe.execute()
+        found = {digest: pack(decode_plan(text), digest) for digest, text in zip(wanted, texts, strict=True) if text is not None}
+        return [found.get(digest) for digest in digests]
+
+    async def _refresh(self, plans: Sequence[PackedPlan]) -> list[PackedPlan]:
+        stale = {packed.digest: packed for packed in plans}
+        fresh = dict(zip(stale, await as_configured(self._store, list(stale.values())), strict=True))
+        for packed in fresh.values():
+            self._remember(packed)
+        return [fresh[packed.digest] for packed in plans]
 
     def _remember(self, packed: PackedPlan) -> None:
         self._by_digest[packed.digest] = packed
@@ -145,27 +165,35 @@ class Plans:
             self._by_digest.popitem(last=False)
 
 
-async def as_configured(store: Store, packed: PackedPlan, *, check: bool) -> PackedPlan:
-    """The limits of a plan that reservations were made by, in their windows of now; those removed meanwhile are marked.
+async def as_configured(store: Store, plans: Sequence[PackedPlan]) -> list[PackedPlan]:
+    """The limits of plans that reservations were made by, in their windows of now; those removed meanwhile are marked."""
+    global_version = (await read_versions(store)).limits
+    snapshot = await read(store, [Ref(owner.kind, owner.id) for packed in plans for owner in packed.plan.owners])
+    return [_as_configured(packed, snapshot, global_version) for packed in plans]
 
-    `check` False: scripts shall not ask whether that has changed again.
-    """
+
+def _as_configured(packed: PackedPlan, snapshot: Snapshot, global_version: int) -> PackedPlan:
     plan = packed.plan
-    global_version = (await read_versions(store)).limits if check else _UNCHECKED
-    snapshot = await read(store, [Ref(owner.kind, owner.id) for owner in plan.owners])
     windows: dict[tuple[int, int], Window] = {}
     versions: list[int] = []
     for place, owner in enumerate(plan.owners):
         stored = _limit_owner(snapshot, owner.kind, owner.id)
-        versions.append(stored.version if stored and check else _UNCHECKED)
-        if stored is not None:
-            known = windows_by_slot(stored.entity)
-            windows.update({(place, limit.slot): known[limit.slot] for limit in _limits_of(plan, place) if limit.slot in known})
+        # What is gone has no version to ask for: its limits are gone too, and ids are never used again.
+        versions.append(stored.version if stored is not None else _UNCHECKED)
+        known = windows_by_slot(stored.entity) if stored is not None else {}
+        for limit in plan.limits:
+            if limit.owner == place and limit.slot in known:
+                windows[place, limit.slot] = known[limit.slot]
     return _packed(plan, packed.digest, global_version, versions, windows)
 
 
-def _limits_of(plan: Plan, owner: int) -> list[PlannedLimit]:
-    return [limit for limit in plan.limits if limit.owner == owner]
+def unchecked(packed: PackedPlan) -> PackedPlan:
+    """The same, whatever the versions are by now: for a charge that must not wait until admins are done."""
+    spec = orjson.loads(packed.spec)
+    spec["global_version"] = _UNCHECKED
+    for owner in spec["owners"]:
+        owner["version"] = _UNCHECKED
+    return replace(packed, spec=orjson.dumps(spec))
 
 
 def _limit_owner(snapshot: Snapshot, kind: Kind, owner_id: str) -> Stored[LimitOwner] | None:

@@ -31,6 +31,13 @@ class Answer(NamedTuple):
 
 
 async def run_calls(store: Store, script: str, calls: Sequence[Call], *, retention_ms: int) -> list[Answer]:
+    redis_keys, args = encode_calls(calls, retention_ms=retention_ms)
+    now_ms, *answers = await store.scripts.run(script, redis_keys, [store.now_ms, *args])
+    return [Answer(now_ms, word.decode(), rest) for word, *rest in answers]
+
+
+def encode_calls(calls: Sequence[Call], *, retention_ms: int) -> tuple[list[str], list[bytes]]:
+    """KEYS, and ARGV after the time."""
     places: dict[str, int] = {}
 
     def place(key: str) -> int:
@@ -60,8 +67,7 @@ async def run_calls(store: Store, script: str, calls: Sequence[Call], *, retenti
         "calls": listed,
     }
     details = [call.detail for call in calls if call.detail is not None]
-    now_ms, *answers = await store.scripts.run(script, list(places), [store.now_ms, orjson.dumps(batch), *details])
-    return [Answer(now_ms, word.decode(), rest) for word, *rest in answers]
+    return list(places), [orjson.dumps(batch), *details]
 
 
 def granule_ms(lease_ms: int) -> int:

@@ -27,7 +27,7 @@ from service.reservation import (
 from service.store import keys, reservation_answers
 from service.store.batch import Batch
 from service.store.connection import Store
-from service.store.plans import PackedPlan, Plans
+from service.store.plans import PackedPlan, Plans, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms, run_calls
 from service.store.scripts import store_errors
 
@@ -165,7 +165,8 @@ class Reservations:
             if answer.word == "elsewhere":
                 packed = await self._plan(answer.rest[0])
             elif answer.word == "stale" and packed is not None:
-                packed = await self._plans.refresh(packed, check=attempts_left > 1)
+                packed = await self._plans.refresh(packed)
+                packed = packed if attempts_left > 1 else unchecked(packed)
             else:
                 return answer
             self._remember(request_id, packed)

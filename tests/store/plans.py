@@ -1,7 +1,8 @@
 """Plans made by hand for tests of the store, and the usage hashes they count in."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
 
@@ -12,6 +13,8 @@ from service.store.keys import Ref
 from service.windows import Window, initial_reset_ms
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+
+ROLLING_DAY = Window(DAY, "")
 
 NOW = 1_900_000_000_000
 """Sunday 2030-03-17T17:46:40Z."""
@@ -32,19 +35,19 @@ class Limit:
     owner: str
     kind: LimitKind
     limit: int | None
-    window: Window = Window(DAY, "")
+    window: Window = ROLLING_DAY
     slot: int = 1
 
 
-def tokens(owner: str, limit: int | None, window: Window = Window(DAY, ""), slot: int = 1) -> Limit:
+def tokens(owner: str, limit: int | None, window: Window = ROLLING_DAY, slot: int = 1) -> Limit:
     return Limit(owner, LimitKind.TOKENS, limit, window, slot)
 
 
-def requests(owner: str, limit: int | None, window: Window = Window(DAY, ""), slot: int = 2) -> Limit:
+def requests(owner: str, limit: int | None, window: Window = ROLLING_DAY, slot: int = 2) -> Limit:
     return Limit(owner, LimitKind.REQUESTS, limit, window, slot)
 
 
-def budget(owner: str, limit: int | None, window: Window = Window(DAY, ""), slot: int = 3) -> Limit:
+def budget(owner: str, limit: int | None, window: Window = ROLLING_DAY, slot: int = 3) -> Limit:
     return Limit(owner, LimitKind.BUDGET, limit, window, slot)
 
 
@@ -58,7 +61,7 @@ def plan_of(
     versions: Mapping[str, int | None] | None = None,
 ) -> Plan:
     names = list(dict.fromkeys(limit.owner for limit in limits))
-    versions = {name: 1 for name in names} | dict(versions or {})
+    versions = dict.fromkeys(names, 1) | dict(versions or {})
     return Plan(
         owners=tuple(PlannedOwner(kind=kind_of(name), id=name, version=versions[name]) for name in names),
         limits=tuple(
@@ -108,7 +111,7 @@ def create(redis: "Redis", *plans: Plan, now_ms: int = NOW, usage: int = 0) -> N
     for plan in plans:
         for limit in plan.limits:
             owner = plan.owners[limit.owner]
-            fields = {"v": 1, f"u{limit.slot}": usage, f"r{limit.slot}": initial_reset_ms(limit.window, now_ms)}
+            fields: dict[Any, Any] = {"v": 1, f"u{limit.slot}": usage, f"r{limit.slot}": initial_reset_ms(limit.window, now_ms)}
             redis.hset(keys.usage(Ref(owner.kind, owner.id)), mapping=fields)
 
 
@@ -122,7 +125,3 @@ def reserve(plan: Plan, request_id: str, *, tokens: int = 0, cost: int = 0, leas
         lease_ms=lease_ms,
         detail=b'{"detail": "of %b"}' % request_id.encode(),
     )
-
-
-def with_limits(plan: Plan, limits: Iterable[PlannedLimit]) -> Plan:
-    return replace(plan, limits=tuple(limits))

@@ -1,0 +1,186 @@
+"""How fast Redis runs our scripts, without HTTP and without our coordinator: calls per second, beside PING and a plain script.
+
+    python -m bench.scripts_only [--redis-url URL] [--calls 20000] [--batch 1 8 32]
+
+Starts a Redis of its own unless --redis-url is given (it is flushed!). Six owners, ten limits, clamp; `shared` means that all
+calls name the same plan, `spread` that they name fifty keys in five teams of two customers. "us in Redis" is the processor
+time of Redis per decision (INFO commandstats), which does not depend on how fast this client is.
+"""
+
+import argparse
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from redis import Redis
+
+from service.entities import Kind
+from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
+from service.store import keys
+from service.store.embedded import embedded_redis
+from service.store.keys import Ref
+from service.store.plans import PackedPlan, pack
+from service.store.reservation_calls import Call, encode_calls, granule_ms
+from service.store.scripts import compose, with_flags
+from service.windows import Window
+
+LEASE_MS = 600_000
+RETENTION_MS = 600_000
+PIPELINE = 32
+MINUTE, DAY = Window(60_000, ""), Window(86_400_000, "d")
+PLENTY = 2**52
+
+# What a rate limiter with five windows needs at least: read five counters, compare, add to all.
+FIVE_LIMITS = """
+local used = {}
+for i = 1, 5 do
+  used[i] = tonumber(redis.call('HGET', KEYS[i], 'u') or 0)
+  if used[i] + 1 > tonumber(ARGV[i]) then return {'denied', i} end
+end
+for i = 1, 5 do redis.call('HINCRBY', KEYS[i], 'u', 1) end
+return {'granted'}
+"""
+
+
+def plan(number: int) -> Plan:
+    owners = [
+        (Kind.PROVIDER, "openai"),
+        (Kind.MODEL_CONFIG, "gpt-4o"),
+        (Kind.MODEL_CONFIG, "any"),
+        (Kind.VIRTUAL_KEY, f"key-{number}"),
+        (Kind.TEAM, f"team-{number % 5}"),
+        (Kind.CUSTOMER, f"customer-{number % 2}"),
+    ]
+    counted = [
+        (0, LimitKind.TOKENS, MINUTE),
+        (0, LimitKind.REQUESTS, MINUTE),
+        (1, LimitKind.BUDGET, DAY),
+        (2, LimitKind.BUDGET, DAY),
+        (3, LimitKind.TOKENS, MINUTE),
+        (3, LimitKind.REQUESTS, MINUTE),
+        (3, LimitKind.BUDGET, DAY),
+        (3, LimitKind.BUDGET, DAY),
+        (4, LimitKind.BUDGET, DAY),
+        (5, LimitKind.BUDGET, DAY),
+    ]
+    limits = tuple(
+        PlannedLimit(
+            scope="bench",
+            owner_id="bench",
+            limit_id="bench",
+            kind=kind,
+            limit=PLENTY,
+            reset_duration="",
+            window=window,
+            owner=owner,
+            slot=slot,
+        )
+        for slot, (owner, kind, window) in enumerate(counted, start=1)
+    )
+    return Plan(
+        owners=tuple(PlannedOwner(kind=kind, id=owner_id, version=1) for kind, owner_id in owners),
+        limits=limits,
+        gate=0,
+        blocked=None,
+        expires_at_ms=None,
+        mode=Mode.CLAMP,
+        global_version=0,
+        key_id=None,
+        key_name=None,
+        team_id=None,
+        customer_id=None,
+        provider="openai",
+        model="gpt-4o",
+        key_ids=("*",),
+        fallbacks=(),
+    )
+
+
+def reserve_call(packed: PackedPlan, number: int) -> Call:
+    fields = {
+        "fingerprint": "f" * 32,
+        "tokens": 1500,
+        "cost": 12_345_678,
+        "lease_ms": LEASE_MS,
+        "granule_ms": granule_ms(LEASE_MS),
+        "fate": "b",
+    }
+    return Call(packed, f"request-{number}", fields, b'{"key_ids":["*"],"fallbacks":[],"priced":true}')
+
+
+def settle_call(packed: PackedPlan, number: int) -> Call:
+    return Call(packed, f"request-{number}", {"tokens": 1200, "cost": 10_000_000, "success": True}, b'{"priced":true}')
+
+
+def explain_call(packed: PackedPlan, _number: int) -> Call:
+    return Call(packed, None, {"tokens": 1500, "cost": 12_345_678})
+
+
+def configure(redis: Redis, plans: Sequence[Plan]) -> None:
+    redis.flushall()
+    for one in plans:
+        for limit in one.limits:
+            owner = one.owners[limit.owner]
+            fields: dict[Any, Any] = {"v": 1, f"u{limit.slot}": 0, f"r{limit.slot}": 0}
+            redis.hset(keys.usage(Ref(owner.kind, owner.id)), mapping=fields)
+
+
+def chunks(calls: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (calls[start : start + size] for start in range(0, len(calls), size))
+
+
+def run(redis: Redis, name: str, commands: Sequence[tuple[Any, ...]], calls: int) -> None:
+    redis.config_resetstat()
+    started = time.perf_counter()
+    for chunk in chunks(commands, PIPELINE):
+        with redis.pipeline(transaction=False) as pipe:
+            for command in chunk:
+                pipe.execute_command(*command)
+            pipe.execute()
+    elapsed = time.perf_counter() - started
+    stats = redis.info("commandstats")
+    busy_us = sum(stats[f"cmdstat_{verb}"]["usec"] for verb in ("ping", "evalsha") if f"cmdstat_{verb}" in stats)
+    print(f"{name:34} {calls / elapsed:12,.0f} calls/s {busy_us / calls:10.1f} us in Redis")
+
+
+def measure(redis: Redis, shas: dict[str, str], calls: int, batches: Sequence[int]) -> None:
+    run(redis, "PING", [("PING",)] * calls, calls)
+    five = redis.script_load(FIVE_LIMITS)
+    window_keys = [f"{{five}}:{number}" for number in range(5)]
+    run(redis, "plain five-limit script", [("EVALSHA", five, 5, *window_keys, *[PLENTY] * 5)] * calls, calls)
+    for layout, plans in (("shared", [plan(0)]), ("spread", [plan(number) for number in range(50)])):
+        packed = [pack(one) for one in plans]
+        for size in batches:
+            configure(redis, plans)
+            for script, make in (("reserve", reserve_call), ("explain", explain_call), ("settle", settle_call)):
+                made = [make(one, number) for number, one in zip(range(calls), itertools.cycle(packed), strict=False)]
+                commands = []
+                for chunk in chunks(made, size):
+                    redis_keys, args = encode_calls(chunk, retention_ms=RETENTION_MS)
+                    commands.append(("EVALSHA", shas[script], len(redis_keys), *redis_keys, "", *args))
+                run(redis, f"{script}, {layout}, {size} a script call", commands, calls)
+
+
+def load(redis: Redis) -> dict[str, str]:
+    major = int(redis.info("server")["redis_version"].split(".")[0])
+    return {name: redis.script_load(with_flags(compose(name), major)) for name in ("reserve", "explain", "settle")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--redis-url")
+    parser.add_argument("--calls", type=int, default=20_000)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 32])
+    options = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        url = options.redis_url or stack.enter_context(embedded_redis(None, logging.getLogger("bench")))
+        redis = stack.enter_context(Redis.from_url(url))
+        print(f"Redis {redis.info('server')['redis_version']}, {options.calls} calls each")
+        measure(redis, load(redis), options.calls, options.batch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""lua/expire.lua: the sweep writes down what ran out, counts it once, and touches nothing else."""
+
+import asyncio
+
+from redis import Redis
+
+from service.store import keys
+from service.windows import Window
+from tests.store.plans import HOUR, MINUTE, NOW, budget, create, plan_of, requests, tokens, usage_key
+from tests.store.quota_desk import Desk
+
+LIMITS = (tokens("key", 10_000), requests("key", 999), budget("team", 10_000))
+
+
+def open_reservations(redis: Redis) -> int:
+    return sum(redis.zcard(index) for index in keys.all_open_reservations())
+
+
+async def test_a_sweep_empties_what_ran_out_and_keeps_what_runs(desk: Desk, redis: Redis):
+    plan = plan_of(*LIMITS)
+    create(redis, plan)
+    for number in range(20):
+        await desk.call(plan, "reserve", str(number), 10, 1, lease_ms=(1 + number % 2) * 10 * MINUTE)
+    assert await desk.reservations.count_open() == 20
+    assert await desk.at(NOW + 10 * MINUTE).reservations.count_open() == 10
+    assert await desk.call(plan, "sweep") == "10 expired"
+    assert redis.hget(usage_key("key"), "h1") == "100"
+    assert redis.hget(usage_key("team"), "h3") == "10"
+    assert open_reservations(redis) == 10
+    assert await desk.call(plan, "sweep") == "0 expired"
+    assert await desk.at(NOW + HOUR).another_worker().call(plan, "sweep") == "10 expired"
+    assert redis.hgetall(usage_key("team")) == {"v": "1", "u3": "0", "r3": str(NOW), "h3": "0"}
+    assert open_reservations(redis) == 0
+
+
+async def test_workers_that_sweep_together_count_each_once(desk: Desk, redis: Redis):
+    plan = plan_of(*LIMITS)
+    create(redis, plan)
+    for number in range(50):
+        await desk.call(plan, "reserve", str(number), 10, 1)
+    workers = [desk.at(NOW + HOUR).another_worker() for _ in range(4)]
+    assert sum(await asyncio.gather(*(worker.reservations.sweep() for worker in workers))) == 50
+    assert await desk.counters(plan) == "0+0 50+0 0+0"
+
+
+async def test_a_sweep_charges_into_the_window_of_that_moment(desk: Desk, redis: Redis):
+    plan = plan_of(tokens("key", 10_000, Window(5 * MINUTE, "")))
+    create(redis, plan)
+    charging = desk.another_worker(charge_expired=True)
+    await charging.call(plan, "reserve", "a", 600)
+    await charging.at(NOW + HOUR).call(plan, "sweep")
+    # The window of the charge is over by now, and nothing was used since to begin another.
+    assert redis.hgetall(usage_key("key")) == {"v": "1", "u1": "600", "r1": str(NOW + 10 * MINUTE), "h1": "0"}
+    assert await charging.counters(plan) == "0+0"
+
+
+async def test_a_sweep_takes_settled_and_lost_reservations_off_the_index(desk: Desk, redis: Redis):
+    plan = plan_of(*LIMITS)
+    create(redis, plan)
+    for request_id in ("lost", "renewed"):
+        await desk.call(plan, "reserve", request_id, 10, 1)
+    redis.delete(keys.reservation("lost"))
+    redis.zadd(keys.open_reservations("never"), {"never": NOW})
+    await desk.call(plan, "renew", "renewed", 2 * HOUR)
+    assert await desk.at(NOW + HOUR).call(plan, "sweep") == "0 expired"
+    assert open_reservations(redis) == 1
+
+
+async def test_holds_of_other_limits_of_the_owner_wait_for_who_knows_their_windows(desk: Desk, redis: Redis):
+    """The plans of a key with two provider configs know a part of its counters each."""
+    one, other = plan_of(tokens("key", 100, slot=1)), plan_of(tokens("key", 100, slot=2))
+    create(redis, one, other)
+    charging = desk.another_worker(charge_expired=True)
+    for plan in (one, other):
+        await charging.call(plan, "reserve", f"back {plan.limits[0].slot}", 20)
+        await desk.call(plan, "reserve", f"charged {plan.limits[0].slot}", 10)
+    await desk.at(NOW + HOUR).call(one, "reserve", "later", 5)
+    assert await desk.counters(one) == "20+5"
+    assert await desk.counters(other) == "20+0"
+    await desk.call(other, "settle unreserved", "more", 7)
+    assert await desk.counters(one) == "20+5"
+    assert await desk.counters(other) == "27+0"
+    await desk.at(NOW + 2 * HOUR).call(one, "sweep")
+    assert not [name for name in redis.hgetall(usage_key("key")) if str(name)[0] in "bce"]

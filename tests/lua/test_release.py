@@ -1,0 +1,70 @@
+"""lua/release.lua: everything goes back, once, as far as it is still there."""
+
+from collections.abc import Sequence
+
+import pytest
+from redis import Redis
+
+from service.reservation import Plan
+from service.windows import Window
+from tests.store.plans import MINUTE, budget, create, plan_of, requests, tokens
+from tests.store.quota_desk import Desk, Row, check_rows
+
+MINUTELY = Window(MINUTE, "")
+LIMITS = (tokens("key", 1000), requests("key", 9), budget("team", 100))
+
+TABLES: dict[str, tuple[Plan, Sequence[Row]]] = {
+    "everything, once": (
+        plan_of(*LIMITS),
+        [
+            (0, ("reserve", "a", 600, 20), "granted 600/20", "0+600 1+0 0+20"),
+            (0, ("reserve", "b", 100, 10), "granted 100/10", "0+700 2+0 0+30"),
+            (1, ("release", "a"), "released", "0+100 1+0 0+10"),
+            (2, ("release", "a"), "released", "0+100 1+0 0+10"),
+        ],
+    ),
+    "nothing": (plan_of(*LIMITS), [(0, ("release", "a"), "nothing to release", "0+0 0+0 0+0")]),
+    "not what was settled": (
+        plan_of(*LIMITS),
+        [
+            (0, ("reserve", "a", 600, 20), "granted 600/20", "0+600 1+0 0+20"),
+            (1, ("settle", "a", 50, 5), "settled 50/5", "50+0 1+0 5+0"),
+            (1, ("release", "a"), "conflict", "50+0 1+0 5+0"),
+        ],
+    ),
+    "a request whose window is over stays where it was": (
+        plan_of(tokens("key", 1000, MINUTELY), requests("key", 9, MINUTELY)),
+        [
+            (0, ("reserve", "a", 600), "granted 600/0", "0+600 1+0"),
+            (MINUTE, ("release", "a"), "released", "0+0 0+0"),
+            (MINUTE, ("reserve", "b", 600), "granted 600/0", "0+600 1+0"),
+            (MINUTE, ("reserve", "c", 600), "granted 400/0", "0+1000 2+0"),
+            (MINUTE, ("release", "b"), "released", "0+400 1+0"),
+        ],
+    ),
+    "the request of a lease that ran out": (
+        plan_of(*LIMITS),
+        [
+            (0, ("reserve", "a", 600, 20), "granted 600/20", "0+600 1+0 0+20"),
+            (10 * MINUTE, ("explain", ""), "would be granted 0/0", "0+0 1+0 0+0"),
+            (10 * MINUTE, ("release", "a"), "released", "0+0 0+0 0+0"),
+        ],
+    ),
+    "a release does not begin a window": (
+        plan_of(tokens("key", 1000, MINUTELY), requests("key", 9, MINUTELY)),
+        [
+            (0, ("reserve", "a", 600), "granted 600/0", "0+600 1+0"),
+            (90_000, ("release", "a"), "released", "0+0 0+0"),
+            (100_000, ("reserve", "b"), "granted 0/0", "0+0 1+0"),
+            (159_999, ("explain", ""), "would be granted 0/0", "0+0 1+0"),
+            (160_000, ("explain", ""), "would be granted 0/0", "0+0 0+0"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+async def test_releases(desk: Desk, redis: Redis, name: str):
+    plan, rows = TABLES[name]
+    create(redis, plan)
+    await check_rows(desk, plan, rows)
