@@ -11,11 +11,9 @@ from redis import Redis
 from service.api.rendering.times import timestamp
 from tests.api.calls import TEAMS, VIRTUAL_KEYS, create, get
 from tests.api.conftest import NOW_MS, MakeClient
+from tests.api.samples import NAMES, NOW, RECORD, UUID_4
 
-NOW = timestamp(NOW_MS)
 TOMORROW = timestamp(NOW_MS + 86_400_000)
-RECORD = {"config_hash": "", "created_at": NOW, "updated_at": NOW}
-UUID_4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 @pytest.fixture
@@ -209,9 +207,6 @@ async def test_empty_is_none(client, members):
     plain = await create(client, VIRTUAL_KEYS)
     empty = await create(client, VIRTUAL_KEYS, **members)
     assert empty == {**plain, "id": empty["id"], "name": empty["name"], "value": empty["value"]}
-
-
-NAMES = [" spaces around ", "Ünïcode 🔑 名前", "sk-bf-name", "a/b%2Fc?d#e", '"quotes" \\ and\nlines', "\u200b", "x" * 255]
 
 
 @pytest.mark.parametrize("name", NAMES)

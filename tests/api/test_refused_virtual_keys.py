@@ -10,9 +10,9 @@ from service.api.rendering.times import timestamp
 from tests.api.calls import CUSTOMERS, TEAMS, VIRTUAL_KEYS, create, message, refusal
 from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.redis_state import contents
+from tests.api.samples import UNKNOWN
 
 OPENAI: dict[str, Any] = {"provider": "openai"}
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture

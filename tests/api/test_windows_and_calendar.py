@@ -11,10 +11,10 @@ from tests.api.calls import VIRTUAL_KEYS, Entity, create, get, rows, update
 from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.limit_owner import OWNERS, PROVIDER_CONFIGS, LimitOwner
 from tests.api.redis_state import contents, set_counter, virtual_key
+from tests.api.samples import NOW
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-NOW = timestamp(NOW_MS)  # Sunday 2030-03-17T17:46:40Z
 TODAY, TOMORROW = "2030-03-17T00:00:00.000Z", "2030-03-18T00:00:00.000Z"
 THIS_WEEK, NEXT_WEEK = "2030-03-11T00:00:00.000Z", TOMORROW
 THIS_MONTH, NEXT_MONTH = "2030-03-01T00:00:00.000Z", "2030-04-01T00:00:00.000Z"
