@@ -177,13 +177,14 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """`violations` are places in Plan.limits, in order of checks.
+    """`violations` are places in Plan.limits, in order of checks: of the step that refused; `over` of all that would refuse.
 
     Trying again at `retry_at_ms` succeeds if nobody else takes what comes free; None: waiting does not help.
     """
 
     now_ms: int
     violations: tuple[int, ...]
+    over: tuple[int, ...]
     states: tuple[LimitState, ...]
     retry_at_ms: int | None
 

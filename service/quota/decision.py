@@ -1,8 +1,8 @@
 """The words of a decision: its name, its HTTP status, a sentence for people, and the limits behind it (contract.md 4.2)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from service.money import NANOUSD_PER_DOLLAR
 from service.reservation import Blocked, LimitKind, LimitState, Plan, PlannedLimit, Refused
@@ -67,7 +67,8 @@ class Reading:
 class Verdict:
     """Why a request may not go. `violations`: readings of all limits that are over, in order of checks; the first one is named.
 
-    `plan` is None when not even the key is known. `retry_at_ms` is None when waiting does not help.
+    `plan` is None when not even the key is known. `retry_at_ms` is None when waiting does not help. `route`: the rules that led
+    to what refuses.
     """
 
     decision: str
@@ -77,6 +78,7 @@ class Verdict:
     violations: tuple[Reading, ...] = ()
     readings: tuple[Reading, ...] = ()
     retry_at_ms: int | None = None
+    route: Mapping[str, Any] | None = None
 
     @property
     def status(self) -> int:
@@ -115,7 +117,10 @@ def tightest_first(readings: Iterable[Reading]) -> list[Reading]:
 
 def refused(plan: Plan, outcome: Refused, estimate: Estimate) -> Verdict:
     readings = read_limits(plan, outcome.states)
-    over = tuple(reading for place in outcome.violations for reading in readings if reading.planned is plan.limits[place])
+    # A key that is shut out anyway is not told what else would refuse it.
+    is_open = plan.blocked is None and (plan.expires_at_ms is None or outcome.now_ms < plan.expires_at_ms)
+    by_counter = {id(reading.planned): reading for reading in readings}
+    over = tuple(by_counter[id(plan.limits[place])] for place in (outcome.over if is_open else outcome.violations))
     decision, named = _decide(over)
     return Verdict(
         decision=decision,

@@ -95,7 +95,13 @@ def _refused(
         estimate = cost_nanousd if limit.kind is LimitKind.BUDGET else tokens
         counter = Counter(state.usage, state.last_reset_ms, state.held)
         waits.append(fits_at_ms(limit, counter, held[place], plan.mode, estimate, now_ms))
-    return Refused(now_ms=now_ms, violations=_places(violated), states=states, retry_at_ms=_latest(plan, waits))
+    return Refused(
+        now_ms=now_ms,
+        violations=_places(violated),
+        over=_places(over),
+        states=states,
+        retry_at_ms=_latest(plan, waits),
+    )
 
 
 def _latest(plan: Plan, waits: Sequence[int | None]) -> int | None:
