@@ -78,7 +78,7 @@ class Connection:
 
 
 def request(method: str, target: str, *headers: str, body: bytes = b"") -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", "Host: quotad", *headers, "", ""]
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *headers, "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
 
 
