@@ -37,8 +37,10 @@ local function answer(call)
   local record, plan = records[call.record], batch.plans[call.plan]
   if not record then
     return { 'unknown' }
-  elseif record.state ~= 'open' then
-    return { record.state == 'settled' and 'conflict' or 'released' }
+  elseif record.state == 'settled' then
+    return { 'conflict' }
+  elseif record.state == 'released' then
+    return { 'released' }
   elseif not plan or plan.digest ~= record.digest then
     return { 'elsewhere', record.digest }
   end
