@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache, partial
+from functools import partial
 from typing import Final
 
 import genai_prices
@@ -84,8 +84,8 @@ def find(provider: str | None, model: str, now_ms: int) -> Bundled | None:
 
     Without a provider it is the one whose models have names of this kind, as "gpt-" and "claude-" tell.
     """
-    theirs = _provider_of_model(model) if provider is None else _providers().get(provider)
-    known = theirs.find_model(model, all_providers=get_snapshot().providers) if theirs is not None else None
+    theirs = _provider_of_model(model) if provider is None else _BY_NAME.get(provider)
+    known = theirs.find_model(model, all_providers=_ALL) if theirs is not None else None
     if theirs is None or known is None:
         return None
     priced = _priced(theirs, provider or _ours(theirs)[0], known, now_ms)
@@ -94,26 +94,26 @@ def find(provider: str | None, model: str, now_ms: int) -> Bundled | None:
 
 def listed() -> Iterator[tuple[str, str, Callable[[int], Rates]]]:
     """Provider and model of all that have a price, and how to get it for a time: making all of them takes a while."""
-    for name, theirs in _providers().items():
+    for name, theirs in _BY_NAME.items():
         for known in theirs.models:
             priced = [one.prices for one in known.prices] if isinstance(known.prices, list) else [known.prices]
             if any(not _UNITS.keys().isdisjoint(prices.__dict__) for prices in priced):
                 yield name, known.id, partial(_rates_at, theirs, known)
 
 
-@cache
-def _providers() -> dict[str, Provider]:
-    return {name: theirs for theirs in get_snapshot().providers for name in _ours(theirs)}
-
-
 def _ours(theirs: Provider) -> tuple[str, ...]:
     return _NAMES.get(theirs.id, (theirs.id,))
+
+
+# Read when this module is, so that no request waits for it.
+_ALL: Final = get_snapshot().providers
+_BY_NAME: Final = {name: theirs for theirs in _ALL for name in _ours(theirs)}
 
 
 def _provider_of_model(model: str) -> Provider | None:
     # Not by its own look-up: that one remembers every name it was ever asked.
     lowered = model.lower()
-    return next((one for one in get_snapshot().providers if one.model_match and one.model_match.is_match(lowered)), None)
+    return next((one for one in _ALL if one.model_match and one.model_match.is_match(lowered)), None)
 
 
 def _priced(theirs: Provider, name: str, known: ModelInfo, now_ms: int) -> Bundled:
