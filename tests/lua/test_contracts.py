@@ -35,7 +35,7 @@ def code_of(text: str) -> str:
 def sections_of(path: Path) -> dict[str, str]:
     header = header_of(path)
     found = re.findall(r"^([A-Z]+)\n((?:  .*\n?|\n)+)", header + "\n", re.MULTILINE)
-    return {name: text for name, text in found}
+    return dict(found)
 
 
 def includes_of(text: str) -> list[str]:
