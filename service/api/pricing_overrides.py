@@ -23,8 +23,9 @@ _FILTERS: Final = ("scope_kind", "virtual_key_id", "provider_id", "provider_key_
 
 async def list_pricing_overrides(request: Request) -> Response:
     params = request.query_params
-    page = page_of(params, "search", *_FILTERS)
-    wanted = OverrideFilter(**{name: params.get(name, "").strip() for name in _FILTERS}, search=params.get("search", ""))
+    filters = {name: value for name in _FILTERS if (value := params.get(name, "").strip())}
+    page = page_of(params, "search", *filters)
+    wanted = OverrideFilter(**filters, search=params.get("search", ""))
     found = await admin.find_overrides(services_of(request).store, page, wanted)
     rows = [
         shown_override(override.entity)

@@ -20,7 +20,8 @@ from service.store.snapshot import read
 
 async def list_routing_rules(request: Request) -> Response:
     params = request.query_params
-    page = page_of(params, "search", "scope", "scope_id")
+    # A scope is shown whole: what decides in it is the order of all its rules.
+    page = page_of(params, "search")
     found = await admin.find_rules(
         services_of(request).store,
         page,

@@ -10,16 +10,33 @@ Entity = dict[str, Any]
 VIRTUAL_KEYS: Final = "virtual-keys"
 TEAMS: Final = "teams"
 CUSTOMERS: Final = "customers"
+ROUTING_RULES: Final = "routing-rules"
+MODEL_CONFIGS: Final = "model-configs"
+PRICING_OVERRIDES: Final = "pricing-overrides"
 
-_MEMBERS: Final = {VIRTUAL_KEYS: "virtual_key", TEAMS: "team", CUSTOMERS: "customer"}
-_NAMES: Final = {VIRTUAL_KEYS: "Virtual key", TEAMS: "Team", CUSTOMERS: "Customer"}
+_MEMBERS: Final = {
+    VIRTUAL_KEYS: "virtual_key",
+    TEAMS: "team",
+    CUSTOMERS: "customer",
+    ROUTING_RULES: "rule",
+    MODEL_CONFIGS: "model_config",
+    PRICING_OVERRIDES: "pricing_override",
+}
+_NAMES: Final = {
+    VIRTUAL_KEYS: "Virtual key",
+    TEAMS: "Team",
+    CUSTOMERS: "Customer",
+    ROUTING_RULES: "Routing rule",
+    MODEL_CONFIGS: "Model config",
+    PRICING_OVERRIDES: "Pricing override",
+}
 _numbers = count(1)
 
 
 async def create(client: httpx.AsyncClient, collection: str, **members: Any) -> Entity:
     """With a name of its own where none is given."""
     response = await client.post(f"/{collection}", json={"name": f"{collection} {next(_numbers)}", **members})
-    return _written(response, collection, "created")
+    return _written(response, collection, "created", status=201 if collection == PRICING_OVERRIDES else 200)
 
 
 async def get(client: httpx.AsyncClient, collection: str, entity_id: str) -> Entity:
@@ -44,7 +61,7 @@ async def rows(client: httpx.AsyncClient, collection: str, **params: Any) -> lis
 
 
 def rows_of(body: dict[str, Any], collection: str) -> list[Entity]:
-    entities: list[Entity] = body[collection.replace("-", "_")]
+    entities: list[Entity] = body["rules" if collection == ROUTING_RULES else collection.replace("-", "_")]
     assert body["count"] == len(entities)
     return entities
 
@@ -64,15 +81,15 @@ def message(response: httpx.Response) -> str:
     return str(response.json()["error"]["message"])
 
 
-def _written(response: httpx.Response, collection: str, done: str) -> Entity:
-    body = _body(response)
+def _written(response: httpx.Response, collection: str, done: str, *, status: int = 200) -> Entity:
+    body = _body(response, status)
     assert body["message"] == f"{_NAMES[collection]} {done} successfully"
     assert body.keys() == {"message", _MEMBERS[collection]}
     entity: Entity = body[_MEMBERS[collection]]
     return entity
 
 
-def _body(response: httpx.Response) -> dict[str, Any]:
-    assert response.status_code == 200, response.text
+def _body(response: httpx.Response, status: int = 200) -> dict[str, Any]:
+    assert response.status_code == status, response.text
     body: dict[str, Any] = response.json()
     return body

@@ -24,7 +24,7 @@ OPERATIONS = (
         *PAGING,
         in_query("search", "Only rules whose name or expression contains this text, in any letter case."),
         refuses=True,
-        description="Routing rules, enabled or not, by priority. All of them until a paging or filter parameter is sent.",
+        description="Routing rules, enabled or not, by priority. All of them until limit, offset or search is sent.",
     ),
     creation(
         "createRoutingRule",
