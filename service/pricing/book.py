@@ -86,10 +86,14 @@ class Prices:
         return entry
 
 
-async def load_prices(store: Store, known: Prices | None = None) -> Prices:
+def bundled_prices(store: Store) -> Prices:
+    """Where nobody has imported or overridden any."""
+    return Prices(StoredPrices((), None), _clock_of(store))
+
+
+async def load_prices(store: Store, known: Prices | None) -> Prices:
     """As they are now. `known`: what was read before, so that an imported sheet is read only once."""
-    clock = (lambda: int(store.now_ms)) if store.now_ms else _now_ms
-    return Prices(await read_prices(store, known.catalog.sheet if known is not None else None), clock)
+    return Prices(await read_prices(store, known.catalog.sheet if known is not None else None), _clock_of(store))
 
 
 def _merge(entry: Entry | None, override: PricingOverride | None) -> Price | None:
@@ -99,6 +103,10 @@ def _merge(entry: Entry | None, override: PricingOverride | None) -> Price | Non
     if entry is None:
         return Price(OVERRIDE, None, None, override.id, patch) if patch.prices else None
     return Price(entry.source, entry.provider, entry.model, override.id, entry.rates.merged(patch))
+
+
+def _clock_of(store: Store) -> Callable[[], int]:
+    return (lambda: int(store.now_ms)) if store.now_ms else _now_ms
 
 
 def _now_ms() -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.pricing.book import Prices, bundled_prices, load_prices
 from service.quota.plan import SharedLimits
 from service.routing.rules import NO_RULES, Rules
 from service.store.connection import Store
@@ -17,18 +18,22 @@ class Shared:
     versions: Versions
     limits: SharedLimits
     rules: Rules
+    prices: Prices
 
 
 async def read_shared(store: Store, known: Shared | None) -> Shared:
     """`known` itself when nothing moved since, else with what did not move as it is."""
     versions = await read_versions(store)
     if known is None:
-        return Shared(versions, await _read_limits(store), await _read_rules(store, versions))
+        return Shared(
+            versions, await _read_limits(store), await _read_rules(store, versions), await _read_prices(store, versions, None)
+        )
     if known.versions == versions:
         return known
     limits = known.limits if known.versions.limits == versions.limits else await _read_limits(store)
     rules = known.rules if known.versions.routing == versions.routing else await _read_rules(store, versions)
-    return Shared(versions, limits, rules)
+    prices = known.prices if known.versions.pricing == versions.pricing else await _read_prices(store, versions, known.prices)
+    return Shared(versions, limits, rules, prices)
 
 
 async def _read_limits(store: Store) -> SharedLimits:
@@ -43,3 +48,7 @@ async def _read_limits(store: Store) -> SharedLimits:
 async def _read_rules(store: Store, versions: Versions) -> Rules:
     # Most have never had a rule, and need not ask for them.
     return Rules(await read_rules(store)) if versions.routing else NO_RULES
+
+
+async def _read_prices(store: Store, versions: Versions, known: Prices | None) -> Prices:
+    return await load_prices(store, known) if versions.pricing else bundled_prices(store)

@@ -4,12 +4,14 @@ Costs are in nano-dollars: a token at $0.000002 is 2_000 of them.
 """
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from service.models.prices import PricingPatch
+from service.models.pricing_overrides import RequestType
 from service.pricing.cost import LARGEST_NANOUSD, cost_nanousd
-from service.pricing.rates import rates_of
+from service.pricing.rates import Unit, rates_of
 from service.pricing.usage import Usage
 
 # A chat model with everything, all rates different.
@@ -72,12 +74,8 @@ BY_SIZE = {
     "output_cost_per_image_above_2048_and_2048_pixels": 0.08,
     "output_cost_per_image_above_4096_and_4096_pixels": 0.16,
 }
-BY_PIXEL = {
-    "input_cost_per_pixel": 2e-8,
-    "output_cost_per_pixel": 5e-8,
-    "input_cost_per_image": 1.0,
-    "output_cost_per_image": 1.0,
-}
+PER_IMAGE = {"input_cost_per_image": 1.0, "output_cost_per_image": 1.0}
+BY_PIXEL = {"input_cost_per_pixel": 2e-8, "output_cost_per_pixel": 5e-8, **PER_IMAGE}
 VIDEO = {
     "input_cost_per_token": 1e-6,
     "output_cost_per_token": 4e-6,
@@ -169,7 +167,7 @@ WORKED = [
     ("responses", CHAT, text(100, 0, sessions=2), 100 * 2_000 + 2 * 30_000_000),
     # --- what text is not charged by
     ("chat_completion", {**PLAIN, "input_cost_per_audio_token": 1.0}, text(100, 0, input_audio_tokens=60), 100 * 2_000),
-    ("chat_completion", {**PLAIN, "input_cost_per_image": 1.0, "output_cost_per_image": 1.0}, text(100, 0, images=5), 100 * 2_000),
+    ("chat_completion", {**PLAIN, **PER_IMAGE}, text(100, 0, images=5), 100 * 2_000),
     ("chat_completion", {**PLAIN, "cache_read_input_image_token_cost": 1.0}, text(100, 0, cached_input_tokens=50), 100 * 2_000),
     # --- embeddings
     ("embedding", EMBEDDING, text(1_000, 0), 1_000 * 20),
@@ -268,12 +266,12 @@ def test_worked_cost(request_type: str, prices: dict[str, float], usage: Usage, 
 
 
 def test_every_request_type_and_unit_is_worked():
-    from typing import get_args
-
-    from service.models.pricing_overrides import RequestType
-    from service.pricing.rates import Unit
-
     assert {row[0] for row in WORKED} >= set(get_args(RequestType))
     unused = {"cache_creation_input_audio_token_cost"}
     assert {unit for row in WORKED for unit in row[1]} >= set(get_args(Unit)) - unused
     assert max(row[3] for row in WORKED) == LARGEST_NANOUSD
+
+
+def test_units_are_those_that_overrides_can_have():
+    assert get_args(Unit) == tuple(PricingPatch.model_fields)
+    assert len(get_args(Unit)) == 42
