@@ -163,6 +163,17 @@ async def test_an_id_must_be_that_of_an_entry_of_this_key(client, redis: Redis, 
     assert contents(redis) == before
 
 
+async def test_a_change_that_is_refused_uses_up_no_number(client, redis: Redis):
+    key, other = await a_key(client), await a_key(client)
+    before = contents(redis)
+    sent = {"name": other["name"], "provider_configs": [{"provider": "azure"}]}
+    assert refusal(await client.post(f"/{VIRTUAL_KEYS}", json=sent)) == (409, "name")
+    assert refusal(await client.put(f"/{VIRTUAL_KEYS}/{key['id']}", json=sent)) == (409, "name")
+    assert contents(redis) == before
+    next_key = await a_key(client)
+    assert next_key["provider_configs"][0]["id"] == other["provider_configs"][0]["id"] + 1
+
+
 async def test_mcp_configs_follow_the_same_pattern(client, redis: Redis):
     key = await create(client, VIRTUAL_KEYS, mcp_configs=[{"mcp_client_name": "search"}, {"mcp_client_name": "files"}])
     search, files = key["mcp_configs"]
