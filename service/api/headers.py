@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from service.quota.decision import Reading, Verdict
-from service.reservation import LimitKind
+from service.remembered import remembered
+from service.reservation import LimitKind, Plan, PlannedLimit
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -17,30 +18,53 @@ _UNITS: Final = {LimitKind.REQUESTS: "", LimitKind.TOKENS: ';qu="tokens"', Limit
 _NANOUSD_PER_MICROUSD: Final = 1000
 
 
+class Policies:
+    """Limits as headers name them: made once, filled in for every answer. `readings` are of the same limits in the same order."""
+
+    def __init__(self, limits: Iterable[PlannedLimit]) -> None:
+        shown = [planned for planned in limits if planned.limit is not None]
+        self.names = _names(shown)
+        policies = ", ".join(_policy(name, planned, planned.limit or 0) for name, planned in zip(self.names, shown, strict=True))
+        self._policies = (b"ratelimit-policy", policies.encode())
+
+    def headers(self, readings: Sequence[Reading], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
+        """None where nothing is limited. `retry_after_s`: when a refused request may be tried again."""
+        if not readings:
+            return []
+        states = []
+        tightest: dict[LimitKind, Reading] = {}
+        for name, reading in zip(self.names, readings, strict=True):
+            kind, remaining = reading.planned.kind, reading.remaining
+            wait_s = -((now_ms - reading.resets_at_ms) // 1000) if reading.resets_at_ms > now_ms else 0
+            if remaining == 0 and retry_after_s is not None and retry_after_s < wait_s:
+                wait_s = retry_after_s
+            states.append(f'"{name}";r={_whole(kind, remaining)};t={wait_s}')
+            if kind not in tightest or remaining < tightest[kind].remaining:
+                tightest[kind] = reading
+        headers = [self._policies, (b"ratelimit", ", ".join(states).encode())]
+        for kind, reading in tightest.items():
+            if kind is not LimitKind.BUDGET:
+                headers += _openai_headers(reading, now_ms)
+        return headers
+
+
+@remembered(largest=20_000)
+def policies_of(plan: Plan) -> Policies:
+    return Policies(plan.limits)
+
+
 def limit_headers(readings: Sequence[Reading], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
-    """Nothing when nothing is limited. `retry_after_s`: when a refused request may be tried again."""
-    if not readings:
-        return []
-    policies = []
-    states = []
-    for name, reading in zip(policy_names(readings), readings, strict=True):
-        planned = reading.planned
-        window_s = _at_most(-(-planned.window.length_ms // 1000))
-        policies.append(f'"{name}";q={_whole(planned.kind, reading.limit)};w={window_s}{_UNITS[planned.kind]}')
-        wait_s = max(0, -(-(reading.resets_at_ms - now_ms) // 1000))
-        if retry_after_s is not None and reading.remaining == 0:
-            wait_s = min(wait_s, retry_after_s)
-        states.append(f'"{name}";r={_whole(planned.kind, reading.remaining)};t={_at_most(wait_s)}')
-    return [
-        (b"ratelimit-policy", ", ".join(policies).encode()),
-        (b"ratelimit", ", ".join(states).encode()),
-        *_openai_headers(readings, now_ms, LimitKind.REQUESTS),
-        *_openai_headers(readings, now_ms, LimitKind.TOKENS),
-    ]
+    return Policies(reading.planned for reading in readings).headers(readings, now_ms, retry_after_s)
+
+
+def policy_names(readings: Iterable[Reading]) -> list[str]:
+    return Policies(reading.planned for reading in readings).names
 
 
 def refusal_headers(verdict: Verdict) -> RawHeaders:
-    headers = limit_headers(verdict.readings, verdict.now_ms, verdict.retry_after_s)
+    headers: RawHeaders = []
+    if verdict.plan is not None:
+        headers += policies_of(verdict.plan).headers(verdict.readings, verdict.now_ms, verdict.retry_after_s)
     if verdict.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % verdict.retry_after_s))
     if verdict.status == 401:
@@ -48,23 +72,29 @@ def refusal_headers(verdict: Verdict) -> RawHeaders:
     return headers
 
 
-def policy_names(readings: Iterable[Reading]) -> list[str]:
+def _names(limits: Iterable[PlannedLimit]) -> list[str]:
     """`virtual_key-tokens-1h`; where several would have the same name, the later ones carry their id."""
     names: list[str] = []
-    for reading in readings:
-        planned = reading.planned
+    for planned in limits:
         name = f"{planned.scope}-{planned.kind}-{planned.reset_duration}".encode("ascii", "replace").decode()
         names.append(name if name not in names else f"{name}-{planned.limit_id}")
     return names
 
 
-def _openai_headers(readings: Iterable[Reading], now_ms: int, kind: LimitKind) -> RawHeaders:
-    """Of the limit of this kind that has the least left."""
-    of_kind = [reading for reading in readings if reading.planned.kind is kind]
-    if not of_kind:
-        return []
-    tightest = min(of_kind, key=lambda reading: reading.remaining)
-    noun = kind.encode()
+def _policy(name: str, planned: PlannedLimit, limit: int) -> str:
+    window_s = -(-planned.window.length_ms // 1000)
+    return f'"{name}";q={_whole(planned.kind, limit)};w={window_s}{_UNITS[planned.kind]}'
+
+
+def _whole(kind: LimitKind, amount: int) -> int:
+    if kind is LimitKind.BUDGET:
+        return amount // _NANOUSD_PER_MICROUSD
+    return amount if amount < _LARGEST_INTEGER else _LARGEST_INTEGER
+
+
+def _openai_headers(tightest: Reading, now_ms: int) -> RawHeaders:
+    """Of the limit of its kind that has the least left."""
+    noun = tightest.planned.kind.encode()
     return [
         (b"x-ratelimit-limit-" + noun, b"%d" % tightest.limit),
         (b"x-ratelimit-remaining-" + noun, b"%d" % tightest.remaining),
@@ -82,11 +112,3 @@ def go_duration(length_ms: int) -> str:
     if hours:
         return f"{hours}h{minutes}m{seconds}s"
     return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
-
-
-def _whole(kind: LimitKind, amount: int) -> int:
-    return _at_most(amount // _NANOUSD_PER_MICROUSD if kind is LimitKind.BUDGET else amount)
-
-
-def _at_most(number: int) -> int:
-    return min(number, _LARGEST_INTEGER)

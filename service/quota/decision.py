@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from service.money import NANOUSD_PER_DOLLAR
 from service.reservation import Blocked, LimitKind, LimitState, Plan, PlannedLimit, Refused
@@ -51,8 +51,7 @@ class Estimate:
     priced: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One limit as an answer shows it: in nano-dollars for budgets."""
 
     planned: PlannedLimit
@@ -93,21 +92,15 @@ class Verdict:
 def read_limits(plan: Plan, states: Iterable[LimitState]) -> tuple[Reading, ...]:
     """Those that limit something, in order of checks."""
     return tuple(
-        _reading(planned, planned.limit, state)
+        _reading(planned, planned.limit, *state)
         for planned, state in zip(plan.limits, states, strict=True)
         if planned.limit is not None
     )
 
 
-def _reading(planned: PlannedLimit, limit: int, state: LimitState) -> Reading:
-    return Reading(
-        planned,
-        limit,
-        state.usage,
-        state.held,
-        max(0, limit - state.usage - state.held),
-        next_reset_ms(planned.window, state.last_reset_ms),
-    )
+def _reading(planned: PlannedLimit, limit: int, usage: int, last_reset_ms: int, held: int, taken: int) -> Reading:
+    left = limit - usage - held
+    return Reading(planned, limit, usage, held, left if left > 0 else 0, next_reset_ms(planned.window, last_reset_ms))
 
 
 def tightest_first(readings: Iterable[Reading]) -> list[Reading]:
