@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import orjson
+
 from service.entities import RoutingRule, RoutingTarget
 from service.errors import InvalidRequest
 from service.models.routing_rules import (
@@ -57,7 +59,9 @@ def update(stored: RoutingRule, request: UpdateRoutingRuleRequest, *, now_ms: in
         query=stored.query if request.query is None else request.query,
         chain_rule=stored.chain_rule if request.chain_rule is None else request.chain_rule,
     )
-    return stored if rule == stored else replace(rule, updated_at_ms=now_ms)
+    # To Python 1, 1.0 and True are equal, to a client's query they are not.
+    unchanged = rule == stored and orjson.dumps(rule.query) == orjson.dumps(stored.query)
+    return stored if unchanged else replace(rule, updated_at_ms=now_ms)
 
 
 def _resulting_scope(stored: RoutingRule, request: UpdateRoutingRuleRequest) -> tuple[str, str | None]:
