@@ -30,6 +30,7 @@ from service.api import (
 )
 from service.api.answers import answer_bug, answer_http_exception, answer_service_error, error_answer
 from service.api.credentials import require_admin
+from service.api.rendering.quota import QuotaView
 from service.api.services import Services
 from service.errors import ServiceError
 from service.providers import known_providers
@@ -66,7 +67,7 @@ class Application:
             providers=known_providers(settings.providers),
             store=open_store(settings, url, timeout_ms=settings.redis_admin_timeout_ms, now_ms=now_ms),
             hot_store=hot_store,
-            quota_reader=QuotaReader(hot_store, largest_cache=settings.cached_keys),
+            quota_reader=QuotaReader(hot_store, view=QuotaView, largest_cache=settings.cached_keys),
             enforcer=open_enforcer(settings, hot_store),
         )
         self._router = Starlette(

@@ -81,7 +81,7 @@ def current(counter: Counter, window: Window, now_ms: int) -> Counter:
     """The counter as of now: one whose window is over reads as empty. What is held for requests in flight stays held."""
     start_ms = initial_reset_ms(window, now_ms)
     over = counter.last_reset_ms < start_ms if window.align else now_ms - counter.last_reset_ms >= window.length_ms
-    return replace(counter, usage=0, last_reset_ms=start_ms) if over else counter
+    return Counter(0, start_ms, counter.held) if over else counter
 
 
 def carry_over(counter: Counter, edit: CarryOver, now_ms: int) -> Counter:

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.answers import error_body
 from service.api.credentials import presented_virtual_key, same_secret
-from service.api.rendering.quota import quota_body
+from service.api.rendering.quota import QuotaView
 from service.errors import StoreUnavailable
 from service.store.keys import virtual_key_id
 from service.store.quota import QuotaReader
@@ -25,26 +25,29 @@ _JSON: Final = (b"content-type", b"application/json")
 _CHALLENGE: Final = (b"www-authenticate", b"Bearer")
 
 
-async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: QuotaReader) -> None:
+async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: QuotaReader[QuotaView]) -> None:
     value = presented_virtual_key(Headers(scope=scope), any_in_own_header=True)
     if value is None:
-        return await _send(send, 401, {"error": "Missing virtual key"}, _CHALLENGE)
+        return await _refuse(send, 401, {"error": "Missing virtual key"}, _CHALLENGE)
     try:
         reading = await reader.read(virtual_key_id(value))
     except StoreUnavailable as error:
         _log.warning("quota read failed: %s", error, exc_info=error.__cause__)
         retry_after = (b"retry-after", error.headers["Retry-After"].encode())
-        return await _send(send, 503, error_body(503, error.message), retry_after)
+        return await _refuse(send, 503, error_body(503, error.message), retry_after)
     if reading is None or not same_secret(value, reading.key.value):
-        return await _send(send, 401, {"error": "Virtual key not found"}, _CHALLENGE)
+        return await _refuse(send, 401, {"error": "Virtual key not found"}, _CHALLENGE)
     key = reading.key
     if key.is_active and key.expires_at_ms is not None and key.expires_at_ms <= reading.now_ms:
-        return await _send(send, 403, {"error": "Virtual key has expired"})
-    await _send(send, 200, quota_body(key, reading.counters, reading.now_ms))
+        return await _refuse(send, 403, {"error": "Virtual key has expired"})
+    await _send_json(send, 200, reading.view.show(reading.counters, reading.now_ms))
 
 
-async def _send(send: Send, status: int, content: object, *headers: tuple[bytes, bytes]) -> None:
-    body = orjson.dumps(content)
+async def _refuse(send: Send, status: int, content: object, *headers: tuple[bytes, bytes]) -> None:
+    await _send_json(send, status, orjson.dumps(content), *headers)
+
+
+async def _send_json(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
     await send({"type": "http.response.body", "body": body})

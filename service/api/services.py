@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from service.api.rendering.quota import QuotaView
 from service.quota.enforcer import Enforcer
 from service.settings import Settings
 from service.store.connection import Store
@@ -18,7 +19,7 @@ class Services:
     providers: frozenset[str]
     store: Store
     hot_store: Store
-    quota_reader: QuotaReader
+    quota_reader: QuotaReader[QuotaView]
     enforcer: Enforcer
 
     async def close(self) -> None:

@@ -19,16 +19,21 @@ from tests.store.owners import budget, changed, changing, create, existing, fres
 KEY = key(budgets=(budget(1),), next_slot=2)
 
 
+def _name(entity: VirtualKey) -> str:
+    """What these tests derive from a configuration."""
+    return entity.name
+
+
 @pytest.fixture
-async def reader(store: Store) -> QuotaReader:
+async def reader(store: Store) -> QuotaReader[str]:
     """Of a store whose scripts are loaded and that holds KEY."""
     await create(store, KEY, edits=fresh(1))
-    reader = QuotaReader(store, largest_cache=3)
+    reader = QuotaReader(store, view=_name, largest_cache=3)
     await reader.read("nobody")
     return reader
 
 
-async def reading(reader: QuotaReader, entity: VirtualKey = KEY) -> KeyReading:
+async def reading(reader: QuotaReader[str], entity: VirtualKey = KEY) -> KeyReading[str]:
     found = await reader.read(entity.id)
     assert found is not None
     return found
@@ -44,18 +49,18 @@ async def delete(store: Store) -> None:
     assert await commit(store, changing(lambda change: change.delete(Kind.VIRTUAL_KEY, read)))
 
 
-async def test_a_key_with_its_counters(reader: QuotaReader, redis: Redis):
-    assert await reading(reader) == KeyReading(NOW_MS, "1", KEY, {1: Counter(0, NOW_MS, 0)})
+async def test_a_key_with_its_counters(reader: QuotaReader[str], redis: Redis):
+    assert await reading(reader) == KeyReading(NOW_MS, "1", KEY, {1: Counter(0, NOW_MS, 0)}, view="key k")
     redis.hset(keys.usage(ref(KEY)), mapping={"u1": 5, "h1": 2})
     assert (await reading(reader)).counters == {1: Counter(5, NOW_MS, 2)}
 
 
-async def test_no_such_key(reader: QuotaReader):
+async def test_no_such_key(reader: QuotaReader[str]):
     assert await reader.read(uuid("x")) is None
     assert await reader.read("x}:config{") is None
 
 
-async def test_a_configuration_is_read_once_while_it_stays(reader: QuotaReader, redis: Redis):
+async def test_a_configuration_is_read_once_while_it_stays(reader: QuotaReader[str], redis: Redis):
     with traffic(redis) as first:
         await reading(reader)
     assert (first.commands["hgetall"], first.commands["evalsha"]) == (2, 1)
@@ -65,7 +70,7 @@ async def test_a_configuration_is_read_once_while_it_stays(reader: QuotaReader, 
 
 
 @pytest.mark.parametrize("changes", [1, 2, 3])
-async def test_a_changed_configuration_is_read_again(store: Store, reader: QuotaReader, changes: int):
+async def test_a_changed_configuration_is_read_again(store: Store, reader: QuotaReader[str], changes: int):
     await reading(reader)
     for number in range(changes):
         await rename(store, f"name {number}")
@@ -73,19 +78,19 @@ async def test_a_changed_configuration_is_read_again(store: Store, reader: Quota
     assert (found.key.name, found.version) == (f"name {changes - 1}", str(1 + changes))
 
 
-async def test_a_deleted_key_is_gone_at_once_and_forgotten(store: Store, reader: QuotaReader):
+async def test_a_deleted_key_is_gone_at_once_and_forgotten(store: Store, reader: QuotaReader[str]):
     await reading(reader)
     await delete(store)
     assert await reader.read(KEY.id) is None
     assert kept(reader) == []
 
 
-def kept(reader: QuotaReader) -> list[str]:
+def kept(reader: QuotaReader[str]) -> list[str]:
     """Names of the keys whose configuration is kept, the one to go first in front."""
     return [one.key.name for one in reader._known.values()]
 
 
-async def test_only_the_keys_used_last_are_kept(store: Store, reader: QuotaReader):
+async def test_only_the_keys_used_last_are_kept(store: Store, reader: QuotaReader[str]):
     others = [key(letter) for letter in "abcd"]
     await create(store, *others)
     for entity in others[:3]:
@@ -97,7 +102,7 @@ async def test_only_the_keys_used_last_are_kept(store: Store, reader: QuotaReade
     assert (await reading(reader, others[1])).key == others[1]
 
 
-async def test_more_keys_at_once_than_are_kept(store: Store, reader: QuotaReader):
+async def test_more_keys_at_once_than_are_kept(store: Store, reader: QuotaReader[str]):
     others = [key(chr(0x4E00 + number)) for number in range(200)]
     await create(store, *others)
     found = await asyncio.gather(*(reading(reader, entity) for entity in others))
@@ -105,7 +110,7 @@ async def test_more_keys_at_once_than_are_kept(store: Store, reader: QuotaReader
     assert len(kept(reader)) == 3
 
 
-async def test_callers_at_once_share_round_trips_and_keys(reader: QuotaReader, redis: Redis):
+async def test_callers_at_once_share_round_trips_and_keys(reader: QuotaReader[str], redis: Redis):
     with traffic(redis) as seen:
         found = await asyncio.gather(*(reader.read(key_id) for key_id in [KEY.id, uuid("x")] * 30))
     assert [one and one.key.id for one in found] == [KEY.id, None] * 30
@@ -121,7 +126,7 @@ async def other_store(redis_url: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-async def test_readers_never_see_a_mixture(other_store: Store, reader: QuotaReader):
+async def test_readers_never_see_a_mixture(other_store: Store, reader: QuotaReader[str]):
     """One worker changes name and counter together, others read: the two always agree."""
     done = asyncio.Event()
 

@@ -1,10 +1,54 @@
 """What a virtual key may still use, as its holder sees it. Hot."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from service.api.rendering.limits import budgets, rate_limit
-from service.api.rendering.virtual_keys import provider_configs
-from service.entities import Counters, ModelConfig, VirtualKey
+import orjson
+
+from service.api.rendering.limits import (
+    budgets,
+    count_budget,
+    count_rate_limit,
+    rate_limit,
+    window_of_budget,
+    windows_of_rate_limit,
+)
+from service.api.rendering.virtual_keys import by_provider, provider_configs
+from service.entities import Budget, Counters, ModelConfig, ProviderConfig, RateLimit, VirtualKey
+from service.windows import Window
+
+
+class QuotaView:
+    """The answer for one configuration of a key: made once, its counters filled in for every read.
+
+    What is filled in is written out at once, so that readers who share a view never see each other's numbers.
+    """
+
+    def __init__(self, key: VirtualKey) -> None:
+        self._body = quota_body(key, {}, 0)
+        self._budgets: list[tuple[dict[str, Any], Budget, Window]] = []
+        self._rate_limits: list[tuple[dict[str, Any], RateLimit, tuple[Window, Window]]] = []
+        aligned = key.calendar_aligned
+        for owner, shown in _owners(key, self._body):
+            for budget, body in zip(owner.budgets, shown.get("budgets", ()), strict=True):
+                self._budgets.append((body, budget, window_of_budget(budget, aligned=aligned)))
+            if owner.rate_limit is not None:
+                windows = windows_of_rate_limit(owner.rate_limit, aligned=aligned)
+                self._rate_limits.append((shown["rate_limit"], owner.rate_limit, windows))
+
+    def show(self, counters: Counters, now_ms: int) -> bytes:
+        for body, budget, window in self._budgets:
+            count_budget(body, budget, window, counters, now_ms)
+        for body, limit, windows in self._rate_limits:
+            count_rate_limit(body, limit, windows, counters, now_ms)
+        return orjson.dumps(self._body)
+
+
+def _owners(key: VirtualKey, body: dict[str, Any]) -> Iterator[tuple[VirtualKey | ProviderConfig | ModelConfig, dict[str, Any]]]:
+    """Whoever has limits in this answer, and where they are shown."""
+    yield key, body
+    yield from zip(by_provider(key), body["provider_configs"], strict=True)
+    yield from zip(key.model_configs, body["model_configs"], strict=True)
 
 
 def quota_body(key: VirtualKey, counters: Counters, now_ms: int) -> dict[str, Any]:

@@ -47,9 +47,12 @@ def virtual_key(
 
 
 def provider_configs(stored: VirtualKey, counters: Counters, now_ms: int, *, with_keys: bool = True) -> list[dict[str, Any]]:
-    """Sorted by provider."""
-    configs = sorted(stored.provider_configs, key=lambda config: (config.provider, config.id))
-    return [_provider_config(config, stored, counters, now_ms, with_keys=with_keys) for config in configs]
+    return [_provider_config(config, stored, counters, now_ms, with_keys=with_keys) for config in by_provider(stored)]
+
+
+def by_provider(stored: VirtualKey) -> list[ProviderConfig]:
+    """In the order in which they are shown."""
+    return sorted(stored.provider_configs, key=lambda config: (config.provider, config.id))
 
 
 def _provider_config(
