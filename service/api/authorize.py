@@ -1,5 +1,7 @@
 """/api/governance/quota/authorize, any method, any path below: for proxies that ask with a sub-request. No body is read.
 
+Routing rules play no part: a proxy could not be told to go elsewhere.
+
 What the proxy's own configuration says comes as query parameters and beats the headers, which clients may send, too.
 """
 
@@ -40,7 +42,7 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
     try:
         require_gateway(headers, services.settings)
         caller = Caller(presented_virtual_key(headers, any_in_own_header=False))
-        answer = await answer_reserve(services.enforcer, _request_of(params, headers), caller)
+        answer = await answer_reserve(services.enforcer, _request_of(params, headers), caller, by_rules=False)
     except ServiceError as error:
         answer = failure(scope, error, caller)
     except Exception:

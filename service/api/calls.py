@@ -67,8 +67,9 @@ async def _reserve(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
     return await answer_reserve(enforcer, request, caller)
 
 
-async def answer_reserve(enforcer: Enforcer, request: ReserveRequest, caller: Caller) -> Answer:
-    outcome = await reserve(enforcer, request, request.virtual_key or caller.key_value, _request_id(request, caller))
+async def answer_reserve(enforcer: Enforcer, request: ReserveRequest, caller: Caller, *, by_rules: bool = True) -> Answer:
+    key_value = request.virtual_key or caller.key_value
+    outcome = await reserve(enforcer, request, key_value, _request_id(request, caller), by_rules=by_rules)
     if isinstance(outcome, Verdict):
         metrics.decisions("refuse", outcome.decision, outcome.violations[0].planned.scope if outcome.violations else "").inc()
         return _refuse(outcome, caller)

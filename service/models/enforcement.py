@@ -19,6 +19,8 @@ MAX_OPERATIONS = 256
 SHORTEST_TTL_MS = 1_000
 LONGEST_TTL_MS = 86_400_000
 DEFAULT_TTL = "10m"
+MAX_TEXTS = 256
+LONGEST_TEXT = 65_536
 DEFAULT_REQUEST_TYPE = "chat_completion"
 
 _PRINTABLE = r"^[^\u0000-\u001f\u007f]{1,128}$"
@@ -50,6 +52,20 @@ Amount = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Cost = Annotated[float, Field(ge=0, le=MAX_DOLLARS)]
 Seconds = Annotated[float, Field(ge=0, le=LARGEST_COUNT)]
 Ttl = Annotated[str, Field(examples=[DEFAULT_TTL, "30s", "1h30m"]), AfterValidator(_lease)]
+
+
+def _by_lower_name(texts: dict[str, str]) -> dict[str, str]:
+    """Of names that differ in letter case alone the last one counts. Sorted, so that the order sent plays no part."""
+    lowered = {name.lower(): text for name, text in texts.items()}
+    return dict(sorted(lowered.items()))
+
+
+NamedTexts = Annotated[
+    dict[Annotated[str, Field(max_length=MAX_NAME)], Annotated[str, Field(max_length=LONGEST_TEXT)]],
+    Field(max_length=MAX_TEXTS),
+    AfterValidator(_by_lower_name),
+]
+"""Headers or query parameters. Bounded because conditions of routing rules may loop over them."""
 VirtualKeyValue = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 RequestType = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -82,6 +98,10 @@ class ReserveRequest(_RequestOfKey):
     max_output_tokens: Tokens | None = Field(None, description="The most that may be generated.")
     tokens: Tokens | None = Field(None, description="The estimate of both together; wins over the two members above.")
     cost: Cost | None = Field(None, description="Estimate in US dollars; unset, it follows from the price of the model.")
+    headers: NamedTexts | None = Field(
+        None, description="Headers of the client's request, for routing rules. Letter case of names plays no part."
+    )
+    params: NamedTexts | None = Field(None, description="The same for its query parameters.")
     ttl: Ttl | None = Field(
         None, description=f"How long the hold lasts without a settle, release or renew: 1s to 24h. Unset: {DEFAULT_TTL}."
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from service.models.responses import BifrostError, Dollars, ResponseModel, Timestamp, omitted
+from service.models.routing_evaluation import AppliedRoute
 
 Decision = Literal[
     "allow",
@@ -55,6 +56,7 @@ class Route(ResponseModel):
     team_id: str | None
     customer_id: str | None
     fallbacks: tuple[str, ...] = Field(description="`provider/model` to try should the provider fail, in this order.")
+    route: AppliedRoute = omitted("Where a routing rule sent the request; left out when none matched.")
 
 
 class ReserveResponse(Route):
@@ -77,6 +79,7 @@ class RefusalResponse(BifrostError):
     retry_after: RetryAfter = omitted()
     limit: QuotaLimit = omitted("The first limit in order of checks that refuses.")
     violations: tuple[QuotaLimit, ...] = omitted("All limits that refuse.")
+    route: AppliedRoute = omitted("The routing rule that led there.")
 
 
 class ProblemResponse(ResponseModel):
@@ -93,6 +96,7 @@ class ProblemResponse(ResponseModel):
     retry_after: RetryAfter = omitted()
     limit: QuotaLimit = omitted()
     violations: tuple[QuotaLimit, ...] = omitted()
+    route: AppliedRoute = omitted()
 
 
 class Overrun(ResponseModel):
@@ -152,6 +156,7 @@ class ExplainResponse(ResponseModel):
     team_id: str | None = omitted()
     customer_id: str | None = omitted()
     fallbacks: tuple[str, ...] = omitted()
+    route: AppliedRoute = omitted("What routing rules made of the request; left out when none is in scope.")
     enforcement: Literal["postpaid", "clamp", "strict"] = omitted()
     reserved: Taken = omitted("What would be taken.")
     estimate: Estimate

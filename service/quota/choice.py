@@ -1,20 +1,11 @@
 """Which provider serves a request that names none (contract.md 4.5): drawn by weight, the others are its fallbacks."""
 
 import math
-from collections.abc import Callable, Iterable
-from hashlib import blake2b
+from collections.abc import Iterable
 
 from service.entities import ProviderConfig, VirtualKey
 from service.quota.allow_lists import allows_model
-
-Draw = Callable[[str, str], float]
-"""A number in (0, 1], as if at random, for a request id and a provider."""
-
-
-def hashed(request_id: str, provider: str) -> float:
-    """The same id draws the same number in every worker and at every try, so a repeated request chooses as it did before."""
-    digest = blake2b(f"{request_id}\0{provider}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return (int.from_bytes(digest) + 1) / 2**64
+from service.routing.draw import Draw, hashed
 
 
 def candidates(key: VirtualKey, names: tuple[str, ...], request_id: str, draw: Draw = hashed) -> list[ProviderConfig]:

@@ -1,15 +1,15 @@
 """explain: what reserve would answer now, and what came of every check on the way there. Changes nothing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from service.errors import StoreUnavailable
 from service.models.enforcement import ReserveRequest
 from service.quota.decision import ALLOW, Estimate, Reading, Verdict, account, blocked, read_limits, refused
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
-from service.quota.names import split_model
 from service.quota.reserve import estimate_of
+from service.quota.routed import RouteFacts, avoid_also, route_request, usable_keys
 from service.quota.routes import Route, find_routes
 from service.reservation import Blocked, Explain, Explained, Granted, Plan, Refused, Stale
 
@@ -26,11 +26,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """`verdict` None: the request would go, taking `granted`. `plan` None: not even the key is known."""
+    """`verdict` None: the request would go, taking `granted`. `plan` None: not even the key is known.
+
+    `route` None: there is no rule in scope.
+    """
 
     verdict: Verdict | None
     granted: Granted | None
     plan: Plan | None
+    route: RouteFacts | None
     estimate: Estimate
     fallbacks: tuple[str, ...]
     readings: tuple[Reading, ...]
@@ -40,22 +44,43 @@ class Explanation:
     def decision(self) -> str:
         return ALLOW if self.verdict is None else self.verdict.decision
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        return usable_keys(self.plan, self.route)
+
 
 async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str) -> Explanation:
     estimate = estimate_of(request)
-    provider, model = split_model(request.provider, request.model, enforcer.plans.known_providers)
+    avoided: frozenset[str] = frozenset()
+    refusal: Explanation | None = None
     for _ in range(ATTEMPTS):
         holder = await find_holder(enforcer, key_value)
         if isinstance(holder, Verdict):
             return _without_key(holder, estimate)
-        routes = await find_routes(enforcer, holder, provider, model, request_id, estimate)
+        shared = await enforcer.plans.shared()
+        routed = await route_request(enforcer, shared, holder, request, request_id, avoided=avoided, explained=True)
+        if refusal is not None and routed.aim.provider in avoided:
+            return refusal
+        routes = await find_routes(enforcer, holder, routed, request_id, estimate)
         if not routes:
             continue
-        call = Explain(plan=routes[0].plan, tokens=estimate.tokens, cost_nanousd=estimate.cost_nanousd)
-        explained = await enforcer.reservations.explain(call)
-        if not isinstance(explained, Stale):
-            return _explanation(routes[0], explained, estimate)
-        await enforcer.plans.refresh(routes[0].plan)
+        plan, fallbacks = routes[0].plan, routes[0].fallbacks
+        explained = await enforcer.reservations.explain(
+            Explain(plan=plan, tokens=estimate.tokens, cost_nanousd=estimate.cost_nanousd, basis=routed.basis)
+        )
+        if isinstance(explained, Stale):
+            await enforcer.plans.refresh(plan)
+            continue
+        explanation = _explanation(routes[0], routed.facts(plan.provider, plan.model, fallbacks), explained, estimate)
+        if explanation.verdict is None:
+            return explanation
+        refusal = refusal or explanation
+        also_avoided = avoid_also(avoided, routed, explanation.verdict)
+        if also_avoided is None:
+            return refusal
+        avoided = also_avoided
+    if refusal is not None:
+        return refusal
     raise StoreUnavailable(KEEPS_CHANGING)
 
 
@@ -64,6 +89,7 @@ def _without_key(verdict: Verdict, estimate: Estimate) -> Explanation:
         verdict=verdict,
         granted=None,
         plan=None,
+        route=None,
         estimate=estimate,
         fallbacks=(),
         readings=(),
@@ -71,7 +97,7 @@ def _without_key(verdict: Verdict, estimate: Estimate) -> Explanation:
     )
 
 
-def _explanation(route: Route, explained: Explained, estimate: Estimate) -> Explanation:
+def _explanation(route: Route, facts: RouteFacts | None, explained: Explained, estimate: Estimate) -> Explanation:
     plan = route.plan
     verdict: Verdict | None = None
     granted: Granted | None = None
@@ -79,13 +105,14 @@ def _explanation(route: Route, explained: Explained, estimate: Estimate) -> Expl
         case Granted() as granted:
             pass
         case Refused() as outcome:
-            verdict = refused(plan, outcome, estimate)
+            verdict = replace(refused(plan, outcome, estimate), route=facts)
         case Blocked() as outcome:
-            verdict = blocked(plan, outcome)
+            verdict = replace(blocked(plan, outcome), route=facts)
     return Explanation(
         verdict=verdict,
         granted=granted,
         plan=plan,
+        route=facts,
         estimate=estimate,
         fallbacks=route.fallbacks if verdict is None else (),
         readings=read_limits(plan, explained.states),

@@ -74,12 +74,19 @@ class Plans:
         """What concerns every key, as last read."""
         return self._shared or await self._shared_reads.call(None)
 
+    async def latest_shared(self) -> Shared:
+        """The same as it is now: one round trip, and more where something moved."""
+        return await self._shared_reads.call(None)
+
     async def plan(self, holder: Holder | None, provider: str | None, model: str | None) -> Plan:
         return self._make(holder, (await self.shared()).limits, provider, model)
 
     def recall_holder(self, key_id: str) -> Holder | None:
         """The same as far as it is known without asking the store."""
         return self._holders.get(key_id)
+
+    def recall_shared(self) -> Shared | None:
+        return self._shared
 
     def recall(self, holder: Holder | None, provider: str | None, model: str | None) -> Plan | None:
         return self._make(holder, self._shared.limits, provider, model) if self._shared is not None else None

@@ -1,6 +1,6 @@
 """reserve: may this request go? Takes what it needs from every limit that binds it, or from none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Final
 
@@ -12,8 +12,9 @@ from service.money import to_nanousd
 from service.quota.choice import candidates
 from service.quota.decision import Estimate, Verdict, blocked, refused
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder, recall_holder
-from service.quota.names import names_of_model, split_model
+from service.quota.names import names_of_model
 from service.quota.plan import Holder
+from service.quota.routed import Routed, RouteFacts, avoid_also, route_request, suppose_no_usage, usable_keys
 from service.quota.routes import Route, find_routes
 from service.reservation import Blocked, Granted, IdConflict, Plan, Refused, Replayed, Reserve, Stale
 
@@ -22,14 +23,19 @@ OTHER_REQUEST: Final = "this request_id belongs to another request: use a new on
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """The request may go, as `granted` by the limits of `plan`."""
+    """The request may go, as `granted` by the limits of `plan`. `route` None: no rule had a say in it."""
 
     request_id: str
     plan: Plan
     granted: Granted
     fallbacks: tuple[str, ...]
+    route: RouteFacts | None
     priced: bool
     replayed: bool
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        return usable_keys(self.plan, self.route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,28 +46,55 @@ class DegradedAdmission:
     plan: Plan | None
     provider: str
     model: str
+    route: RouteFacts | None
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        return usable_keys(self.plan, self.route)
 
 
 async def reserve(
-    enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str
+    enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str, *, by_rules: bool = True
 ) -> Admission | DegradedAdmission | Verdict:
-    """Raises Conflict for an id of another request, StoreUnavailable when the limits could not be asked and have to be."""
-    estimate = estimate_of(request)
-    provider, model = split_model(request.provider, request.model, enforcer.plans.known_providers)
+    """Raises Conflict for an id of another request, StoreUnavailable when the limits could not be asked and have to be.
+
+    `by_rules`: routing rules may send the request elsewhere, the caller will be told.
+    """
     try:
-        for _ in range(ATTEMPTS):
-            holder = await find_holder(enforcer, key_value)
-            if isinstance(holder, Verdict):
-                return holder
-            routes = await find_routes(enforcer, holder, provider, model, request_id, estimate)
-            outcome = await _take(enforcer, routes, request, holder, request_id, estimate)
-            if outcome is not None:
-                return outcome
-        raise StoreUnavailable(KEEPS_CHANGING)
+        return await _reserve(enforcer, request, key_value, request_id, by_rules)
     except StoreUnavailable:
         if not enforcer.admits_without_store:
             raise
-        return _admit_unasked(enforcer, key_value, provider, model, request_id)
+        return await _admit_unasked(enforcer, request, key_value, request_id, by_rules)
+
+
+async def _reserve(
+    enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str, by_rules: bool
+) -> Admission | Verdict:
+    estimate = estimate_of(request)
+    avoided: frozenset[str] = frozenset()
+    refusal: Verdict | None = None
+    for _ in range(ATTEMPTS):
+        holder = await find_holder(enforcer, key_value)
+        if isinstance(holder, Verdict):
+            return holder
+        shared = await enforcer.plans.shared()
+        routed = await route_request(enforcer, shared, holder, request, request_id, by_rules=by_rules, avoided=avoided)
+        if refusal is not None and routed.aim.provider in avoided:
+            return refusal
+        routes = await find_routes(enforcer, holder, routed, request_id, estimate)
+        outcome = await _take(enforcer, routes, routed, request, holder, request_id, estimate)
+        if isinstance(outcome, Verdict):
+            refusal = refusal or outcome
+            also_avoided = avoid_also(avoided, routed, outcome)
+            if also_avoided is None:
+                return refusal
+            avoided = also_avoided
+        elif outcome is not None:
+            return outcome
+    if refusal is not None:
+        return refusal
+    raise StoreUnavailable(KEEPS_CHANGING)
 
 
 def estimate_of(request: ReserveRequest) -> Estimate:
@@ -70,13 +103,20 @@ def estimate_of(request: ReserveRequest) -> Estimate:
 
 
 async def _take(
-    enforcer: Enforcer, routes: list[Route], request: ReserveRequest, holder: Holder | None, request_id: str, estimate: Estimate
+    enforcer: Enforcer,
+    routes: list[Route],
+    routed: Routed,
+    request: ReserveRequest,
+    holder: Holder | None,
+    request_id: str,
+    estimate: Estimate,
 ) -> Admission | Verdict | None:
     """The first route that is open, or why the first one is not. None: what this worker knew was stale, start again."""
     fingerprint = _fingerprint(request, holder)
     verdict: Verdict | None = None
     for route in routes:
         plan = route.plan
+        facts = routed.facts(plan.provider, plan.model, route.fallbacks)
         outcome = await enforcer.reservations.reserve(
             Reserve(
                 plan=plan,
@@ -85,7 +125,8 @@ async def _take(
                 tokens=estimate.tokens,
                 cost_nanousd=estimate.cost_nanousd,
                 lease_ms=request.ttl_ms,
-                detail=orjson.dumps([estimate.priced, route.fallbacks]),
+                detail=orjson.dumps({"priced": estimate.priced, "fallbacks": route.fallbacks, "route": facts}),
+                basis=routed.basis,
             )
         )
         match outcome:
@@ -95,17 +136,18 @@ async def _take(
                     plan=plan,
                     granted=outcome,
                     fallbacks=route.fallbacks,
+                    route=facts,
                     priced=estimate.priced,
                     replayed=False,
                 )
             case Replayed():
                 return _repeat(outcome, request_id)
             case Refused():
-                verdict = verdict or refused(plan, outcome, estimate)
+                verdict = verdict or replace(refused(plan, outcome, estimate), route=facts)
                 if not route.own.issuperset(outcome.violations):
                     return verdict  # what refused binds the other routes, too
             case Blocked():
-                return blocked(plan, outcome)
+                return replace(blocked(plan, outcome), route=facts)
             case IdConflict():
                 raise Conflict(OTHER_REQUEST, param="request_id")
             case Stale():
@@ -115,13 +157,14 @@ async def _take(
 
 
 def _repeat(replayed: Replayed, request_id: str) -> Admission:
-    priced, fallbacks = orjson.loads(replayed.detail)
+    detail = orjson.loads(replayed.detail)
     return Admission(
         request_id=request_id,
         plan=replayed.plan,
         granted=replayed.first,
-        fallbacks=tuple(fallbacks),
-        priced=priced,
+        fallbacks=tuple(detail["fallbacks"]),
+        route=detail["route"],
+        priced=detail["priced"],
         replayed=True,
     )
 
@@ -133,15 +176,26 @@ def _fingerprint(request: ReserveRequest, holder: Holder | None) -> bytes:
     return blake2b(f"{key_id} {body}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _admit_unasked(
-    enforcer: Enforcer, key_value: str | None, provider: str | None, model: str | None, request_id: str
+async def _admit_unasked(
+    enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str, by_rules: bool
 ) -> DegradedAdmission | Verdict:
-    """Open to all but those whom this worker knows to be shut out whatever their limits say."""
+    """Open to all but those whom this worker knows to be shut out whatever their limits say. Asks the store nothing."""
     holder = recall_holder(enforcer, key_value) if key_value is not None else None
+    routed = await route_request(
+        enforcer,
+        enforcer.plans.recall_shared(),
+        holder,
+        request,
+        request_id,
+        by_rules=by_rules,
+        read_usage=suppose_no_usage,
+    )
+    provider, model = routed.aim.provider, routed.aim.model
     if holder is not None and provider is None:
         drawn = candidates(holder.key.entity, names_of_model(model, enforcer.plans.known_providers), request_id)
         provider = drawn[0].provider if drawn else None
     plan = enforcer.plans.recall(holder, provider, model) if holder is not None or key_value is None else None
+    facts = routed.facts(provider, model, routed.fallbacks)
     if plan is not None and plan.blocked is not None:
-        return Verdict(decision=plan.blocked.decision, message=plan.blocked.reason, plan=plan)
-    return DegradedAdmission(request_id=request_id, plan=plan, provider=provider or "", model=model or "")
+        return Verdict(decision=plan.blocked.decision, message=plan.blocked.reason, plan=plan, route=facts)
+    return DegradedAdmission(request_id=request_id, plan=plan, provider=provider or "", model=model or "", route=facts)

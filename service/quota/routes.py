@@ -1,22 +1,24 @@
-"""The ways a request may go: by the provider it names, or by one its key chooses, leaving out those that are over a limit."""
+"""The ways a request may go: to the provider it names or is routed to, or to one its key chooses, if that is not over a limit."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.quota.choice import candidates, fallbacks
 from service.quota.decision import Estimate
 from service.quota.enforcer import Enforcer
 from service.quota.names import names_of_model
 from service.quota.plan import Holder
+from service.quota.routed import Routed
 from service.reservation import Explain, Plan, Refused, Stale
+from service.routing.select import Aim
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """`own` are the places in the plan of limits that bind this choice of provider only: where they refuse, another may do.
 
-    `fallbacks` is what the gateway may try when the provider itself fails.
+    `fallbacks` is what the gateway may try when the provider itself fails; none of them is over a limit of its own.
     """
 
     plan: Plan
@@ -25,12 +27,21 @@ class Route:
 
 
 async def find_routes(
-    enforcer: Enforcer, holder: Holder | None, provider: str | None, model: str | None, request_id: str, estimate: Estimate
+    enforcer: Enforcer, holder: Holder | None, routed: Routed, request_id: str, estimate: Estimate
 ) -> list[Route]:
     """Routes in the order in which to try them. Empty: what this worker knew was stale and is forgotten now, ask again.
 
-    One round trip when there is a choice and a provider of it has limits of its own, else none.
+    One round trip when there is a choice and a provider of it has limits of its own, else none; the same for fallbacks of a rule.
     """
+    routes = await _by_weight(enforcer, holder, routed.aim, request_id, estimate)
+    if not routes or not routed.fallbacks:
+        return routes
+    open_fallbacks = await _open_fallbacks(enforcer, holder, routes[0].plan, routed.fallbacks, estimate)
+    return [] if open_fallbacks is None else [replace(route, fallbacks=open_fallbacks) for route in routes]
+
+
+async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, request_id: str, estimate: Estimate) -> list[Route]:
+    provider, model = aim.provider, aim.model
     if provider is not None or holder is None:
         return [Route(await enforcer.plans.plan(holder, provider, model))]
     drawn = candidates(holder.key.entity, names_of_model(model, enforcer.plans.known_providers), request_id)
@@ -38,8 +49,8 @@ async def find_routes(
         return [Route(await enforcer.plans.plan(holder, drawn[0].provider if drawn else None, model))]
     plans = [await enforcer.plans.plan(holder, config.provider, model) for config in drawn]
     own = _own_limits(plans)
-    over = await asyncio.gather(*(_is_over(enforcer, plan, places, estimate) for plan, places in zip(plans, own, strict=True)))
-    if None in over:
+    over = await _which_are_over(enforcer, plans, own, estimate)
+    if over is None:
         return []
     # When all of them are over, the one drawn first says why.
     usable = [place for place, is_over in enumerate(over) if not is_over] or [0]
@@ -47,6 +58,29 @@ async def find_routes(
         Route(plans[place], own[place], tuple(fallbacks((drawn[other] for other in usable if other != place), model)))
         for place in usable
     ]
+
+
+async def _open_fallbacks(
+    enforcer: Enforcer, holder: Holder | None, plan: Plan, fallbacks: tuple[str, ...], estimate: Estimate
+) -> tuple[str, ...] | None:
+    """None: what this worker knew was stale."""
+    plans = []
+    for fallback in fallbacks:
+        provider, _, model = fallback.partition("/")
+        plans.append(await enforcer.plans.plan(holder, provider, model or None))
+    over = await _which_are_over(enforcer, plans, _own_limits([plan, *plans])[1:], estimate)
+    if over is None:
+        return None
+    return tuple(fallback for fallback, is_over in zip(fallbacks, over, strict=True) if not is_over)
+
+
+async def _which_are_over(
+    enforcer: Enforcer, plans: Sequence[Plan], own: Sequence[frozenset[int]], estimate: Estimate
+) -> list[bool] | None:
+    """Those that limits of their own refuse; None when one of them was stale."""
+    over = await asyncio.gather(*(_is_over(enforcer, plan, places, estimate) for plan, places in zip(plans, own, strict=True)))
+    known = [is_over for is_over in over if is_over is not None]
+    return known if len(known) == len(over) else None
 
 
 def _own_limits(plans: Sequence[Plan]) -> list[frozenset[int]]:

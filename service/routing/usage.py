@@ -20,21 +20,33 @@ class Usage:
         return {"tokens_used": self.tokens_used, "request": self.request, "budget_used": self.budget_used}
 
 
+NO_USAGE: Final = Usage()
+
 USAGE_VARIABLES: Final = frozenset(("tokens_used", "request", "budget_used"))
 
 _OF_PROVIDER: Final = ("provider", "model_config", "provider_config")
 """Scopes of the limits that count: those of the key, its team and its customer bind every route alike."""
 
 
+def watches_usage(plan: Plan) -> bool:
+    """Whether any limit of the plan plays a part in its usage."""
+    return any(_plays_a_part(plan, place) for place in range(len(plan.limits)))
+
+
 def usage_of(plan: Plan, states: Sequence[LimitState]) -> Usage:
-    """Of provider governance, of global model configs (key-scoped ones come after the gate) and of the key's provider config."""
+    """Of provider governance, global model configs and the key's provider config."""
     fullest = dict.fromkeys(LimitKind, 0.0)
     for place, (planned, state) in enumerate(zip(plan.limits, states, strict=True)):
-        if planned.limit is None or planned.scope not in _OF_PROVIDER:
-            continue
-        if planned.scope == "model_config" and place >= plan.gate:
-            continue
-        fullest[planned.kind] = max(fullest[planned.kind], state.usage * 100 / planned.limit)
+        if planned.limit is not None and _plays_a_part(plan, place):
+            fullest[planned.kind] = max(fullest[planned.kind], state.usage * 100 / planned.limit)
     return Usage(
         tokens_used=fullest[LimitKind.TOKENS], request=fullest[LimitKind.REQUESTS], budget_used=fullest[LimitKind.BUDGET]
     )
+
+
+def _plays_a_part(plan: Plan, place: int) -> bool:
+    planned = plan.limits[place]
+    if planned.limit is None or planned.scope not in _OF_PROVIDER:
+        return False
+    # Model configs of a key come after the gate.
+    return planned.scope != "model_config" or place < plan.gate

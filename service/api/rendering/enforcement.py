@@ -12,6 +12,7 @@ from service.money import to_dollars
 from service.quota.decision import ALLOW, Reading, Verdict, read_limits, tightest_first
 from service.quota.explain import Check, Explanation
 from service.quota.reserve import Admission, DegradedAdmission
+from service.quota.routed import RouteFacts
 from service.reservation import LimitKind, Plan, Settled
 
 _PROBLEMS: Final = "https://iana.org/assignments/http-problem-types#"
@@ -44,7 +45,9 @@ def admission_body(admission: Admission, readings: Sequence[Reading]) -> dict[st
         "expires_at": timestamp(granted.expires_at_ms),
         "replayed": admission.replayed,
         **_route_body(plan),
+        "key_ids": admission.key_ids,
         "fallbacks": admission.fallbacks,
+        **_routing(admission.route),
         "reserved": {"requests": 1, "tokens": granted.reserved_tokens, "cost": to_dollars(granted.reserved_nanousd)},
         "priced": admission.priced,
         "limits": [limit_body(reading) for reading in tightest_first(readings)],
@@ -55,11 +58,14 @@ def _route_body(plan: Plan) -> dict[str, Any]:
     return {
         "provider": plan.provider or None,
         "model": plan.model or None,
-        "key_ids": plan.key_ids,
         "virtual_key": {"id": plan.key_id, "name": plan.key_name} if plan.key_id is not None else None,
         "team_id": plan.team_id,
         "customer_id": plan.customer_id,
     }
+
+
+def _routing(route: RouteFacts | None) -> dict[str, Any]:
+    return {"route": route} if route is not None else {}
 
 
 def degraded_body(admission: DegradedAdmission) -> dict[str, Any]:
@@ -68,7 +74,6 @@ def degraded_body(admission: DegradedAdmission) -> dict[str, Any]:
     route = {
         "provider": admission.provider or None,
         "model": admission.model or None,
-        "key_ids": ["*"],
         "virtual_key": None,
         "team_id": None,
         "customer_id": None,
@@ -80,7 +85,9 @@ def degraded_body(admission: DegradedAdmission) -> dict[str, Any]:
         "expires_at": None,
         "replayed": False,
         **(_route_body(known) if known is not None else route),
-        "fallbacks": [],
+        "key_ids": admission.key_ids,
+        "fallbacks": admission.route["fallbacks"] if admission.route is not None else [],
+        **_routing(admission.route),
         "reserved": {"requests": 0, "tokens": 0, "cost": 0.0},
         "priced": False,
         "limits": [],
@@ -94,7 +101,7 @@ def refusal_body(verdict: Verdict) -> dict[str, Any]:
     if verdict.plan is not None:
         named = {"provider": verdict.plan.provider, "model_requested": verdict.plan.model}
         body["extra_fields"] = {member: value for member, value in named.items() if value}
-    return {**body, **_facts(verdict)}
+    return {**body, **_facts(verdict), **_routing(verdict.route)}
 
 
 def refusal_problem(verdict: Verdict) -> dict[str, Any]:
@@ -104,7 +111,7 @@ def refusal_problem(verdict: Verdict) -> dict[str, Any]:
         body["type"] = _PROBLEMS + "quota-exceeded"
         names = dict(zip(map(id, verdict.readings), policy_names(verdict.readings), strict=True))
         body["violated-policies"] = [names[id(reading)] for reading in verdict.violations]
-    return {**body, **_facts(verdict)}
+    return {**body, **_facts(verdict), **_routing(verdict.route)}
 
 
 def problem_body(status: int, title: str, detail: str) -> dict[str, Any]:
@@ -140,7 +147,13 @@ def explanation_body(explanation: Explanation) -> dict[str, Any]:
     if verdict is not None:
         body |= {"message": verdict.message, **_facts(verdict)}
     if plan is not None:
-        body |= {**_route_body(plan), "fallbacks": explanation.fallbacks, "enforcement": plan.mode}
+        body |= {
+            **_route_body(plan),
+            "key_ids": explanation.key_ids,
+            "fallbacks": explanation.fallbacks,
+            **_routing(explanation.route),
+            "enforcement": plan.mode,
+        }
     if granted is not None:
         body["reserved"] = {"requests": 1, "tokens": granted.reserved_tokens, "cost": to_dollars(granted.reserved_nanousd)}
     estimate = explanation.estimate

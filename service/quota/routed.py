@@ -1,0 +1,140 @@
+"""Where routing rules send a request before its limits are asked (contract.md 5.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from service.errors import StoreUnavailable
+from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest
+from service.quota.allow_lists import ANY
+from service.quota.decision import Verdict
+from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer
+from service.quota.names import split_model
+from service.quota.plan import Holder
+from service.quota.shared import Shared
+from service.reservation import Explain, Plan, Stale
+from service.routing.facts import route_facts
+from service.routing.rules import NOBODY, Caller
+from service.routing.select import NOTHING_SELECTED, Aim, ReadUsage, RoutedRequest, Selection, select
+from service.routing.usage import NO_USAGE, Usage, usage_of, watches_usage
+
+RouteFacts = Mapping[str, Any]
+"""What an answer says of a route; JSON, because it is kept for replays."""
+
+_OF_PROVIDER: Final = frozenset(("provider", "model_config", "provider_config"))
+"""Scopes of limits that another target may not have to meet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """`aim` is where the request goes: as asked, or as rules say. `basis`: versions of the rules that were asked."""
+
+    aim: Aim
+    selection: Selection
+    basis: str
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Those of the rule; where it has some, they replace the ones that the weights of the key give."""
+        return self.selection.route.fallbacks if self.selection.route is not None else ()
+
+    def facts(self, provider: str | None, model: str | None, fallbacks: tuple[str, ...]) -> RouteFacts | None:
+        """None when there is nothing to tell of. `provider`, `model`, `fallbacks`: what became of those that the rules wanted."""
+        if not self.selection.trace:
+            return None
+        return route_facts(self.selection, Aim(provider or None, model or None), fallbacks if self.fallbacks else ())
+
+
+async def route_request(
+    enforcer: Enforcer,
+    shared: Shared | None,
+    holder: Holder | None,
+    request: ReserveRequest,
+    request_id: str,
+    *,
+    by_rules: bool = True,
+    read_usage: ReadUsage | None = None,
+    avoided: frozenset[str] = frozenset(),
+    explained: bool = False,
+) -> Routed:
+    """No round trip, but for one where evaluation comes to a rule that refers to how full limits are."""
+    asked = Aim(*split_model(request.provider, request.model, enforcer.plans.known_providers))
+    if shared is None:
+        return Routed(asked, NOTHING_SELECTED, basis="")
+    basis = shared.versions.basis
+    caller = caller_of(holder)
+    rules = shared.rules.in_scope(caller) if by_rules else ()
+    if not rules:
+        return Routed(asked, NOTHING_SELECTED, basis)
+    question = RoutedRequest(
+        request_id=request_id,
+        aim=asked,
+        request_type=request.request_type or DEFAULT_REQUEST_TYPE,
+        headers=request.headers or {},
+        params=request.params or {},
+        caller=caller,
+    )
+    usage = read_usage or partial(read_usage_of, enforcer, holder)
+    selection = await select(rules, question, usage, avoided=avoided, explained=explained)
+    chosen = selection.route
+    return Routed(Aim(chosen.provider, chosen.model) if chosen is not None else asked, selection, basis)
+
+
+def caller_of(holder: Holder | None) -> Caller:
+    if holder is None:
+        return NOBODY
+    key, team, customer = holder.key.entity, holder.team, holder.customer
+    return Caller(
+        virtual_key_id=key.id,
+        virtual_key_name=key.name,
+        team_id=team.entity.id if team is not None else "",
+        team_name=team.entity.name if team is not None else "",
+        customer_id=customer.entity.id if customer is not None else "",
+        customer_name=customer.entity.name if customer is not None else "",
+    )
+
+
+async def read_usage_of(enforcer: Enforcer, holder: Holder | None, aim: Aim) -> Usage:
+    """One round trip where anything limits this provider and model."""
+    for _ in range(ATTEMPTS):
+        plan = await enforcer.plans.plan(holder, aim.provider, aim.model)
+        if not watches_usage(plan):
+            return NO_USAGE
+        explained = await enforcer.reservations.explain(Explain(plan=plan, tokens=0, cost_nanousd=0))
+        if not isinstance(explained, Stale):
+            return usage_of(plan, explained.states)
+        await enforcer.plans.refresh(plan)
+        if holder is not None:
+            holder = await enforcer.plans.holder(holder.key.entity.id)
+    raise StoreUnavailable(KEEPS_CHANGING)
+
+
+async def suppose_no_usage(aim: Aim) -> Usage:
+    """While the store is away."""
+    return NO_USAGE
+
+
+def avoid_also(avoided: frozenset[str], routed: Routed, refusal: Verdict) -> frozenset[str] | None:
+    """Which providers to avoid from now on, where a rule has a target elsewhere; None: nothing is left to try.
+
+    A provider that is over a limit of its own is left out of the draw (contract.md 4.5).
+    """
+    provider = routed.aim.provider
+    if provider is None or not refusal.violations:
+        return None
+    if not all(violation.planned.scope in _OF_PROVIDER for violation in refusal.violations):
+        return None
+    more = avoided | {provider}
+    drawn = (step for step in routed.selection.trace if step.target is not None)
+    elsewhere = any((target.provider or step.aim.provider) not in more for step in drawn for target in step.rule.targets)
+    return more if elsewhere else None
+
+
+def usable_keys(plan: Plan | None, route: RouteFacts | None) -> tuple[str, ...]:
+    """Keys of the provider that may serve: the one that a rule pins, if the virtual key may use it."""
+    allowed = plan.key_ids if plan is not None else (ANY,)
+    pinned = route["key_id"] if route is not None else None
+    if pinned is None:
+        return allowed
+    return (pinned,) if ANY in allowed or pinned in allowed else ()
