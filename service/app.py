@@ -20,6 +20,7 @@ from service.api import (
     metrics,
     model_configs,
     openapi,
+    prices,
     pricing_overrides,
     providers,
     quota,
@@ -123,6 +124,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         *model_configs.ROUTES,
         *providers.ROUTES,
         *pricing_overrides.ROUTES,
+        *prices.ROUTES,
     ]
     return [
         Route("/livez", health.livez),

@@ -1,4 +1,4 @@
-"""POST /api/governance/quota/{reserve,settle,release,renew,explain,batch}: what gateways call around every request. Hot.
+"""POST /api/governance/quota/{reserve,settle,release,renew,explain,cost,batch}: what gateways call around every request. Hot.
 
 A raw ASGI endpoint in front of Starlette's router: who calls, what, and the answer on the wire; the calls are in calls.py.
 """
@@ -17,13 +17,14 @@ from service.api.answers import error_body
 from service.api.bodies import read_bounded
 from service.api.calls import CALLS, Answer, Call, Caller, answer_error, idempotency_key
 from service.api.credentials import presented_virtual_key, require_gateway
+from service.api.prices import answer_cost
 from service.api.services import Services
 from service.errors import ServiceError
 
 _log = logging.getLogger(__name__)
 
 PREFIX: Final = "/api/governance/quota/"
-CALLS_BY_PATH: Final[Mapping[str, Call]] = {PREFIX + name: call for name, call in CALLS.items()}
+CALLS_BY_PATH: Final[Mapping[str, Call]] = {PREFIX + name: call for name, call in {**CALLS, "cost": answer_cost}.items()}
 
 _PROBLEM: Final = "application/problem+json"
 _JSON_HEADER: Final = (b"content-type", b"application/json")

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from service import __version__
 from service.api import documentation
 from service.api.answers import json_answer
-from service.api.operations import enforcement, limit_owners, pricing_overrides, process, routing_rules, virtual_keys
+from service.api.operations import enforcement, limit_owners, prices, pricing_overrides, process, routing_rules, virtual_keys
 from service.api.operations.operation import Answer, Operation, Parameter
 from service.models.responses import BifrostError
 
@@ -27,6 +27,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *limit_owners.MODEL_CONFIGS,
     *limit_owners.PROVIDERS,
     *pricing_overrides.OPERATIONS,
+    *prices.OPERATIONS,
     *enforcement.OPERATIONS,
     *process.OPERATIONS,
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from service.api.operations.operation import Answer, Model, Operation, Parameter, in_query
+from service.models.costs import CostRequest, CostResponse
 from service.models.enforcement import (
     BatchRequest,
     ExplainRequest,
@@ -199,6 +200,15 @@ OPERATIONS: Final = (
         "What reserve would answer now, with every check on the way. Changes nothing.",
         ExplainRequest,
         Answer(description="The decision", schema=ExplainResponse),
+        parameters=(_VIRTUAL_KEY,),
+    ),
+    _call(
+        "cost",
+        "priceUsage",
+        "Price a usage",
+        "What settle would charge for this usage, with the working line by line. Charges nothing.",
+        CostRequest,
+        Answer(description="The cost", schema=CostResponse),
         parameters=(_VIRTUAL_KEY,),
     ),
     _call(
