@@ -1,0 +1,163 @@
+"""The door for proxies: any method, any path below it, no body; what nginx, Traefik, Envoy and Caddy make of the answers."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import MakeApp
+from tests.api.gateway import budget, counts, create_key, explain, rate_limit, settle
+
+AUTHORIZE = "/quota/authorize"
+MakeClient = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+async def proxy(make_app: MakeApp) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls by methods and with answers that no document describes."""
+    transport = httpx.ASGITransport(app=make_app(), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/governance") as one:
+        yield one
+
+
+async def ask(
+    proxy: httpx.AsyncClient, key: dict[str, Any], path: str = "", method: str = "GET", **options: Any
+) -> httpx.Response:
+    headers = {"x-bf-vk": key["value"], **options.pop("headers", {})}
+    return await proxy.request(method, AUTHORIZE + path, headers=headers, params={"provider": "openai", **options})
+
+
+async def test_an_admission_is_empty_and_can_be_settled(client: httpx.AsyncClient, proxy: httpx.AsyncClient):
+    key = await create_key(client, rate_limit=rate_limit(requests=5, tokens=100))
+    response = await ask(proxy, key, model="gpt-4o", tokens="40")
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["x-ratelimit-remaining-requests"] == "4"
+    assert response.headers["ratelimit"].startswith('"virtual_key-tokens-1h";r=60;')
+    answer = await settle(client, response.headers["x-quota-reservation"], input_tokens=30)
+    assert counts(answer, "virtual_key", "tokens") == (30, 0, 70)
+    assert counts(answer, "virtual_key", "requests") == (1, 0, 4)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
+@pytest.mark.parametrize("path", ["", "/", "/v1/chat/completions", "/a%2Fb/../c"])
+async def test_any_method_and_any_path_below(client: httpx.AsyncClient, proxy: httpx.AsyncClient, method: str, path: str):
+    key = await create_key(client, rate_limit=rate_limit(requests=2))
+    for status in (200, 200, 429):
+        assert (await ask(proxy, key, path, method)).status_code == status
+
+
+async def test_a_path_beside_it_is_unknown(proxy: httpx.AsyncClient):
+    assert (await proxy.get("/quota/authorizer")).status_code == 404
+
+
+async def test_nobody_reads_the_body(client: httpx.AsyncClient, proxy: httpx.AsyncClient):
+    key = await create_key(client)
+    headers = {"x-bf-vk": key["value"], "content-length": "3"}
+    response = await proxy.post(f"{AUTHORIZE}?provider=openai", content=b"{[(", headers=headers)
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("header", ["x-bf-vk", "authorization", "x-api-key", "x-goog-api-key", "api-key"])
+async def test_the_key_comes_in_the_usual_headers(client: httpx.AsyncClient, proxy: httpx.AsyncClient, header: str):
+    key = await create_key(client)
+    value = f"Bearer {key['value']}" if header == "authorization" else key["value"]
+    response = await proxy.get(f"{AUTHORIZE}?provider=openai", headers={header: value})
+    assert response.status_code == 200
+
+
+async def test_without_a_key(proxy: httpx.AsyncClient):
+    response = await proxy.get(AUTHORIZE)
+    assert (response.status_code, response.json()["type"]) == (401, "virtual_key_required")
+    response = await proxy.get(AUTHORIZE, headers={"authorization": "Bearer sk-bf-unknown"})
+    assert (response.status_code, response.json()["type"]) == (401, "virtual_key_not_found")
+
+
+@pytest.mark.parametrize("place", ["headers", "params"])
+async def test_provider_model_and_estimate(client: httpx.AsyncClient, proxy: httpx.AsyncClient, place: str):
+    key = await create_key(client, rate_limit=rate_limit(tokens=100), budgets=[budget(1)])
+    said = {"provider": "openai", "model": "gpt-4o", "tokens": "40", "cost": "0.25"}
+    options: dict[str, Any] = (
+        {"headers": {f"x-quota-{name}": value for name, value in said.items()}} if place == "headers" else said
+    )
+    assert (await ask(proxy, key, **options)).status_code == 200
+    answer = await explain(client, key)
+    assert counts(answer, "virtual_key", "tokens") == (0, 40, 60)
+    assert counts(answer, "virtual_key", "budget") == (0, 0.25, 0.75)
+
+
+async def test_what_the_operator_says_beats_what_a_client_may_send(client: httpx.AsyncClient, proxy: httpx.AsyncClient):
+    key = await create_key(client)
+    headers = {"x-quota-provider": "azure", "idempotency-key": "the same again and again"}
+    ids = {(await ask(proxy, key, headers=headers)).headers["x-quota-reservation"] for _ in range(2)}
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize(
+    "name, value", [("tokens", "many"), ("tokens", "1.5"), ("tokens", "-1"), ("cost", "nan"), ("cost", "inf")]
+)
+async def test_numbers_must_be_numbers(client: httpx.AsyncClient, proxy: httpx.AsyncClient, name: str, value: str):
+    response = await ask(proxy, await create_key(client), **{name: value})
+    assert (response.status_code, response.json()["error"]["param"]) == (400, name)
+
+
+async def test_refusals_have_their_status_and_body(client: httpx.AsyncClient, proxy: httpx.AsyncClient):
+    key = await create_key(client, rate_limit=rate_limit(requests=1), budgets=[budget(1)])
+    first = await ask(proxy, key)
+    response = await ask(proxy, key)
+    assert (response.status_code, response.json()["decision"]) == (429, "request_limited")
+    assert response.headers["retry-after"] == str(response.json()["retry_after"])
+    await settle(client, first.headers["x-quota-reservation"], status="failed", cost=1)
+    assert (await ask(proxy, key)).status_code == 402
+    assert (await ask(proxy, key, provider="azure")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "members, use, status, quota_status",
+    [
+        ({}, {}, 200, None),
+        ({"rate_limit": rate_limit(requests=1)}, {}, 403, "429"),
+        ({"budgets": [budget(1)]}, {"cost": 1}, 403, "402"),
+        ({"is_active": False}, {}, 403, None),
+    ],
+)
+async def test_for_nginx(
+    client: httpx.AsyncClient,
+    proxy: httpx.AsyncClient,
+    members: dict[str, Any],
+    use: dict[str, Any],
+    status: int,
+    quota_status: str | None,
+):
+    """auth_request understands 2xx, 401 and 403."""
+    key = await create_key(client, **members)
+    first = await ask(proxy, key, nginx="1")
+    if use:
+        await settle(client, first.headers["x-quota-reservation"], **use)
+    response = await ask(proxy, key, nginx="1")
+    assert (response.status_code, response.headers.get("x-quota-status")) == (status, quota_status)
+    assert ("retry-after" in response.headers) == (quota_status is not None)
+    response = await proxy.get(f"{AUTHORIZE}?nginx=1")
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_the_proxy_needs_a_token_of_its_own(make_app: MakeApp):
+    app = make_app(gateway_token=("gate",), admin_token=("root",))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://quotad/api/governance") as proxy:
+        admin = {"authorization": "Bearer root"}
+        body = {"name": "key", "provider_configs": [{"provider": "openai", "allowed_models": ["*"], "key_ids": ["*"]}]}
+        value = (await proxy.post("/virtual-keys", json=body, headers=admin)).json()["virtual_key"]["value"]
+        url = f"{AUTHORIZE}?provider=openai"
+        assert (await proxy.get(url, headers={"authorization": f"Bearer {value}"})).status_code == 401
+        headers = {"authorization": f"Bearer {value}", "x-quota-token": "gate"}
+        assert (await proxy.get(url, headers=headers)).status_code == 200
+        headers = {"x-bf-vk": value, "authorization": "Bearer gate"}
+        assert (await proxy.get(url, headers=headers)).status_code == 200
+
+
+async def test_the_documented_calls(client: httpx.AsyncClient):
+    """Held against the OpenAPI document."""
+    key = await create_key(client, rate_limit=rate_limit(requests=1))
+    for path in (AUTHORIZE, f"{AUTHORIZE}/v1"):
+        response = await client.get(path, params={"provider": "azure"}, headers={"x-bf-vk": key["value"]})
+        assert response.status_code == 403
