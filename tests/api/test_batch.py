@@ -1,0 +1,114 @@
+"""batch: many calls in one request, each answered as if it were alone."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.gateway import CALL, admitted, call, counts, create_key, explain, rate_limit
+
+
+async def batch(client: httpx.AsyncClient, key: dict[str, Any] | None, *operations: Any) -> list[tuple[int, dict[str, Any]]]:
+    response = await call(client, "batch", key, operations=list(operations))
+    assert response.status_code == 200, response.text
+    return [(result["status"], result["body"]) for result in response.json()["results"]]
+
+
+async def test_results_come_in_the_order_of_the_operations(client: httpx.AsyncClient):
+    key = await create_key(client, rate_limit=rate_limit(requests=2, tokens=100))
+    results = await batch(
+        client,
+        key,
+        {"op": "reserve", **CALL, "request_id": "a", "tokens": 10},
+        {"op": "explain", **CALL},
+        {"op": "reserve", **CALL, "request_id": "b", "tokens": 10},
+        {"op": "reserve", **CALL, "request_id": "c", "tokens": 10},
+        {"op": "settle", "reservation_id": "a", "input_tokens": 5},
+        {"op": "release", "reservation_id": "b"},
+        {"op": "renew", "reservation_id": "nobody's"},
+    )
+    assert [status for status, _ in results][3] == 429
+    assert [status for status, _ in results[:3] + results[4:]] == [200, 200, 200, 200, 200, 404]
+    assert results[0][1]["reservation_id"] == "a"
+    assert results[4][1]["tokens"] == 5
+    assert results[5][1] == {"released": True}
+    answer = await explain(client, key)
+    assert counts(answer, "virtual_key", "requests") == (1, 0, 1)
+    assert counts(answer, "virtual_key", "tokens") == (5, 0, 95)
+
+
+async def test_calls_of_one_reservation_run_in_their_order(client: httpx.AsyncClient):
+    key = await create_key(client, rate_limit=rate_limit(tokens=1000))
+    for _ in range(5):
+        operations = []
+        for number in range(20):
+            name = f"{_}-{number}"
+            operations += [
+                {"op": "reserve", **CALL, "request_id": name, "tokens": 10},
+                {"op": "renew", "reservation_id": name},
+                {"op": "settle", "reservation_id": name, "output_tokens": 1},
+                {"op": "release", "reservation_id": name},
+            ]
+        results = await batch(client, key, *operations)
+        assert [status for status, _ in results] == [200, 200, 200, 409] * 20
+    assert counts(await explain(client, key), "virtual_key", "tokens") == (100, 0, 900)
+
+
+async def test_one_bad_item_does_not_spoil_the_others(client: httpx.AsyncClient):
+    key = await create_key(client)
+    results = await batch(
+        client,
+        key,
+        {"op": "reserve", **CALL, "tokens": -1},
+        {"op": "reserve", **CALL, "tokens": 10**30},
+        {"op": "dance"},
+        {"op": 5},
+        {},
+        {"op": "batch", "operations": []},
+        {"op": "settle"},
+        {"op": "reserve", **CALL},
+    )
+    assert [status for status, _ in results] == [400] * 7 + [200]
+    assert [body["error"].get("param") for status, body in results if status == 400] == [
+        "tokens",
+        None,
+        "op",
+        "op",
+        "op",
+        "op",
+        "reservation_id",
+    ]
+
+
+async def test_each_may_name_a_key_of_its_own(client: httpx.AsyncClient):
+    key, other = await create_key(client), await create_key(client)
+    results = await batch(client, key, {"op": "reserve", **CALL}, {"op": "reserve", **CALL, "virtual_key": other["value"]})
+    assert [body["virtual_key"]["id"] for _, body in results] == [key["id"], other["id"]]
+
+
+async def test_an_idempotency_key_is_no_id_for_all(client: httpx.AsyncClient):
+    key = await create_key(client)
+    body = {"operations": [{"op": "reserve", **CALL}, {"op": "reserve", **CALL, "tokens": 5}]}
+    response = await client.post("/quota/batch", json=body, headers={"x-bf-vk": key["value"], "idempotency-key": "same"})
+    assert [result["status"] for result in response.json()["results"]] == [200, 200]
+
+
+@pytest.mark.parametrize("count, status", [(0, 200), (256, 200), (257, 400)])
+async def test_how_many(client: httpx.AsyncClient, count: int, status: int):
+    key = await create_key(client, rate_limit=rate_limit(requests=100))
+    response = await call(client, "batch", key, operations=[{"op": "reserve", **CALL}] * count)
+    assert response.status_code == status
+    if count == 256:
+        # Together, and still not one too many.
+        assert [result["status"] for result in response.json()["results"]].count(200) == 100
+
+
+@pytest.mark.parametrize("operations", ["text", {"op": "reserve"}, [1], ["reserve"], [None]])
+async def test_operations_are_a_list_of_objects(client: httpx.AsyncClient, operations: Any):
+    assert (await call(client, "batch", operations=operations)).status_code == 400
+
+
+async def test_a_missing_key_is_a_refusal_of_the_item(client: httpx.AsyncClient):
+    await admitted(client, await create_key(client))
+    ((status, body),) = await batch(client, None, {"op": "reserve", **CALL})
+    assert (status, body["decision"]) == (401, "virtual_key_required")
