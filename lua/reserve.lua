@@ -5,14 +5,15 @@ A batch of calls, answered one by one in their order; a call sees what the calls
 lua/README.md.
 
 KEYS
-  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in ARGV[2] by their places
+  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, plans: named in ARGV[2] by their places
 ARGV
   [1]    now_ms, '' = Redis clock
-  [2]    JSON {versions: place of the versions hash or 0, retention_ms, index_ttl_ms, plans: [plan, ...], calls: [call, ...]}
+  [2]    JSON {versions: place of the versions hash or 0, retention_ms, index_ttl_ms, plan_ttl_ms, plans: [plan, ...],
+         calls: [call, ...]}
          call: {plan: place in plans, record, index: places in KEYS, id, fingerprint, tokens, cost, lease_ms, granule_ms, fate,
          basis}; the lease ends at a multiple of granule_ms; fate: what an expired lease does, b = give back, c = charge;
          basis: versions of the rules and prices that the caller went by, '' = whatever they are
-  [3..]  detail of each call, kept for replays
+  [3..]  detail of each call, kept for replays; then the texts of plans that are to be saved
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'granted', expires_at_ms, reserved_tokens, reserved_cost, counters}
@@ -37,9 +38,10 @@ WRITES
 --- @include "list_holds"
 --- @include "write_owners"
 --- @include "write_records"
+--- @include "write_plans"
 local now = resolve_now(ARGV[1])
 local batch = cjson.decode(ARGV[2])
-assert(#ARGV == 2 + #batch.calls, 'reserve: one detail for each call')
+assert(#ARGV >= 2 + #batch.calls, 'reserve: one detail for each call')
 
 local records = read_records(batch.calls, KEYS)
 local global_version, basis = read_versions(KEYS[batch.versions])
@@ -60,6 +62,7 @@ local function take(call, plan, counters, estimates, detail)
   for _, owner in ipairs(plan.owner_states) do
     owner.keep = true
   end
+  plan.used = true
   local first = { now, expires_at, reserved.tokens, reserved.budget, list_counters(counters, taken), detail }
   records[call.record] = {
     fingerprint = call.fingerprint,
@@ -107,4 +110,5 @@ end
 
 write_owners(owners)
 write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
+write_plans(batch.plans, KEYS, ARGV, batch.plan_ttl_ms)
 return reply

@@ -5,13 +5,13 @@ Charged in full, whatever was held and whether the lease still runs, into the wi
 calls, answered in their order.
 
 KEYS
-  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in ARGV[2] by their places
+  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, plans: named in ARGV[2] by their places
 ARGV
   [1]    now_ms, '' = Redis clock
-  [2]    JSON {versions, retention_ms, index_ttl_ms, plans, calls} as for reserve
+  [2]    JSON {versions, retention_ms, index_ttl_ms, plan_ttl_ms, plans, calls} as for reserve
          call: {plan: place in plans or 0, record, index, id, tokens, cost, success, unreserved}
          unreserved: the plan is what to charge when nobody reserved this id (as post-paid usage)
-  [3..]  detail of each call, kept for replays
+  [3..]  detail of each call, kept for replays; then the texts of plans that are to be saved
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'settled', plan_digest, now_ms, tokens, cost, overrun_tokens, overrun_cost, counters, detail}
@@ -32,9 +32,10 @@ WRITES
 --- @include "list_counters"
 --- @include "write_owners"
 --- @include "write_records"
+--- @include "write_plans"
 local now = resolve_now(ARGV[1])
 local batch = cjson.decode(ARGV[2])
-assert(#ARGV == 2 + #batch.calls, 'settle: one detail for each call')
+assert(#ARGV >= 2 + #batch.calls, 'settle: one detail for each call')
 
 local records = read_records(batch.calls, KEYS)
 local global_version = read_versions(KEYS[batch.versions])
@@ -56,6 +57,7 @@ local function settle(call, record, plan, counters, detail)
   for _, owner in ipairs(plan.owner_states) do
     owner.keep = true
   end
+  plan.used = true
   local overrun_tokens, overrun_cost = 0, 0
   if is_open and plan.mode ~= 'postpaid' then
     overrun_tokens = math.max(0, call.tokens - record.first[3])
@@ -92,4 +94,5 @@ end
 
 write_owners(owners)
 write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
+write_plans(batch.plans, KEYS, ARGV, batch.plan_ttl_ms)
 return reply

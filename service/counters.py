@@ -5,8 +5,11 @@ from collections.abc import Iterable, Iterator
 from service.entities import Budget, LimitOwner, RateLimit, VirtualKey
 from service.windows import Window, window_of
 
+Counted = tuple[int, str]
+"""A slot and the id of the budget or rate limit that counts there: a provider configured anew begins with slot 1 again."""
 
-def windows_by_slot(owner: LimitOwner) -> dict[int, Window]:
+
+def windows_of_counters(owner: LimitOwner) -> dict[Counted, Window]:
     """Of a virtual key also those of its provider configs and model configs, which follow the key's calendar flag."""
     aligned = owner.calendar_aligned
     found = dict(_windows(owner.budgets, owner.rate_limit, aligned))
@@ -18,9 +21,9 @@ def windows_by_slot(owner: LimitOwner) -> dict[int, Window]:
     return found
 
 
-def _windows(budgets: Iterable[Budget], rate_limit: RateLimit | None, aligned: bool) -> Iterator[tuple[int, Window]]:
+def _windows(budgets: Iterable[Budget], rate_limit: RateLimit | None, aligned: bool) -> Iterator[tuple[Counted, Window]]:
     for budget in budgets:
-        yield budget.slot, window_of(budget.reset_duration, aligned or budget.calendar_aligned)
+        yield (budget.slot, budget.id), window_of(budget.reset_duration, aligned or budget.calendar_aligned)
     if rate_limit is not None:
-        yield rate_limit.token_slot, window_of(rate_limit.token_reset_duration, aligned)
-        yield rate_limit.request_slot, window_of(rate_limit.request_reset_duration, aligned)
+        yield (rate_limit.token_slot, rate_limit.id), window_of(rate_limit.token_reset_duration, aligned)
+        yield (rate_limit.request_slot, rate_limit.id), window_of(rate_limit.request_reset_duration, aligned)

@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from service.counters import windows_by_slot
+from service.counters import windows_of_counters
 from service.entities import Kind, LimitOwner
 from service.reservation import Plan
 from service.store import keys
@@ -23,7 +23,7 @@ from service.store.versions import read_versions
 from service.windows import Window
 
 LONGEST_LEASE_MS: Final = 24 * 3_600_000
-_KEPT_FOR_S: Final = 3_600.0
+_SAVED_FOR_S: Final = 3_600.0
 """A plan in use is written again after this long."""
 _UNCHECKED: Final = -1
 _UNLIMITED: Final = -1
@@ -87,17 +87,22 @@ def _packed(
     return PackedPlan(plan, digest, usage_keys, orjson.dumps(spec))
 
 
+def plan_ttl_ms(retention_ms: int) -> int:
+    """Longer than any record that may name it, although it is saved no more often than each _SAVED_FOR_S."""
+    return LONGEST_LEASE_MS + retention_ms + int(2 * _SAVED_FOR_S * 1000)
+
+
 class Plans:
     """Packed plans of one worker, the `largest_cache` used last. Calls that want the same are merged."""
 
     def __init__(self, store: Store, *, retention_ms: int, largest_cache: int) -> None:
         self._store = store
-        self._lives_ms = LONGEST_LEASE_MS + retention_ms + int(2 * _KEPT_FOR_S * 1000)
+        self._ttl_ms = plan_ttl_ms(retention_ms)
         self._largest_cache = largest_cache
         # By identity: comparing two plans costs more than packing one of them again.
         self._by_id: OrderedDict[int, PackedPlan] = OrderedDict()
         self._by_digest: OrderedDict[str, PackedPlan] = OrderedDict()
-        self._kept_until: dict[str, float] = {}
+        self._saved_until: dict[str, float] = {}
         self._saving: Batch[PackedPlan, None] = Batch(self._save)
         self._loading: Batch[str, PackedPlan | None] = Batch(self._load)
         self._refreshing: Batch[PackedPlan, PackedPlan] = Batch(self._refresh)
@@ -111,9 +116,19 @@ class Plans:
         self._by_id.move_to_end(id(plan))
         return packed
 
-    async def keep(self, packed: PackedPlan) -> None:
-        """Makes sure that the plan can be loaded as long as any reservation that is made now may be asked about."""
-        if self._kept_until.get(packed.digest, 0.0) < time.monotonic():
+    def is_saved(self, packed: PackedPlan) -> bool:
+        """Whether the plan can be loaded as long as any reservation that is made or renewed now may be asked about."""
+        return self._saved_until.get(packed.digest, 0.0) > time.monotonic()
+
+    def note_saved(self, packed: PackedPlan) -> None:
+        """A script, or `save`, has just written it."""
+        if len(self._saved_until) > self._largest_cache:
+            self._saved_until.clear()
+        self._saved_until[packed.digest] = time.monotonic() + _SAVED_FOR_S
+        self._by_digest.setdefault(packed.digest, packed)
+
+    async def save(self, packed: PackedPlan) -> None:
+        if not self.is_saved(packed):
             await self._saving.call(packed)
 
     async def load(self, digest: str) -> PackedPlan | None:
@@ -129,16 +144,14 @@ class Plans:
         return known if known is not None and known is not packed else await self._refreshing.call(packed)
 
     async def _save(self, plans: Sequence[PackedPlan]) -> list[None]:
-        until = time.monotonic() + _KEPT_FOR_S
         wanted = {packed.digest: packed.plan for packed in plans}
-        with store_errors("keeping plans"):
+        with store_errors("saving plans"):
             async with self._store.redis.pipeline(transaction=False) as pipe:
                 for digest, plan in wanted.items():
-                    pipe.set(keys.plan(digest), encode_plan(plan), px=self._lives_ms)
+                    pipe.set(keys.plan(digest), encode_plan(plan), px=self._ttl_ms)
                 await pipe.execute()
-        if len(self._kept_until) > self._largest_cache:
-            self._kept_until.clear()
-        self._kept_until.update(dict.fromkeys(wanted, until))
+        for packed in plans:
+            self.note_saved(packed)
         return [None] * len(plans)
 
     async def _load(self, digests: Sequence[str]) -> list[PackedPlan | None]:
@@ -180,10 +193,10 @@ def _as_configured(packed: PackedPlan, snapshot: Snapshot, global_version: int) 
         stored = _limit_owner(snapshot, owner.kind, owner.id)
         # What is gone has no version to ask for: its limits are gone too, and ids are never used again.
         versions.append(stored.version if stored is not None else _UNCHECKED)
-        known = windows_by_slot(stored.entity) if stored is not None else {}
+        known = windows_of_counters(stored.entity) if stored is not None else {}
         for limit in plan.limits:
-            if limit.owner == place and limit.slot in known:
-                windows[place, limit.slot] = known[limit.slot]
+            if limit.owner == place and (limit.slot, limit.limit_id) in known:
+                windows[place, limit.slot] = known[limit.slot, limit.limit_id]
     return _packed(plan, packed.digest, global_version, versions, windows)
 
 

@@ -6,20 +6,25 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from service.store import keys
+from service.store.codec import encode_plan
 from service.store.connection import Store
-from service.store.plans import LONGEST_LEASE_MS, PackedPlan
+from service.store.plans import LONGEST_LEASE_MS, PackedPlan, plan_ttl_ms
 
 _STEPS_IN_LEASE: Final = 500
 """Leases end at round times, so that holds which run out together are counted together: at most this part later than asked."""
 
 
 class Call(NamedTuple):
-    """One call of a batch. `fields` are members of its JSON object beside plan, record, index and id."""
+    """One call of a batch. `fields` are members of its JSON object beside plan, record, index and id.
+
+    `saves_plan`: the plan is to be saved when the call is granted.
+    """
 
     packed: PackedPlan | None
     request_id: str | None
     fields: Mapping[str, object]
     detail: bytes | None = None
+    saves_plan: bool = False
 
 
 class Answer(NamedTuple):
@@ -44,16 +49,22 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int) -> tuple[list[str]
         return places.setdefault(key, len(places) + 1)
 
     versions = place(keys.versions())
+    texts = [call.detail for call in calls if call.detail is not None]
+    saved = {id(call.packed) for call in calls if call.saves_plan}
+    plans: dict[int, orjson.Fragment] = {}
     numbers: dict[int, int] = {}
-    plans: list[orjson.Fragment] = []
     listed: list[dict[str, object]] = []
     for call in calls:
-        number = 0
-        if call.packed is not None:
-            number = numbers.setdefault(id(call.packed), len(plans) + 1)
-            if number > len(plans):
-                usage_places = [place(key) for key in call.packed.usage_keys]
-                plans.append(orjson.Fragment(b'{"keys":%b,%b' % (orjson.dumps(usage_places), call.packed.spec[1:])))
+        packed, number = call.packed, 0
+        if packed is not None:
+            number = numbers.setdefault(id(packed), len(numbers) + 1)
+            if number not in plans:
+                members = {"keys": [place(key) for key in packed.usage_keys], "key": 0, "text": 0}
+                if id(packed) in saved:
+                    texts.append(encode_plan(packed.plan))
+                    # The time and the batch itself come before the texts.
+                    members |= {"key": place(keys.plan(packed.digest)), "text": 2 + len(texts)}
+                plans[number] = orjson.Fragment(orjson.dumps(members)[:-1] + b"," + packed.spec[1:])
         if call.request_id is None:
             listed.append({"plan": number, **call.fields})
         else:
@@ -63,11 +74,11 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int) -> tuple[list[str]
         "versions": versions,
         "retention_ms": retention_ms,
         "index_ttl_ms": LONGEST_LEASE_MS + retention_ms,
-        "plans": plans,
+        "plan_ttl_ms": plan_ttl_ms(retention_ms),
+        "plans": list(plans.values()),
         "calls": listed,
     }
-    details = [call.detail for call in calls if call.detail is not None]
-    return list(places), [orjson.dumps(batch), *details]
+    return list(places), [orjson.dumps(batch), *texts]
 
 
 def granule_ms(lease_ms: int) -> int:

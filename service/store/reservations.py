@@ -63,7 +63,6 @@ class Reservations:
 
     async def reserve(self, call: Reserve) -> ReserveOutcome:
         packed = self._plans.pack(call.plan)
-        await self._plans.keep(packed)
         fields = {
             "fingerprint": call.fingerprint.hex(),
             "tokens": call.tokens,
@@ -73,9 +72,12 @@ class Reservations:
             "fate": self._fate,
             "basis": call.basis,
         }
-        answer = await self._batches["reserve"].call(Call(packed, call.request_id, fields, call.detail))
+        saves_plan = not self._plans.is_saved(packed)
+        answer = await self._batches["reserve"].call(Call(packed, call.request_id, fields, call.detail, saves_plan))
         match answer.word:
             case "granted":
+                if saves_plan:
+                    self._plans.note_saved(packed)
                 self._remember(call.request_id, packed)
                 return reservation_answers.granted(answer)
             case "replayed":
@@ -111,7 +113,7 @@ class Reservations:
         if answer.word == "unknown":
             return Unknown()
         # The plan must be found as long as the reservation may be asked about.
-        await self._plans.keep(await self._plan(answer.rest[1]))
+        await self._plans.save(await self._plan(answer.rest[1]))
         return Renewed(answer.rest[0])
 
     async def explain(self, call: Explain) -> ExplainOutcome:
@@ -175,9 +177,11 @@ class Reservations:
     async def _charge_unreserved(self, call: Settle, fields: Mapping[str, object]) -> Answer:
         assert call.plan is not None
         packed = self._plans.pack(call.plan)
-        await self._plans.keep(packed)
         fields = {**fields, "unreserved": True}
-        answer = await self._batches["settle"].call(Call(packed, call.request_id, fields, call.detail))
+        saves_plan = not self._plans.is_saved(packed)
+        answer = await self._batches["settle"].call(Call(packed, call.request_id, fields, call.detail, saves_plan))
+        if answer.word == "settled" and saves_plan:
+            self._plans.note_saved(packed)
         if answer.word == "elsewhere":
             # Reserved in this moment, by another plan.
             return await self._on_record("settle", call.request_id, fields, call.detail)
