@@ -54,7 +54,7 @@ async def test_prices_come_with_the_service(client: httpx.AsyncClient):
 @pytest.mark.parametrize(
     "params, expected",
     [
-        ({"model": "gpt-4o-MINI", "provider": "openai", "limit": 1}, [("openai", "gpt-4o-mini")]),
+        ({"model": "ChatGPT-4O", "provider": "openai"}, [("openai", "chatgpt-4o-latest")]),
         ({"model": "GPT-4O-2024-05", "provider": "openai"}, [("openai", "gpt-4o-2024-05-13")]),
         ({"model": "gemini-2.5-pro", "limit": 2}, [("gemini", "gemini-2.5-pro"), ("gemini", "gemini-2.5-pro-tts")]),
         ({"model": "gemini-2.5-pro", "provider": "vertex", "limit": 1}, [("vertex", "gemini-2.5-pro")]),
