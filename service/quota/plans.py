@@ -78,6 +78,10 @@ class Plans:
         """The same as it is now: one round trip, and more where something moved."""
         return await self._shared_reads.call(None)
 
+    async def latest_holder(self, key_id: str) -> Holder | None:
+        """The virtual key as it is now: one round trip."""
+        return await self._holder_reads.call(key_id)
+
     async def plan(self, holder: Holder | None, provider: str | None, model: str | None) -> Plan:
         return self._make(holder, (await self.shared()).limits, provider, model)
 

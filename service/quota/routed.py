@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from service.errors import StoreUnavailable
 from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest
+from service.models.routing_evaluation import EvaluateRoutingRequest
 from service.quota.allow_lists import ANY
 from service.quota.decision import Verdict
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer
@@ -59,26 +60,32 @@ async def route_request(
     explained: bool = False,
 ) -> Routed:
     """No round trip, but for one where evaluation comes to a rule that refers to how full limits are."""
-    asked = Aim(*split_model(request.provider, request.model, enforcer.plans.known_providers))
+    question = question_of(enforcer, holder, request, request_id)
+    asked = question.aim
     if shared is None:
         return Routed(asked, NOTHING_SELECTED, basis="")
     basis = shared.versions.basis
-    caller = caller_of(holder)
-    rules = shared.rules.in_scope(caller) if by_rules else ()
+    rules = shared.rules.in_scope(question.caller) if by_rules else ()
     if not rules:
         return Routed(asked, NOTHING_SELECTED, basis)
-    question = RoutedRequest(
-        request_id=request_id,
-        aim=asked,
-        request_type=request.request_type or DEFAULT_REQUEST_TYPE,
-        headers=request.headers or {},
-        params=request.params or {},
-        caller=caller,
-    )
     usage = read_usage or partial(read_usage_of, enforcer, holder)
     selection = await select(rules, question, usage, avoided=avoided, explained=explained)
     chosen = selection.route
     return Routed(Aim(chosen.provider, chosen.model) if chosen is not None else asked, selection, basis)
+
+
+def question_of(
+    enforcer: Enforcer, holder: Holder | None, request: ReserveRequest | EvaluateRoutingRequest, request_id: str
+) -> RoutedRequest:
+    """What conditions are told of a request."""
+    return RoutedRequest(
+        request_id=request_id,
+        aim=Aim(*split_model(request.provider, request.model, enforcer.plans.known_providers)),
+        request_type=request.request_type or DEFAULT_REQUEST_TYPE,
+        headers=request.headers or {},
+        params=request.params or {},
+        caller=caller_of(holder),
+    )
 
 
 def caller_of(holder: Holder | None) -> Caller:

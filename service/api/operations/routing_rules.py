@@ -1,6 +1,18 @@
 """Routing rules."""
 
-from service.api.operations.operation import PAGING, change, creation, in_path, in_query, listing, reading, removal
+from service.api.operations.operation import (
+    PAGING,
+    Answer,
+    Operation,
+    change,
+    creation,
+    in_path,
+    in_query,
+    listing,
+    reading,
+    removal,
+)
+from service.models.routing_evaluation import EvaluateRoutingRequest, EvaluateRoutingResponse
 from service.models.routing_rules import (
     CreateRoutingRuleRequest,
     ListRoutingRulesResponse,
@@ -44,6 +56,17 @@ OPERATIONS = (
         RoutingRuleResponse,
         _ID,
         description="Changes what is sent.",
+    ),
+    Operation(
+        id="evaluateRoutingRules",
+        method="post",
+        path=f"{_ALL}/evaluate",
+        summary="Evaluate routing rules",
+        description="A dry run: what the rules in scope would make of this request now, which of them were looked at, which "
+        "matched, and why the others did not. Changes nothing. Whether the request may go is asked of /quota/explain.",
+        body=EvaluateRoutingRequest,
+        answers={200: Answer(description="Successful response", schema=EvaluateRoutingResponse)},
+        errors=(400, 401, 403, 413, 500, 503),
     ),
     removal("deleteRoutingRule", _ONE, "routing rule", _ID, description="Removes the rule."),
 )

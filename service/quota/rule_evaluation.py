@@ -1,0 +1,48 @@
+"""A dry run of routing rules: what they would make of a request now, and why."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from service.errors import InvalidRequest
+from service.models.routing_evaluation import EvaluateRoutingRequest
+from service.quota.decision import Verdict
+from service.quota.enforcer import Enforcer, find_holder
+from service.quota.plan import Holder
+from service.quota.routed import question_of, read_usage_of
+from service.routing.select import RoutedRequest, Selection, select
+from service.routing.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEvaluation:
+    """`usage`: how full the limits are where the request asked to go."""
+
+    question: RoutedRequest
+    usage: Usage
+    rules_in_scope: int
+    selection: Selection
+
+
+async def evaluate_rules(enforcer: Enforcer, request: EvaluateRoutingRequest, request_id: str) -> RuleEvaluation:
+    """By the configuration of this moment. Raises InvalidRequest for a virtual key that nobody knows."""
+    holder = await _find_holder(enforcer, request)
+    rules = (await enforcer.plans.latest_shared()).rules
+    question = question_of(enforcer, holder, request, request_id)
+    in_scope = rules.in_scope(question.caller)
+    read_usage = partial(read_usage_of, enforcer, holder)
+    selection = await select(in_scope, question, read_usage, explained=True)
+    return RuleEvaluation(question, await read_usage(question.aim), len(in_scope), selection)
+
+
+async def _find_holder(enforcer: Enforcer, request: EvaluateRoutingRequest) -> Holder | None:
+    if request.virtual_key is not None:
+        found = await find_holder(enforcer, request.virtual_key)
+        if found is None or isinstance(found, Verdict):
+            raise InvalidRequest("virtual_key is not one that is known", param="virtual_key")
+        return await enforcer.plans.latest_holder(found.key.entity.id)
+    if request.virtual_key_id is None:
+        return None
+    holder = await enforcer.plans.latest_holder(request.virtual_key_id)
+    if holder is None:
+        raise InvalidRequest("virtual_key_id is not that of a virtual key", param="virtual_key_id")
+    return holder
