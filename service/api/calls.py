@@ -11,7 +11,7 @@ import orjson
 
 from service import metrics
 from service.api.answers import error_body
-from service.api.headers import RawHeaders, limit_headers, refusal_headers
+from service.api.headers import RawHeaders, policies_of, refusal_headers
 from service.api.rendering.enforcement import (
     admission_body,
     degraded_body,
@@ -79,7 +79,8 @@ async def answer_reserve(enforcer: Enforcer, request: ReserveRequest, caller: Ca
         return Answer(200, degraded_body(outcome), [])
     metrics.decisions("allow", ALLOW, "").inc()
     readings = read_limits(outcome.plan, outcome.granted.states)
-    return Answer(200, admission_body(outcome, readings), limit_headers(readings, outcome.granted.now_ms))
+    headers = policies_of(outcome.plan).headers(readings, outcome.granted.now_ms)
+    return Answer(200, admission_body(outcome, readings), headers)
 
 
 async def _settle(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:

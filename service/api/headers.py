@@ -1,6 +1,7 @@
 """The headers that say what is left: RateLimit and RateLimit-Policy (IETF draft), x-ratelimit-* (OpenAI), Retry-After. Hot."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Final
 
 from service.quota.decision import Reading, Verdict
@@ -15,7 +16,8 @@ _LARGEST_INTEGER: Final = 999_999_999_999_999
 _UNITS: Final = {LimitKind.REQUESTS: "", LimitKind.TOKENS: ';qu="tokens"', LimitKind.BUDGET: ';qu="microusd"'}
 """The unit of a policy when it is not requests. Dollars would not be whole numbers, nano-dollars have too many digits."""
 
-_NANOUSD_PER_MICROUSD: Final = 1000
+_PER_UNIT: Final = {LimitKind.REQUESTS: 1, LimitKind.TOKENS: 1, LimitKind.BUDGET: 1000}
+_REMAINING: Final = attrgetter("remaining")
 
 
 class Policies:
@@ -24,41 +26,39 @@ class Policies:
     def __init__(self, limits: Iterable[PlannedLimit]) -> None:
         shown = [planned for planned in limits if planned.limit is not None]
         self.names = _names(shown)
-        policies = ", ".join(_policy(name, planned, planned.limit or 0) for name, planned in zip(self.names, shown, strict=True))
+        named = list(zip(self.names, shown, strict=True))
+        policies = ", ".join(_policy(name, planned, planned.limit or 0) for name, planned in named)
         self._policies = (b"ratelimit-policy", policies.encode())
+        self._starts = [(f'"{name}";r=', _PER_UNIT[planned.kind]) for name, planned in named]
+        self._openai = [
+            (_openai_names(kind), places)
+            for kind in (LimitKind.REQUESTS, LimitKind.TOKENS)
+            if (places := [place for place, planned in enumerate(shown) if planned.kind is kind])
+        ]
 
     def headers(self, readings: Sequence[Reading], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
         """None where nothing is limited. `retry_after_s`: when a refused request may be tried again."""
         if not readings:
             return []
         states = []
-        tightest: dict[LimitKind, Reading] = {}
-        for name, reading in zip(self.names, readings, strict=True):
-            kind, remaining = reading.planned.kind, reading.remaining
-            wait_s = -((now_ms - reading.resets_at_ms) // 1000) if reading.resets_at_ms > now_ms else 0
-            if remaining == 0 and retry_after_s is not None and retry_after_s < wait_s:
+        for (start, per_unit), reading in zip(self._starts, readings, strict=True):
+            left = reading.remaining // per_unit
+            wait_s = (reading.resets_at_ms - now_ms + 999) // 1000
+            if left == 0 and retry_after_s is not None and retry_after_s < wait_s:
                 wait_s = retry_after_s
-            states.append(f'"{name}";r={_whole(kind, remaining)};t={wait_s}')
-            if kind not in tightest or remaining < tightest[kind].remaining:
-                tightest[kind] = reading
+            states.append(f"{start}{left if left < _LARGEST_INTEGER else _LARGEST_INTEGER};t={wait_s if wait_s > 0 else 0}")
         headers = [self._policies, (b"ratelimit", ", ".join(states).encode())]
-        for kind, reading in tightest.items():
-            if kind is not LimitKind.BUDGET:
-                headers += _openai_headers(reading, now_ms)
+        for (limit, remaining, reset), places in self._openai:
+            tightest = readings[places[0]] if len(places) == 1 else min((readings[place] for place in places), key=_REMAINING)
+            headers.append((limit, b"%d" % tightest.limit))
+            headers.append((remaining, b"%d" % tightest.remaining))
+            headers.append((reset, go_duration(max(0, tightest.resets_at_ms - now_ms)).encode()))
         return headers
 
 
 @remembered(largest=20_000)
 def policies_of(plan: Plan) -> Policies:
     return Policies(plan.limits)
-
-
-def limit_headers(readings: Sequence[Reading], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
-    return Policies(reading.planned for reading in readings).headers(readings, now_ms, retry_after_s)
-
-
-def policy_names(readings: Iterable[Reading]) -> list[str]:
-    return Policies(reading.planned for reading in readings).names
 
 
 def refusal_headers(verdict: Verdict) -> RawHeaders:
@@ -83,23 +83,12 @@ def _names(limits: Iterable[PlannedLimit]) -> list[str]:
 
 def _policy(name: str, planned: PlannedLimit, limit: int) -> str:
     window_s = -(-planned.window.length_ms // 1000)
-    return f'"{name}";q={_whole(planned.kind, limit)};w={window_s}{_UNITS[planned.kind]}'
+    quota = min(limit // _PER_UNIT[planned.kind], _LARGEST_INTEGER)
+    return f'"{name}";q={quota};w={window_s}{_UNITS[planned.kind]}'
 
 
-def _whole(kind: LimitKind, amount: int) -> int:
-    if kind is LimitKind.BUDGET:
-        return amount // _NANOUSD_PER_MICROUSD
-    return amount if amount < _LARGEST_INTEGER else _LARGEST_INTEGER
-
-
-def _openai_headers(tightest: Reading, now_ms: int) -> RawHeaders:
-    """Of the limit of its kind that has the least left."""
-    noun = tightest.planned.kind.encode()
-    return [
-        (b"x-ratelimit-limit-" + noun, b"%d" % tightest.limit),
-        (b"x-ratelimit-remaining-" + noun, b"%d" % tightest.remaining),
-        (b"x-ratelimit-reset-" + noun, go_duration(max(0, tightest.resets_at_ms - now_ms)).encode()),
-    ]
+def _openai_names(kind: LimitKind) -> tuple[bytes, bytes, bytes]:
+    return f"x-ratelimit-limit-{kind}".encode(), f"x-ratelimit-remaining-{kind}".encode(), f"x-ratelimit-reset-{kind}".encode()
 
 
 def go_duration(length_ms: int) -> str:

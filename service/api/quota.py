@@ -40,7 +40,8 @@ async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: Quota
     key = reading.key
     if key.is_active and key.expires_at_ms is not None and key.expires_at_ms <= reading.now_ms:
         return await _refuse(send, 403, {"error": "Virtual key has expired"})
-    await _send_json(send, 200, reading.view.show(reading.counters, reading.now_ms))
+    body = reading.view.show(reading.counters, reading.now_ms)
+    await _send_json(send, 200, body, *reading.view.headers(reading.counters, reading.now_ms))
 
 
 async def _refuse(send: Send, status: int, content: object, *headers: tuple[bytes, bytes]) -> None:

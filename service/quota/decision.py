@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from service.entities import Counter, Counters
 from service.money import NANOUSD_PER_DOLLAR
 from service.reservation import Blocked, LimitKind, LimitState, Plan, PlannedLimit, Refused
-from service.windows import next_reset_ms
+from service.windows import current, next_reset_ms
 
 ALLOW: Final = "allow"
+
+_NEVER_COUNTED: Final = Counter()
 
 STATUSES: Final = {
     ALLOW: 200,
@@ -101,6 +104,16 @@ def read_limits(plan: Plan, states: Iterable[LimitState]) -> tuple[Reading, ...]
 def _reading(planned: PlannedLimit, limit: int, usage: int, last_reset_ms: int, held: int, taken: int) -> Reading:
     left = limit - usage - held
     return Reading(planned, limit, usage, held, left if left > 0 else 0, next_reset_ms(planned.window, last_reset_ms))
+
+
+def read_counters(limits: Iterable[PlannedLimit], counters: Counters, now_ms: int) -> list[Reading]:
+    """The same from counters as stored, all of one owner."""
+    readings = []
+    for planned in limits:
+        if planned.limit is not None:
+            counter = current(counters.get(planned.slot, _NEVER_COUNTED), planned.window, now_ms)
+            readings.append(_reading(planned, planned.limit, counter.usage, counter.last_reset_ms, counter.held, 0))
+    return readings
 
 
 def tightest_first(readings: Iterable[Reading]) -> list[Reading]:

@@ -96,6 +96,14 @@ def make_plan(
     )
 
 
+def own_limits(key: VirtualKey) -> tuple[PlannedLimit, ...]:
+    """What limits a key itself, whatever it calls."""
+    listing = _Listing()
+    counts_in = PlannedOwner(kind=Kind.VIRTUAL_KEY, id=key.id, version=None)
+    listing.add([_Level("virtual_key", key.id, key, counts_in, key.calendar_aligned)])
+    return tuple(listing.limits)
+
+
 def _provider_levels(shared: SharedLimits, provider: str | None) -> Iterator[_Level]:
     governance = shared.providers.get(provider) if provider is not None else None
     if governance is not None:

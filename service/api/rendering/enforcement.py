@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from service.api.answers import error_body
-from service.api.headers import policy_names
+from service.api.headers import policies_of
 from service.api.rendering.times import timestamp
 from service.money import to_dollars
 from service.quota.decision import ALLOW, Reading, Verdict, read_limits, tightest_first
@@ -107,9 +107,9 @@ def refusal_body(verdict: Verdict) -> dict[str, Any]:
 def refusal_problem(verdict: Verdict) -> dict[str, Any]:
     """The same facts as RFC 9457 tells them."""
     body = problem_body(verdict.status, verdict.decision.replace("_", " ").capitalize(), verdict.message)
-    if verdict.status in _OVER_QUOTA:
+    if verdict.status in _OVER_QUOTA and verdict.plan is not None:
         body["type"] = _PROBLEMS + "quota-exceeded"
-        names = dict(zip(map(id, verdict.readings), policy_names(verdict.readings), strict=True))
+        names = dict(zip(map(id, verdict.readings), policies_of(verdict.plan).names, strict=True))
         body["violated-policies"] = [names[id(reading)] for reading in verdict.violations]
     return {**body, **_facts(verdict), **_routing(verdict.route)}
 

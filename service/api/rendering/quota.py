@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from service.api.headers import Policies, RawHeaders
 from service.api.rendering.limits import (
     budgets,
     count_budget,
@@ -15,6 +16,8 @@ from service.api.rendering.limits import (
 )
 from service.api.rendering.virtual_keys import by_provider, provider_configs
 from service.entities import Budget, Counters, ModelConfig, ProviderConfig, RateLimit, VirtualKey
+from service.quota.decision import read_counters
+from service.quota.plan import own_limits
 from service.windows import Window
 
 
@@ -28,6 +31,8 @@ class QuotaView:
         self._body = quota_body(key, {}, 0)
         self._budgets: list[tuple[dict[str, Any], Budget, Window]] = []
         self._rate_limits: list[tuple[dict[str, Any], RateLimit, tuple[Window, Window]]] = []
+        self._own_limits = own_limits(key)
+        self._policies = Policies(self._own_limits)
         aligned = key.calendar_aligned
         for owner, shown in _owners(key, self._body):
             for budget, body in zip(owner.budgets, shown.get("budgets", ()), strict=True):
@@ -42,6 +47,10 @@ class QuotaView:
         for body, limit, windows in self._rate_limits:
             count_rate_limit(body, limit, windows, counters, now_ms)
         return orjson.dumps(self._body)
+
+    def headers(self, counters: Counters, now_ms: int) -> RawHeaders:
+        """Of the limits of the key itself: those of one provider or model do not bind every request."""
+        return self._policies.headers(read_counters(self._own_limits, counters, now_ms), now_ms)
 
 
 def _owners(key: VirtualKey, body: dict[str, Any]) -> Iterator[tuple[VirtualKey | ProviderConfig | ModelConfig, dict[str, Any]]]:
