@@ -52,7 +52,8 @@ def facts(budget: Entity) -> tuple[str, float, float, str]:
 
 async def test_a_duration_that_is_stored_finds_its_budget_again(owner, later, redis: Redis):
     day, week = await a_spent(owner, redis, DAY, WEEK)
-    sent = [{"max_limit": 2, "reset_duration": "1w"}, {"max_limit": 0.5, "reset_duration": "1d"}]
+    not_for_clients = {"current_usage": 0, "last_reset": "2001-01-01T00:00:00Z", "created_at": "2001-01-01T00:00:00Z"}
+    sent = [{**not_for_clients, **terms} for terms in ({**WEEK, "max_limit": 2}, {**DAY, "max_limit": 0.5})]
     changed = (await owner.at(later).update(budgets=sent))["budgets"]
     assert [facts(budget) for budget in changed] == [
         (week["id"], 2, 2, week["last_reset"]),

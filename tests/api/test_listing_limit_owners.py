@@ -7,7 +7,7 @@ import pytest
 
 from service.entities import Kind
 from service.store.keys import Ref
-from tests.api.calls import CUSTOMERS, TEAMS, VIRTUAL_KEYS, Entity, create, delete, get, rows, update
+from tests.api.calls import CUSTOMERS, TEAMS, VIRTUAL_KEYS, Entity, create, delete, get, refusal, rows, update
 from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.redis_state import set_counter
 
@@ -124,6 +124,18 @@ async def test_rows_show_what_belongs_to_them(client, collection):
         alone = await get(client, collection, row["id"])
         assert row == {name: value for name, value in alone.items() if name in row}
         assert alone.keys() - row.keys() == ({"virtual_keys"} if collection == TEAMS else set())
+
+
+@pytest.mark.parametrize("collection", [VIRTUAL_KEYS, TEAMS, CUSTOMERS])
+async def test_from_memory_changes_nothing(client, collection):
+    """What is read is always up to the moment."""
+    entity = await create(client, collection)
+    for value in ("true", "false", "TRUE", "1", "nonsense", ""):
+        one = await client.get(f"/{collection}/{entity['id']}", params={"from_memory": value})
+        assert [*one.json().values()] == [entity]
+        assert refusal(await client.get(f"/{collection}/unknown", params={"from_memory": value})) == (404, None)
+        many = await client.get(f"/{collection}", params={"from_memory": value, "limit": 3})
+        assert (many.json()["count"], many.json()["limit"]) == (1, 3)
 
 
 async def one_of_each_owner(client: httpx.AsyncClient) -> list[tuple[Ref, Entity, dict[str, Any]]]:

@@ -1,5 +1,6 @@
 """GET /virtual-keys: paging, searching, sorting, filtering, and the envelope (contract.md 1.1)."""
 
+import asyncio
 from itertools import chain
 from typing import Any
 
@@ -7,7 +8,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from tests.api.calls import CUSTOMERS, TEAMS, VIRTUAL_KEYS, Entity, create, delete, refusal, rows, update
+from tests.api.calls import CUSTOMERS, TEAMS, VIRTUAL_KEYS, Entity, create, delete, refusal, rows, rows_of, update
 from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.redis_state import set_counter, virtual_key
 
@@ -211,6 +212,17 @@ async def test_filters(make_client):
         assert await names(client, **params) == expected, params
     body = (await client.get("/virtual-keys", params={**team, **customer, "limit": 2})).json()
     assert (body["count"], body["total_count"], body["limit"]) == (2, 3, 2)
+
+
+async def test_a_long_list_is_whole_and_only_an_export_shows_more_than_a_hundred_of_it(client):
+    """Longer than what is read from Redis at a time."""
+    made = await asyncio.gather(*(create(client, VIRTUAL_KEYS) for _ in range(510)))
+    ids = {key["id"] for key in made}
+    for query, length in [("", 510), ("?export=true", 510), ("?limit=500", 100), ("?export=true&limit=505", 505)]:
+        listed = rows_of((await client.get(f"/virtual-keys{query}")).json(), VIRTUAL_KEYS)
+        assert len(listed) == length, query
+        assert {key["id"] for key in listed} <= ids
+        assert listed == sorted(listed, key=lambda key: (key["created_at"], key["id"]))
 
 
 async def test_rows_are_what_reading_one_shows(named):

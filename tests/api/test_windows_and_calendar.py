@@ -7,6 +7,7 @@ import pytest
 from redis import Redis
 
 from service.api.rendering.times import timestamp
+from service.store import keys
 from tests.api.calls import VIRTUAL_KEYS, Entity, create, get, rows, update
 from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.limit_owner import OWNERS, PROVIDER_CONFIGS, LimitOwner
@@ -174,6 +175,17 @@ async def test_a_window_that_is_over_is_shown_as_empty_and_left_as_it_is(
     assert await rows(later, "budgets") == sorted(shown["budgets"], key=lambda budget: budget["id"])
     assert await rows(later, "rate-limits") == [shown["rate_limit"]]
     assert contents(redis) == before
+
+
+async def test_a_stored_duration_that_does_not_parse_never_resets_and_never_errs(client, make_client, redis: Redis):
+    key = await create(client, VIRTUAL_KEYS, calendar_aligned=True, budgets=[a_budget("1d")])
+    set_counter(redis, virtual_key(key), key["budgets"][0]["id"], usage=10**9, last_reset_ms=NOW_MS)
+    config = keys.config(virtual_key(key))
+    redis.hset(config, "budgets", str(redis.hget(config, "budgets")).replace('"1d"', '"1 fortnight"'))
+    later = make_client(now_ms=NOW_MS + 1_000 * DAY_MS)
+    for shown in (await get(later, VIRTUAL_KEYS, key["id"]), (await rows(later, VIRTUAL_KEYS))[0]):
+        (budget,) = shown["budgets"]
+        assert (budget["reset_duration"], budget["current_usage"], budget["last_reset"]) == ("1 fortnight", 1, NOW)
 
 
 async def test_the_calendar_of_a_key_is_that_of_all_that_counts_in_it(client, redis: Redis):
