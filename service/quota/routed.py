@@ -16,7 +16,7 @@ from service.quota.plan import Holder
 from service.quota.shared import Shared
 from service.reservation import Explain, Plan, Stale
 from service.routing.facts import route_facts
-from service.routing.rules import NOBODY, Caller
+from service.routing.rules import NO_RULES, NOBODY, Caller
 from service.routing.select import NOTHING_SELECTED, Aim, ReadUsage, RoutedRequest, Selection, select
 from service.routing.usage import NO_USAGE, Usage, usage_of, watches_usage
 
@@ -60,14 +60,12 @@ async def route_request(
     explained: bool = False,
 ) -> Routed:
     """No round trip, but for one where evaluation comes to a rule that refers to how full limits are."""
-    question = question_of(enforcer, holder, request, request_id)
-    asked = question.aim
-    if shared is None:
-        return Routed(asked, NOTHING_SELECTED, basis="")
-    basis = shared.versions.basis
-    rules = shared.rules.in_scope(question.caller) if by_rules else ()
-    if not rules:
+    basis = shared.versions.basis if shared is not None else ""
+    asked = _asked(enforcer, request)
+    if shared is None or not by_rules or shared.rules is NO_RULES:
         return Routed(asked, NOTHING_SELECTED, basis)
+    question = question_of(enforcer, holder, request, request_id)
+    rules = shared.rules.in_scope(question.caller)
     usage = read_usage or partial(read_usage_of, enforcer, holder)
     selection = await select(rules, question, usage, avoided=avoided, explained=explained)
     chosen = selection.route
@@ -80,12 +78,16 @@ def question_of(
     """What conditions are told of a request."""
     return RoutedRequest(
         request_id=request_id,
-        aim=Aim(*split_model(request.provider, request.model, enforcer.plans.known_providers)),
+        aim=_asked(enforcer, request),
         request_type=request.request_type or DEFAULT_REQUEST_TYPE,
         headers=request.headers or {},
         params=request.params or {},
         caller=caller_of(holder),
     )
+
+
+def _asked(enforcer: Enforcer, request: ReserveRequest | EvaluateRoutingRequest) -> Aim:
+    return Aim(*split_model(request.provider, request.model, enforcer.plans.known_providers))
 
 
 def caller_of(holder: Holder | None) -> Caller:

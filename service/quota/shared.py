@@ -47,7 +47,8 @@ async def _read_limits(store: Store) -> SharedLimits:
 
 async def _read_rules(store: Store, versions: Versions) -> Rules:
     # Most have never had a rule, and need not ask for them.
-    return Rules(await read_rules(store)) if versions.routing else NO_RULES
+    rules = await read_rules(store) if versions.routing else ()
+    return Rules(rules) if rules else NO_RULES
 
 
 async def _read_prices(store: Store, versions: Versions, known: Prices | None) -> Prices:
