@@ -6,7 +6,7 @@ RUN python -m venv /opt/quotad
 # The pinned dependencies first: they change less often than the code.
 COPY requirements.lock .
 RUN /opt/quotad/bin/pip install -r requirements.lock
-COPY pyproject.toml .
+COPY pyproject.toml README.md ./
 COPY service service
 COPY lua lua
 RUN /opt/quotad/bin/pip install --no-deps .
