@@ -16,6 +16,7 @@ class Breaker:
     def __init__(self) -> None:
         self._failures = 0
         self._next_try_at = 0.0
+        DEGRADED.set(0)
 
     @property
     def is_open(self) -> bool:

@@ -1,0 +1,63 @@
+"""/metrics: what happened to requests, by bounded labels."""
+
+from collections.abc import Callable
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.api.conftest import NOW_MS
+from tests.api.gateway import admitted, budget, call, create_key, rate_limit, refused, release, settle
+
+MakeClient = Callable[..., httpx.AsyncClient]
+
+
+async def scrape(client: httpx.AsyncClient) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    response = await client.get("http://localhost/metrics")
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+        if sample.name.startswith("quotad_")
+    }
+
+
+async def test_what_is_counted(make_client: MakeClient):
+    async with make_client(now_ms=NOW_MS) as client, make_client(now_ms=NOW_MS + 700_000) as later:
+        key = await create_key(client, rate_limit=rate_limit(requests=3), budgets=[budget(1)])
+        before = await scrape(client)
+        for name in ("settled", "released", "expiring"):
+            await admitted(client, key, request_id=name)
+        await refused(client, key)
+        await settle(client, "settled")
+        await settle(client, "settled")
+        await release(client, "released")
+        await call(client, "settle", reservation_id="unknown")
+        await call(client, "settle", key, reservation_id="unreserved", provider="openai", model="gpt-4o", cost=0.5)
+        after = await scrape(client)
+
+        def counted(name: str, **labels: str) -> float:
+            identity = (name, tuple(sorted(labels.items())))
+            return after.get(identity, 0) - before.get(identity, 0)
+
+        assert counted("quotad_decisions_total", result="allow", reason="allow", scope="") == 3
+        assert counted("quotad_decisions_total", result="refuse", reason="request_limited", scope="virtual_key") == 1
+        outcomes = {
+            name: counted("quotad_settlements_total", outcome=name) for name in ("commit", "cancel", "duplicate", "unreserved")
+        }
+        assert outcomes == {"commit": 1, "cancel": 1, "duplicate": 1, "unreserved": 1}
+        assert counted("quotad_uncharged_total", reason="unpriced") == 1
+        assert counted("quotad_uncharged_total", reason="unknown_reservation") == 1
+        assert counted("quotad_decision_duration_seconds_count", call="reserve") == 4
+        assert counted("quotad_script_duration_seconds_count", script="reserve") >= 4
+        assert after["quotad_reservations_open", ()] == 1
+        assert after["quotad_degraded", ()] == 0
+        assert (await scrape(later))["quotad_reservations_open", ()] == 0
+
+
+async def test_no_label_names_a_key(client: httpx.AsyncClient):
+    key = await create_key(client)
+    await admitted(client, key, request_id="a request of somebody", model="a model of nobody")
+    text = (await client.get("http://localhost/metrics")).text
+    for secret in (key["id"], key["value"], key["name"], "of somebody", "of nobody"):
+        assert secret not in text
