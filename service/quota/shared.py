@@ -26,12 +26,15 @@ async def read_shared(store: Store, known: Shared | None) -> Shared:
     versions = await read_versions(store)
     if known is None:
         return Shared(
-            versions, await _read_limits(store), await _read_rules(store, versions), await _read_prices(store, versions, None)
+            versions,
+            await _read_limits(store),
+            await _read_rules(store, versions, NO_RULES),
+            await _read_prices(store, versions, None),
         )
     if known.versions == versions:
         return known
     limits = known.limits if known.versions.limits == versions.limits else await _read_limits(store)
-    rules = known.rules if known.versions.routing == versions.routing else await _read_rules(store, versions)
+    rules = known.rules if known.versions.routing == versions.routing else await _read_rules(store, versions, known.rules)
     prices = known.prices if known.versions.pricing == versions.pricing else await _read_prices(store, versions, known.prices)
     return Shared(versions, limits, rules, prices)
 
@@ -45,10 +48,10 @@ async def _read_limits(store: Store) -> SharedLimits:
     )
 
 
-async def _read_rules(store: Store, versions: Versions) -> Rules:
+async def _read_rules(store: Store, versions: Versions, known: Rules) -> Rules:
     # Most have never had a rule, and need not ask for them.
     rules = await read_rules(store) if versions.routing else ()
-    return Rules(rules) if rules else NO_RULES
+    return Rules(rules, known) if rules else NO_RULES
 
 
 async def _read_prices(store: Store, versions: Versions, known: Prices | None) -> Prices:

@@ -39,15 +39,17 @@ class PreparedRule:
 
 
 class Rules:
-    """All enabled rules of one version. What a scope is asked for first compiles it: most workers see few of many scopes."""
+    """All enabled rules of one version. A scope is compiled when it is first asked for: most workers see few of many."""
 
-    def __init__(self, rules: Iterable[RoutingRule]) -> None:
-        """`rules` in order of evaluation within their scopes."""
+    def __init__(self, rules: Iterable[RoutingRule], known: "Rules | None" = None) -> None:
+        """`rules` in order of evaluation within their scopes. `known`: an older version; what stayed is not compiled again."""
         self._stored: dict[tuple[str, str], list[RoutingRule]] = {}
         for rule in rules:
             if rule.enabled:
                 self._stored.setdefault((rule.scope, rule.scope_id or ""), []).append(rule)
         self._prepared: dict[tuple[str, str], tuple[PreparedRule, ...]] = {}
+        of_known = known._prepared.values() if known is not None else ()
+        self._known = {prepared.rule.id: prepared for scope in of_known for prepared in scope}
 
     def in_scope(self, caller: Caller) -> tuple[PreparedRule, ...]:
         """Those of the key, its team, its customer, and all requests, in this order."""
@@ -67,8 +69,12 @@ class Rules:
             return ()
         prepared = self._prepared.get(place)
         if prepared is None:
-            prepared = self._prepared[place] = tuple(_prepare(rule) for rule in stored)
+            prepared = self._prepared[place] = tuple(self._prepare(rule) for rule in stored)
         return prepared
+
+    def _prepare(self, rule: RoutingRule) -> PreparedRule:
+        known = self._known.get(rule.id)
+        return known if known is not None and known.rule == rule else _prepare(rule)
 
 
 NO_RULES: Final = Rules(())

@@ -49,6 +49,18 @@ def test_rules_are_compiled_when_their_scope_is_first_asked_for_and_then_kept():
     assert rules.in_scope(CALLER)[0] is rules.in_scope(CALLER)[0]
 
 
+def test_what_did_not_change_is_not_compiled_again():
+    stays, goes = rule("stays", when="model == 'a'"), rule("goes", when="model == 'a'")
+    changes = rule("changes", when="model == 'a'")
+    old = Rules([stays, changes, goes])
+    before = {prepared.rule.name: prepared for prepared in old.in_scope(CALLER)}
+    new = Rules([stays, replace(changes, cel_expression="model == 'b'"), rule("comes")], old)
+    after = {prepared.rule.name: prepared for prepared in new.in_scope(CALLER)}
+    assert after.keys() == {"stays", "changes", "comes"}
+    assert after["stays"] is before["stays"]
+    assert after["changes"].condition != before["changes"].condition
+
+
 @pytest.mark.parametrize(
     "conditions, winner",
     [
