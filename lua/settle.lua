@@ -9,8 +9,9 @@ KEYS
 ARGV
   [1]    now_ms, '' = Redis clock
   [2]    JSON {versions, retention_ms, index_ttl_ms, plan_ttl_ms, plans, calls} as for reserve
-         call: {plan: place in plans or 0, record, index, id, tokens, cost, success, unreserved}
+         call: {plan: place in plans or 0, record, index, id, tokens, cost, success, unreserved, basis}
          unreserved: the plan is what to charge when nobody reserved this id (as post-paid usage)
+         basis: versions of the rules and prices that the cost follows from, '' or none = whatever they are
   [3..]  detail of each call, kept for replays; then the texts of plans that are to be saved
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
@@ -18,6 +19,7 @@ RETURNS
   {'replayed', plan_digest, now_ms, tokens, cost, overrun_tokens, overrun_cost, counters, detail}    of the first answer
   {'unknown'}                   no such reservation, and no plan to charge
   {'elsewhere', plan_digest}    made by this plan: call again with it
+  {'outdated'}                  the cost follows from prices that are not in force any more
   {'stale'}                     the configuration is not the one of the plan
   where counters are usage, last_reset, held, taken of each limit
 WRITES
@@ -38,7 +40,7 @@ local batch = cjson.decode(ARGV[2])
 assert(#ARGV >= 2 + #batch.calls, 'settle: one detail for each call')
 
 local records = read_records(batch.calls, KEYS)
-local global_version = read_versions(KEYS[batch.versions])
+local global_version, basis = read_versions(KEYS[batch.versions])
 local owners = {}
 
 local function settle(call, record, plan, counters, detail)
@@ -78,6 +80,8 @@ local function answer(call, detail)
     return { 'unknown' }
   elseif record and (not plan or plan.digest ~= record.digest) then
     return { 'elsewhere', record.digest }
+  elseif call.basis and call.basis ~= '' and call.basis ~= basis then
+    return { 'outdated' }
   end
   local counters = read_plan(plan, KEYS, owners, global_version, now)
   if not counters then

@@ -3,6 +3,7 @@
 `quota/plan.py` makes plans, `store/reservations.py` runs the calls; this module lies below both.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -85,6 +86,8 @@ class Plan:
     model: str
     key_ids: tuple[str, ...]
     fallbacks: tuple[str, ...]
+    request_type: str = ""
+    """Says which prices apply; "" where the request did not say."""
 
 
 class LimitState(NamedTuple):
@@ -120,8 +123,21 @@ class Reserve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What a settlement costs and what its answer says of that. `basis` as in Reserve."""
+
+    cost_nanousd: int
+    detail: bytes
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settle:
-    """What was really used. `plan` is for an id nobody reserved: charged as post-paid usage; None: Unknown is answered."""
+    """What was really used. `plan` is for an id nobody reserved: charged as post-paid usage; None: Unknown is answered.
+
+    `charge_by`: the cost follows from the plan that is charged, which only the reservation knows; then `cost_nanousd` and
+    `detail` are not looked at.
+    """
 
     request_id: str
     tokens: int
@@ -129,6 +145,7 @@ class Settle:
     success: bool
     detail: bytes
     plan: Plan | None = None
+    charge_by: Callable[[Plan], Charge] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

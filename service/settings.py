@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     on_lease_expiry: Literal["release", "charge"] = Field(
         default="release", description="What becomes of a hold that was never settled: given back, or charged as estimated."
     )
+    unknown_price: Literal["admit", "refuse"] = Field(
+        default="admit",
+        description="What becomes of a reserve whose price nobody knows and that names no cost: it may go at no cost, or 400.",
+    )
     retention: str = Field(
         default="10m", description="How long a settled or released reservation is remembered for repeated calls: 1s to 24h."
     )

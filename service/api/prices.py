@@ -10,7 +10,7 @@ from service.admin.prices import find_prices
 from service.api.answers import json_answer
 from service.api.calls import Answer, Caller
 from service.api.paging import envelope, page_of
-from service.api.rendering.prices import OF_CALLER, cost_line, priced_model, used_price
+from service.api.rendering.prices import cost_line, priced_model
 from service.api.rendering.times import timestamp
 from service.api.routes import route
 from service.api.services import services_of
@@ -22,6 +22,7 @@ from service.pricing import bundled
 from service.pricing.catalog import IMPORTED, Catalog
 from service.pricing.cost import sum_nanousd, working
 from service.pricing.usage import usage_of
+from service.quota.charging import OF_CALLER
 from service.quota.enforcer import Enforcer
 from service.quota.names import split_model
 from service.store.keys import virtual_key_id
@@ -72,7 +73,7 @@ async def answer_cost(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer
     if price is not None:
         lines = working(price.rates, usage_of(request), request_type)
         cost = to_dollars(sum_nanousd(lines))
-        shown |= {"cost": cost, "priced": True, "price": used_price(price), "lines": [cost_line(line) for line in lines]}
+        shown |= {"cost": cost, "priced": True, "price": price.facts, "lines": [cost_line(line) for line in lines]}
     return Answer(200, shown, [])
 
 

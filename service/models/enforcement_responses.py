@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from service.models.costs import UsedPrice
 from service.models.responses import BifrostError, Dollars, ResponseModel, Timestamp, omitted
 from service.models.routing_evaluation import AppliedRoute
 
@@ -69,6 +70,7 @@ class ReserveResponse(Route):
     replayed: bool = Field(description="This is the first answer once more; nothing was taken again.")
     reserved: Taken
     priced: bool = Field(description="Whether the cost is known.")
+    price: UsedPrice | None = Field(description="Where the cost comes from. Null: nobody knows it.")
     limits: tuple[QuotaLimit, ...] = Field(description="All that bind this request, the tightest first.")
 
 
@@ -108,6 +110,7 @@ class SettleResponse(ResponseModel):
     cost: Dollars
     tokens: int
     priced: bool
+    price: UsedPrice | None = Field(description="Where the cost comes from. Null: nobody knows it.")
     replayed: bool = Field(description="It was settled before: these are the numbers of that time.")
     overrun: Overrun = Field(description="What was used beyond what was held.")
     limits: tuple[QuotaLimit, ...]
@@ -161,6 +164,7 @@ class ExplainResponse(ResponseModel):
     reserved: Taken = omitted("What would be taken.")
     estimate: Estimate
     priced: bool
+    price: UsedPrice | None = Field(description="Where the cost comes from. Null: nobody knows it.")
     checks: tuple[Check, ...] = Field(description="Every step, in order, up to the first about the key that fails.")
     limits: tuple[ExplainedLimit, ...] = Field(description="Every limit that applies, in order of checks.")
 

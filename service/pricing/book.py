@@ -34,6 +34,11 @@ class Price:
     override_id: str | None
     rates: Rates
 
+    @property
+    def facts(self) -> dict[str, str | None]:
+        """What answers say of it."""
+        return {"source": self.source, "provider": self.provider, "model": self.model, "override_id": self.override_id}
+
 
 class Prices:
     """All prices of one version; of those that were asked for, the `largest` number is kept ready."""

@@ -47,11 +47,11 @@ _LEVELS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a request is expected to use. `priced`: whether its cost is known."""
+    """What a request is expected to use. `price`: where its cost comes from; None: nobody knows what it costs."""
 
     tokens: int
     cost_nanousd: int
-    priced: bool
+    price: Mapping[str, Any] | None
 
 
 class Reading(NamedTuple):

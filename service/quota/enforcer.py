@@ -30,6 +30,7 @@ class Enforcer:
     require_key: bool
     admits_without_store: bool
     charges_expired: bool
+    admits_unpriced: bool
 
 
 def open_enforcer(settings: Settings, store: Store) -> Enforcer:
@@ -54,6 +55,7 @@ def open_enforcer(settings: Settings, store: Store) -> Enforcer:
         require_key=settings.require_key,
         admits_without_store=settings.on_store_failure == "open",
         charges_expired=charges_expired,
+        admits_unpriced=settings.unknown_price == "admit",
     )
 
 

@@ -6,9 +6,10 @@ from typing import Final
 
 from service.errors import StoreUnavailable
 from service.models.enforcement import ReserveRequest
+from service.quota.charging import Estimates, estimate_without_price
 from service.quota.decision import ALLOW, Estimate, Reading, Verdict, account, blocked, read_limits, refused
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
-from service.quota.reserve import estimate_of
+from service.quota.reserve import priced_routes
 from service.quota.routed import RouteFacts, avoid_also, route_request, usable_keys
 from service.quota.routes import Route, find_routes
 from service.reservation import Blocked, Explain, Explained, Granted, Plan, Refused, Stale
@@ -50,21 +51,23 @@ class Explanation:
 
 
 async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str) -> Explanation:
-    estimate = estimate_of(request)
     avoided: frozenset[str] = frozenset()
     refusal: Explanation | None = None
     for _ in range(ATTEMPTS):
         holder = await find_holder(enforcer, key_value)
         if isinstance(holder, Verdict):
-            return _without_key(holder, estimate)
+            return _without_key(holder, request)
         shared = await enforcer.plans.shared()
         routed = await route_request(enforcer, shared, holder, request, request_id, avoided=avoided, explained=True)
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
-        routes = await find_routes(enforcer, holder, routed, request_id, estimate)
+        estimates = Estimates(request, shared.prices)
+        routes = await find_routes(enforcer, holder, routed, request_id, estimates)
+        routes = await priced_routes(enforcer, shared, routes, estimates)
         if not routes:
             continue
         plan, fallbacks = routes[0].plan, routes[0].fallbacks
+        estimate = estimates.of(plan)
         explained = await enforcer.reservations.explain(
             Explain(plan=plan, tokens=estimate.tokens, cost_nanousd=estimate.cost_nanousd, basis=routed.basis)
         )
@@ -84,13 +87,13 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
     raise StoreUnavailable(KEEPS_CHANGING)
 
 
-def _without_key(verdict: Verdict, estimate: Estimate) -> Explanation:
+def _without_key(verdict: Verdict, request: ReserveRequest) -> Explanation:
     return Explanation(
         verdict=verdict,
         granted=None,
         plan=None,
         route=None,
-        estimate=estimate,
+        estimate=estimate_without_price(request),
         fallbacks=(),
         readings=(),
         checks=(Check(name="virtual_key", passed=False, reason=verdict.message),),

@@ -48,6 +48,7 @@ def make_plan(
     *,
     mode: Mode,
     known_providers: Collection[str],
+    request_type: str = "",
 ) -> Plan:
     """`mode` is the service's; a key may have its own. Limits that apply are in the plan of a blocked request, too."""
     names = names_of_model(model, known_providers)
@@ -71,6 +72,7 @@ def make_plan(
         model=model or "",
         key_ids=(ANY,),
         fallbacks=(),
+        request_type=request_type,
     )
     if holder is None:
         return plan

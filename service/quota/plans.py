@@ -60,7 +60,7 @@ class Plans:
         self._mode = mode
         self.known_providers = known_providers
         self._holders: Kept[str, Holder] = Kept(largest_holders)
-        self._plans: Kept[tuple[str | None, str, str], _Made] = Kept(largest_plans)
+        self._plans: Kept[tuple[str | None, str, str, str], _Made] = Kept(largest_plans)
         self._shared: Shared | None = None
         # However many wait, one reads for all of them.
         self._holder_reads: Batch[str, Holder | None] = Batch(self._read_holders)
@@ -82,8 +82,8 @@ class Plans:
         """The virtual key as it is now: one round trip."""
         return await self._holder_reads.call(key_id)
 
-    async def plan(self, holder: Holder | None, provider: str | None, model: str | None) -> Plan:
-        return self._make(holder, (await self.shared()).limits, provider, model)
+    async def plan(self, holder: Holder | None, provider: str | None, model: str | None, request_type: str | None = None) -> Plan:
+        return self._make(holder, (await self.shared()).limits, provider, model, request_type or "")
 
     def recall_holder(self, key_id: str) -> Holder | None:
         """The same as far as it is known without asking the store."""
@@ -95,18 +95,28 @@ class Plans:
     def recall(self, holder: Holder | None, provider: str | None, model: str | None) -> Plan | None:
         return self._make(holder, self._shared.limits, provider, model) if self._shared is not None else None
 
-    def _make(self, holder: Holder | None, shared: SharedLimits, provider: str | None, model: str | None) -> Plan:
-        identity = (holder.key.entity.id if holder is not None else None, provider or "", model or "")
+    def _make(
+        self, holder: Holder | None, shared: SharedLimits, provider: str | None, model: str | None, request_type: str = ""
+    ) -> Plan:
+        identity = (holder.key.entity.id if holder is not None else None, provider or "", model or "", request_type)
         made = self._plans.get(identity)
         if made is None or made.holder is not holder or made.shared is not shared:
-            plan = make_plan(holder, shared, provider, model, mode=self._mode, known_providers=self.known_providers)
+            plan = make_plan(
+                holder,
+                shared,
+                provider,
+                model,
+                mode=self._mode,
+                known_providers=self.known_providers,
+                request_type=request_type,
+            )
             made = _Made(holder, shared, plan)
             self._plans.put(identity, made)
         return made.plan
 
     async def refresh(self, stale: Plan) -> None:
         """Forgets what this plan was made of, unless another call has done so before."""
-        made = self._plans.get((stale.key_id, stale.provider, stale.model))
+        made = self._plans.get((stale.key_id, stale.provider, stale.model, stale.request_type))
         if stale.key_id is not None and (made is None or made.holder is self._holders.get(stale.key_id)):
             self._holders.drop(stale.key_id)
         if made is None or self._shared is None or made.shared is self._shared.limits:

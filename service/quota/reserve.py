@@ -8,14 +8,15 @@ import orjson
 
 from service.errors import Conflict, StoreUnavailable
 from service.models.enforcement import ReserveRequest
-from service.money import to_nanousd
+from service.quota.charging import Estimates, PriceFacts, unpriced
 from service.quota.choice import candidates
-from service.quota.decision import Estimate, Verdict, blocked, refused
+from service.quota.decision import Verdict, blocked, refused
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder, recall_holder
 from service.quota.names import names_of_model
 from service.quota.plan import Holder
 from service.quota.routed import Routed, RouteFacts, avoid_also, route_request, suppose_no_usage, usable_keys
 from service.quota.routes import Route, find_routes
+from service.quota.shared import Shared
 from service.reservation import Blocked, Granted, IdConflict, Plan, Refused, Replayed, Reserve, Stale
 
 OTHER_REQUEST: Final = "this request_id belongs to another request: use a new one, or repeat that request unchanged"
@@ -30,7 +31,7 @@ class Admission:
     granted: Granted
     fallbacks: tuple[str, ...]
     route: RouteFacts | None
-    priced: bool
+    price: PriceFacts | None
     replayed: bool
 
     @property
@@ -56,7 +57,8 @@ class DegradedAdmission:
 async def reserve(
     enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str, *, by_rules: bool = True
 ) -> Admission | DegradedAdmission | Verdict:
-    """Raises Conflict for an id of another request, StoreUnavailable when the limits could not be asked and have to be.
+    """Raises Conflict for an id of another request, StoreUnavailable when the limits could not be asked and have to be,
+    InvalidRequest where nobody knows what the request costs and the operator wants it refused.
 
     `by_rules`: routing rules may send the request elsewhere, the caller will be told.
     """
@@ -71,7 +73,6 @@ async def reserve(
 async def _reserve(
     enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str, by_rules: bool
 ) -> Admission | Verdict:
-    estimate = estimate_of(request)
     avoided: frozenset[str] = frozenset()
     refusal: Verdict | None = None
     for _ in range(ATTEMPTS):
@@ -82,8 +83,10 @@ async def _reserve(
         routed = await route_request(enforcer, shared, holder, request, request_id, by_rules=by_rules, avoided=avoided)
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
-        routes = await find_routes(enforcer, holder, routed, request_id, estimate)
-        outcome = await _take(enforcer, routes, routed, request, holder, request_id, estimate)
+        estimates = Estimates(request, shared.prices)
+        routes = await find_routes(enforcer, holder, routed, request_id, estimates)
+        routes = await priced_routes(enforcer, shared, routes, estimates)
+        outcome = await _take(enforcer, routes, routed, request, holder, request_id, estimates)
         if isinstance(outcome, Verdict):
             refusal = refusal or outcome
             also_avoided = avoid_also(avoided, routed, outcome)
@@ -97,9 +100,15 @@ async def _reserve(
     raise StoreUnavailable(KEEPS_CHANGING)
 
 
-def estimate_of(request: ReserveRequest) -> Estimate:
-    cost = request.cost
-    return Estimate(request.estimated_tokens, to_nanousd(cost) if cost is not None else 0, priced=cost is not None)
+async def priced_routes(enforcer: Enforcer, shared: Shared, routes: list[Route], estimates: Estimates) -> list[Route]:
+    """Those that may go where requests without a price may not; empty: what this worker knew was stale."""
+    if enforcer.admits_unpriced or not routes:
+        return routes
+    # A request that is blocked anyway is better told why.
+    priced = [route for route in routes if route.plan.blocked is not None or estimates.of(route.plan).price is not None]
+    if not priced and await enforcer.plans.latest_shared() is shared:
+        raise unpriced(routes[0].plan)
+    return priced
 
 
 async def _take(
@@ -109,13 +118,14 @@ async def _take(
     request: ReserveRequest,
     holder: Holder | None,
     request_id: str,
-    estimate: Estimate,
+    estimates: Estimates,
 ) -> Admission | Verdict | None:
     """The first route that is open, or why the first one is not. None: what this worker knew was stale, start again."""
     fingerprint = _fingerprint(request, holder)
     verdict: Verdict | None = None
     for route in routes:
         plan = route.plan
+        estimate = estimates.of(plan)
         facts = routed.facts(plan.provider, plan.model, route.fallbacks)
         outcome = await enforcer.reservations.reserve(
             Reserve(
@@ -125,7 +135,7 @@ async def _take(
                 tokens=estimate.tokens,
                 cost_nanousd=estimate.cost_nanousd,
                 lease_ms=request.ttl_ms,
-                detail=orjson.dumps({"priced": estimate.priced, "fallbacks": route.fallbacks, "route": facts}),
+                detail=orjson.dumps({"price": estimate.price, "fallbacks": route.fallbacks, "route": facts}),
                 basis=routed.basis,
             )
         )
@@ -137,7 +147,7 @@ async def _take(
                     granted=outcome,
                     fallbacks=route.fallbacks,
                     route=facts,
-                    priced=estimate.priced,
+                    price=estimate.price,
                     replayed=False,
                 )
             case Replayed():
@@ -164,7 +174,7 @@ def _repeat(replayed: Replayed, request_id: str) -> Admission:
         granted=replayed.first,
         fallbacks=tuple(detail["fallbacks"]),
         route=detail["route"],
-        priced=detail["priced"],
+        price=detail["price"],
         replayed=True,
     )
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from service.quota.charging import Estimates
 from service.quota.choice import candidates, fallbacks
-from service.quota.decision import Estimate
 from service.quota.enforcer import Enforcer
 from service.quota.names import names_of_model
 from service.quota.plan import Holder
@@ -27,29 +27,30 @@ class Route:
 
 
 async def find_routes(
-    enforcer: Enforcer, holder: Holder | None, routed: Routed, request_id: str, estimate: Estimate
+    enforcer: Enforcer, holder: Holder | None, routed: Routed, request_id: str, estimates: Estimates
 ) -> list[Route]:
     """Routes in the order in which to try them. Empty: what this worker knew was stale and is forgotten now, ask again.
 
     One round trip when there is a choice and a provider of it has limits of its own, else none; the same for fallbacks of a rule.
     """
-    routes = await _by_weight(enforcer, holder, routed.aim, request_id, estimate)
+    routes = await _by_weight(enforcer, holder, routed.aim, request_id, estimates)
     if not routes or not routed.fallbacks:
         return routes
-    open_fallbacks = await _open_fallbacks(enforcer, holder, routes[0].plan, routed.fallbacks, estimate)
+    open_fallbacks = await _open_fallbacks(enforcer, holder, routes[0].plan, routed.fallbacks, estimates)
     return [] if open_fallbacks is None else [replace(route, fallbacks=open_fallbacks) for route in routes]
 
 
-async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, request_id: str, estimate: Estimate) -> list[Route]:
+async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, request_id: str, estimates: Estimates) -> list[Route]:
     provider, model = aim.provider, aim.model
     if provider is not None or holder is None:
-        return [Route(await enforcer.plans.plan(holder, provider, model))]
+        return [Route(await enforcer.plans.plan(holder, provider, model, estimates.request_type))]
     drawn = candidates(holder.key.entity, names_of_model(model, enforcer.plans.known_providers), request_id)
     if len(drawn) < 2:
-        return [Route(await enforcer.plans.plan(holder, drawn[0].provider if drawn else None, model))]
-    plans = [await enforcer.plans.plan(holder, config.provider, model) for config in drawn]
+        only = drawn[0].provider if drawn else None
+        return [Route(await enforcer.plans.plan(holder, only, model, estimates.request_type))]
+    plans = [await enforcer.plans.plan(holder, config.provider, model, estimates.request_type) for config in drawn]
     own = _own_limits(plans)
-    over = await _which_are_over(enforcer, plans, own, estimate)
+    over = await _which_are_over(enforcer, plans, own, estimates)
     if over is None:
         return []
     # When all of them are over, the one drawn first says why.
@@ -61,24 +62,24 @@ async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, reques
 
 
 async def _open_fallbacks(
-    enforcer: Enforcer, holder: Holder | None, plan: Plan, fallbacks: tuple[str, ...], estimate: Estimate
+    enforcer: Enforcer, holder: Holder | None, plan: Plan, fallbacks: tuple[str, ...], estimates: Estimates
 ) -> tuple[str, ...] | None:
     """None: what this worker knew was stale."""
     plans = []
     for fallback in fallbacks:
         provider, _, model = fallback.partition("/")
-        plans.append(await enforcer.plans.plan(holder, provider, model or None))
-    over = await _which_are_over(enforcer, plans, _own_limits([plan, *plans])[1:], estimate)
+        plans.append(await enforcer.plans.plan(holder, provider, model or None, estimates.request_type))
+    over = await _which_are_over(enforcer, plans, _own_limits([plan, *plans])[1:], estimates)
     if over is None:
         return None
     return tuple(fallback for fallback, is_over in zip(fallbacks, over, strict=True) if not is_over)
 
 
 async def _which_are_over(
-    enforcer: Enforcer, plans: Sequence[Plan], own: Sequence[frozenset[int]], estimate: Estimate
+    enforcer: Enforcer, plans: Sequence[Plan], own: Sequence[frozenset[int]], estimates: Estimates
 ) -> list[bool] | None:
     """Those that limits of their own refuse; None when one of them was stale."""
-    over = await asyncio.gather(*(_is_over(enforcer, plan, places, estimate) for plan, places in zip(plans, own, strict=True)))
+    over = await asyncio.gather(*(_is_over(enforcer, plan, places, estimates) for plan, places in zip(plans, own, strict=True)))
     known = [is_over for is_over in over if is_over is not None]
     return known if len(known) == len(over) else None
 
@@ -93,10 +94,11 @@ def _own_limits(plans: Sequence[Plan]) -> list[frozenset[int]]:
     return [frozenset(place for counter, place in of_plan.items() if counter not in shared) for of_plan in counters]
 
 
-async def _is_over(enforcer: Enforcer, plan: Plan, own: frozenset[int], estimate: Estimate) -> bool | None:
+async def _is_over(enforcer: Enforcer, plan: Plan, own: frozenset[int], estimates: Estimates) -> bool | None:
     """None when the plan was stale."""
     if not own:
         return False
+    estimate = estimates.of(plan)
     explained = await enforcer.reservations.explain(
         Explain(plan=plan, tokens=estimate.tokens, cost_nanousd=estimate.cost_nanousd)
     )

@@ -1,16 +1,16 @@
 """settle: charges what a request really used and gives back the rest of what it held."""
 
+from functools import partial
 from typing import Final
-
-import orjson
 
 from service import metrics
 from service.errors import NotFound, StoreUnavailable
 from service.models.enforcement import SettleRequest
-from service.money import to_nanousd
+from service.quota.charging import UNPRICED, charge
 from service.quota.decision import Verdict
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
 from service.quota.names import split_model
+from service.quota.shared import Shared
 from service.reservation import Plan, Settle, Settled, Stale, Unknown
 
 NO_RESERVATION: Final = (
@@ -20,10 +20,21 @@ NO_RESERVATION: Final = (
 
 async def settle(enforcer: Enforcer, request: SettleRequest, key_value: str | None) -> Settled | Verdict:
     """Raises NotFound for an id nobody reserved, unless the request says whom to charge; then only the key may be refused."""
-    outcome = await enforcer.reservations.settle(_call(request, None))
-    if isinstance(outcome, Settled):
-        _count(outcome, request, "commit")
-        return outcome
+    for _ in range(ATTEMPTS):
+        shared = await enforcer.plans.shared()
+        outcome = await enforcer.reservations.settle(_call(enforcer, request, shared, None))
+        match outcome:
+            case Settled():
+                _count(outcome, "commit")
+                return outcome
+            case Stale():
+                await enforcer.plans.latest_shared()
+            case Unknown():
+                return await _settle_unreserved(enforcer, request, key_value)
+    raise StoreUnavailable(KEEPS_CHANGING)
+
+
+async def _settle_unreserved(enforcer: Enforcer, request: SettleRequest, key_value: str | None) -> Settled | Verdict:
     provider, model = split_model(request.provider, request.model, enforcer.plans.known_providers)
     if provider is None or model is None or (key_value is None and enforcer.require_key):
         metrics.uncharged("unknown_reservation").inc()
@@ -32,29 +43,31 @@ async def settle(enforcer: Enforcer, request: SettleRequest, key_value: str | No
         holder = await find_holder(enforcer, key_value)
         if isinstance(holder, Verdict):
             return holder
-        plan = await enforcer.plans.plan(holder, provider, model)
-        match await enforcer.reservations.settle(_call(request, plan)):
+        plan = await enforcer.plans.plan(holder, provider, model, request.request_type)
+        shared = await enforcer.plans.shared()
+        match await enforcer.reservations.settle(_call(enforcer, request, shared, plan)):
             case Settled() as settled:
-                _count(settled, request, "unreserved")
+                _count(settled, "unreserved")
                 return settled
             case Stale() | Unknown():
                 await enforcer.plans.refresh(plan)
     raise StoreUnavailable(KEEPS_CHANGING)
 
 
-def _count(settled: Settled, request: SettleRequest, outcome: str) -> None:
+def _count(settled: Settled, outcome: str) -> None:
     metrics.settlements("duplicate" if settled.replayed else outcome).inc()
-    if request.cost is None and not settled.replayed:
-        metrics.uncharged("unpriced").inc()
+    if not settled.replayed and settled.detail == UNPRICED:
+        metrics.uncharged("no_price").inc()
 
 
-def _call(request: SettleRequest, plan: Plan | None) -> Settle:
-    cost = request.cost
+def _call(enforcer: Enforcer, request: SettleRequest, shared: Shared, plan: Plan | None) -> Settle:
+    charge_by = partial(charge, request, shared, enforcer.plans.known_providers)
     return Settle(
         request_id=request.reservation_id,
         tokens=request.total_tokens,
-        cost_nanousd=to_nanousd(cost) if cost is not None else 0,
+        cost_nanousd=0,
         success=request.status != "failed",
-        detail=orjson.dumps(cost is not None),
+        detail=UNPRICED,
         plan=plan,
+        charge_by=charge_by,
     )

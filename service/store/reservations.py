@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -91,25 +91,24 @@ class Reservations:
         return reservation_answers.refused_or_blocked(answer, call.plan, call.tokens, call.cost_nanousd)
 
     async def settle(self, call: Settle) -> SettleOutcome:
-        fields = {"tokens": call.tokens, "cost": call.cost_nanousd, "success": call.success}
-        answer = await self._on_record("settle", call.request_id, fields, call.detail)
+        answer = await self._on_record("settle", call.request_id, partial(_settle_call, call))
         if answer.word == "unknown" and call.plan is not None:
-            answer = await self._charge_unreserved(call, fields)
+            answer = await self._charge_unreserved(call, self._plans.pack(call.plan))
         match answer.word:
             case "unknown":
                 return Unknown()
-            case "stale":
+            case "stale" | "outdated":
                 return Stale()
         plan = await self._plan(answer.rest[0])
         return reservation_answers.settled(answer, plan.plan)
 
     async def release(self, call: Release) -> ReleaseOutcome:
-        answer = await self._on_record("release", call.request_id, {})
+        answer = await self._on_record("release", call.request_id, partial(_call, call.request_id, {}))
         return IdConflict() if answer.word == "conflict" else Released(answer.word == "released")
 
     async def renew(self, call: Renew) -> RenewOutcome:
         fields = {"lease_ms": call.lease_ms, "granule_ms": granule_ms(call.lease_ms)}
-        answer = await self._on_record("renew", call.request_id, fields)
+        answer = await self._on_record("renew", call.request_id, partial(_call, call.request_id, fields))
         if answer.word == "unknown":
             return Unknown()
         # The plan must be found as long as the reservation may be asked about.
@@ -126,7 +125,9 @@ class Reservations:
         """Returns what expired leases still hold; answers how many reservations expired. Safe to run in every worker at once."""
         expired = 0
         while due := await self._due():
-            answers = await asyncio.gather(*(self._on_record("expire", request_id, {}) for request_id in due))
+            answers = await asyncio.gather(
+                *(self._on_record("expire", request_id, partial(_call, request_id, {})) for request_id in due)
+            )
             expired += sum(answer.word == "expired" for answer in answers)
             if len(due) < _SWEPT_AT_ONCE:
                 break
@@ -159,11 +160,11 @@ class Reservations:
     async def _run(self, script: str, calls: Sequence[Call]) -> list[Answer]:
         return await run_calls(self.store, script, calls, retention_ms=self._retention_ms)
 
-    async def _on_record(self, script: str, request_id: str, fields: Mapping[str, object], detail: bytes | None = None) -> Answer:
+    async def _on_record(self, script: str, request_id: str, make: Callable[[PackedPlan | None], Call]) -> Answer:
         """A call on what was reserved under this id, by whatever plan and whichever worker that was."""
         packed = self._made.get(request_id)
         for attempts_left in reversed(range(_ATTEMPTS)):
-            answer = await self._batches[script].call(Call(packed, request_id, fields, detail))
+            answer = await self._batches[script].call(make(packed))
             if answer.word == "elsewhere":
                 packed = await self._plan(answer.rest[0])
             elif answer.word == "stale" and packed is not None:
@@ -174,17 +175,16 @@ class Reservations:
             self._remember(request_id, packed)
         raise StoreUnavailable("the configuration changes faster than it can be read; try again")
 
-    async def _charge_unreserved(self, call: Settle, fields: Mapping[str, object]) -> Answer:
-        assert call.plan is not None
-        packed = self._plans.pack(call.plan)
-        fields = {**fields, "unreserved": True}
+    async def _charge_unreserved(self, call: Settle, packed: PackedPlan) -> Answer:
         saves_plan = not self._plans.is_saved(packed)
-        answer = await self._batches["settle"].call(Call(packed, call.request_id, fields, call.detail, saves_plan))
+        made = _settle_call(call, packed)
+        made = made._replace(fields={**made.fields, "unreserved": True}, saves_plan=saves_plan)
+        answer = await self._batches["settle"].call(made)
         if answer.word == "settled" and saves_plan:
             self._plans.note_saved(packed)
         if answer.word == "elsewhere":
             # Reserved in this moment, by another plan.
-            return await self._on_record("settle", call.request_id, fields, call.detail)
+            return await self._on_record("settle", call.request_id, partial(_settle_call, call))
         return answer
 
     async def _plan(self, digest: bytes) -> PackedPlan:
@@ -198,3 +198,16 @@ class Reservations:
         self._made.move_to_end(request_id)
         if len(self._made) > self._largest_cache:
             self._made.popitem(last=False)
+
+
+def _call(request_id: str, fields: Mapping[str, object], packed: PackedPlan | None) -> Call:
+    return Call(packed, request_id, fields)
+
+
+def _settle_call(call: Settle, packed: PackedPlan | None) -> Call:
+    """Without the plan of the reservation nothing is charged, so there is nothing to compute."""
+    fields = {"tokens": call.tokens, "cost": call.cost_nanousd, "success": call.success}
+    if call.charge_by is None or packed is None:
+        return Call(packed, call.request_id, fields, call.detail)
+    charge = call.charge_by(packed.plan)
+    return Call(packed, call.request_id, {**fields, "cost": charge.cost_nanousd, "basis": charge.basis}, charge.detail)

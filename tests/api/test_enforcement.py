@@ -48,6 +48,7 @@ async def test_an_admission_says_all_that_a_gateway_needs(make_client: MakeClien
             "customer_id": None,
             "reserved": {"requests": 1, "tokens": 120, "cost": 0.25},
             "priced": True,
+            "price": {"source": "caller", "provider": None, "model": None, "override_id": None},
         }
         # The tightest first: 88 %, 90 % and 97.5 % are left.
         assert [limit["kind"] for limit in limits] == ["tokens", "requests", "budget"]
@@ -89,12 +90,12 @@ async def test_more_than_was_held_is_charged_in_full(client: httpx.AsyncClient):
     assert counts(answer, "virtual_key", "tokens") == (16, 0, 984)
 
 
-async def test_without_a_cost_nothing_is_spent_and_nobody_says_it_was_priced(client: httpx.AsyncClient):
+async def test_without_a_cost_or_a_price_nothing_is_spent_and_nobody_says_it_was_priced(client: httpx.AsyncClient):
     key = await create_key(client, **LIMITS)
-    answer = await admitted(client, key, request_id="r1", tokens=10)
-    assert (answer["priced"], answer["reserved"]["cost"]) == (False, 0)
+    answer = await admitted(client, key, request_id="r1", model="unheard-of", tokens=10)
+    assert (answer["priced"], answer["price"], answer["reserved"]["cost"]) == (False, None, 0)
     answer = await settle(client, "r1", **{"gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 4})
-    assert (answer["priced"], answer["cost"], answer["tokens"]) == (False, 0, 7)
+    assert (answer["priced"], answer["price"], answer["cost"], answer["tokens"]) == (False, None, 0, 7)
 
 
 async def test_a_failed_request_is_not_counted_its_usage_is(client: httpx.AsyncClient):

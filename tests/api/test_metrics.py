@@ -27,7 +27,7 @@ async def test_what_is_counted(make_client: MakeClient):
         key = await create_key(client, rate_limit=rate_limit(requests=3), budgets=[budget(1)])
         before = await scrape(client)
         for name in ("settled", "released", "expiring"):
-            await admitted(client, key, request_id=name)
+            await admitted(client, key, request_id=name, model="unheard-of")
         await refused(client, key)
         await settle(client, "settled")
         await settle(client, "settled")
@@ -46,7 +46,7 @@ async def test_what_is_counted(make_client: MakeClient):
             name: counted("quotad_settlements_total", outcome=name) for name in ("commit", "cancel", "duplicate", "unreserved")
         }
         assert outcomes == {"commit": 1, "cancel": 1, "duplicate": 1, "unreserved": 1}
-        assert counted("quotad_uncharged_total", reason="unpriced") == 1
+        assert counted("quotad_uncharged_total", reason="no_price") == 1
         assert counted("quotad_uncharged_total", reason="unknown_reservation") == 1
         assert counted("quotad_decision_duration_seconds_count", call="reserve") == 4
         assert counted("quotad_script_duration_seconds_count", script="reserve") >= 4

@@ -49,7 +49,8 @@ def admission_body(admission: Admission, readings: Sequence[Reading]) -> dict[st
         "fallbacks": admission.fallbacks,
         **_routing(admission.route),
         "reserved": {"requests": 1, "tokens": granted.reserved_tokens, "cost": to_dollars(granted.reserved_nanousd)},
-        "priced": admission.priced,
+        "priced": admission.price is not None,
+        "price": admission.price,
         "limits": [limit_body(reading) for reading in tightest_first(readings)],
     }
 
@@ -90,6 +91,7 @@ def degraded_body(admission: DegradedAdmission) -> dict[str, Any]:
         **_routing(admission.route),
         "reserved": {"requests": 0, "tokens": 0, "cost": 0.0},
         "priced": False,
+        "price": None,
         "limits": [],
     }
 
@@ -131,10 +133,12 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
 
 def settlement_body(settled: Settled) -> dict[str, Any]:
     readings = tightest_first(read_limits(settled.plan, settled.states))
+    price = orjson.loads(settled.detail)
     return {
         "cost": to_dollars(settled.cost_nanousd),
         "tokens": settled.tokens,
-        "priced": orjson.loads(settled.detail),
+        "priced": price is not None,
+        "price": price,
         "replayed": settled.replayed,
         "overrun": {"tokens": settled.overrun_tokens, "cost": to_dollars(settled.overrun_nanousd)},
         "limits": [limit_body(reading) for reading in readings],
@@ -161,7 +165,8 @@ def explanation_body(explanation: Explanation) -> dict[str, Any]:
     return {
         **body,
         "estimate": {"tokens": estimate.tokens, "cost": to_dollars(estimate.cost_nanousd)},
-        "priced": estimate.priced,
+        "priced": estimate.price is not None,
+        "price": estimate.price,
         "checks": [_check_body(check) for check in explanation.checks],
         "limits": [
             {**limit_body(reading), "passed": check.passed, "reason": check.reason}

@@ -1,19 +1,11 @@
 """Prices, costs and their working, in dollars."""
 
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any
 
-from service.pricing.book import Price
 from service.pricing.catalog import Listed
 from service.pricing.cost import Line
 from service.pricing.rates import DOLLAR, dollars
-
-OF_CALLER: Final = {"source": "caller", "provider": None, "model": None, "override_id": None}
-"""The price of a cost that came with the request."""
-
-
-def used_price(price: Price) -> dict[str, Any]:
-    return {"source": price.source, "provider": price.provider, "model": price.model, "override_id": price.override_id}
 
 
 def cost_line(line: Line) -> dict[str, Any]:

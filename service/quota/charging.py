@@ -1,0 +1,96 @@
+"""What calls of gateways cost: what they say themselves, else what their usage costs at the prices in force."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import orjson
+
+from service.errors import InvalidRequest
+from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest, SettleRequest
+from service.money import to_nanousd
+from service.pricing.book import Price, Prices
+from service.pricing.cost import cost_nanousd
+from service.pricing.usage import Usage, usage_of
+from service.quota.allow_lists import ANY
+from service.quota.decision import Estimate
+from service.quota.names import split_model
+from service.quota.shared import Shared
+from service.reservation import Charge, Plan
+
+PriceFacts = Mapping[str, Any]
+"""What an answer says of a price; JSON, because it is kept for replays."""
+
+OF_CALLER: Final[PriceFacts] = {"source": "caller", "provider": None, "model": None, "override_id": None}
+"""The price of a cost that came with the call."""
+UNPRICED: Final = orjson.dumps(None)
+"""The detail of a settlement that nobody knows a price for."""
+
+
+class Estimates:
+    """What one request is expected to cost, by the plan of each way that it may go."""
+
+    def __init__(self, request: ReserveRequest, prices: Prices) -> None:
+        self.request_type = request.request_type or DEFAULT_REQUEST_TYPE
+        self._request = request
+        self._prices = prices
+
+    def of(self, plan: Plan) -> Estimate:
+        request = self._request
+        if request.cost is not None:
+            return Estimate(request.estimated_tokens, to_nanousd(request.cost), OF_CALLER)
+        price = _price(self._prices, plan.provider, plan.model, self.request_type, plan.key_id, _only_key(plan))
+        if price is None:
+            return estimate_without_price(request)
+        return Estimate(request.estimated_tokens, self._cost_nanousd(price), price.facts)
+
+    def _cost_nanousd(self, price: Price) -> int:
+        request = self._request
+        if request.tokens is not None and request.input_tokens is None and request.max_output_tokens is None:
+            # Nobody says which of them are generated: the dearer half, so that what is held suffices.
+            ways = Usage(input_tokens=request.tokens), Usage(output_tokens=request.tokens)
+            return max(cost_nanousd(price.rates, way, self.request_type) for way in ways)
+        usage = Usage(input_tokens=request.input_tokens or 0, output_tokens=request.max_output_tokens or 0)
+        return cost_nanousd(price.rates, usage, self.request_type)
+
+
+def estimate_without_price(request: ReserveRequest) -> Estimate:
+    return Estimate(request.estimated_tokens, 0, None)
+
+
+def unpriced(plan: Plan) -> InvalidRequest:
+    model = f"model {plan.model}" if plan.model else "a request without a model"
+    provider = f" of provider {plan.provider}" if plan.provider else ""
+    return InvalidRequest(
+        f"nobody has said what {model}{provider} costs, and this service refuses what it cannot price: send a cost, or have an "
+        "admin import its price or add a pricing override",
+        param="model",
+    )
+
+
+def charge(request: SettleRequest, shared: Shared, known_providers: Collection[str], plan: Plan) -> Charge:
+    """What was really called has its price, where the request says that it was not what was reserved: a fallback, for one."""
+    if request.cost is not None:
+        return Charge(cost_nanousd=to_nanousd(request.cost), detail=orjson.dumps(OF_CALLER))
+    provider, model = split_model(request.provider, request.model, known_providers)
+    provider, model = provider or plan.provider, model or plan.model
+    request_type = request.request_type or plan.request_type or DEFAULT_REQUEST_TYPE
+    key = request.provider_key_id or (_only_key(plan) if provider == plan.provider else None)
+    price = _price(shared.prices, provider, model, request_type, plan.key_id, key)
+    if price is None:
+        return Charge(cost_nanousd=0, detail=UNPRICED, basis=shared.versions.basis)
+    usage = usage_of(request)
+    if request.status == "failed" and request.images is None:
+        usage = usage._replace(images=0)
+    cost = cost_nanousd(price.rates, usage, request_type)
+    return Charge(cost_nanousd=cost, detail=orjson.dumps(price.facts), basis=shared.versions.basis)
+
+
+def _price(
+    prices: Prices, provider: str, model: str, request_type: str, key_id: str | None, provider_key_id: str | None
+) -> Price | None:
+    return prices.price(model, provider, request_type, key_id, provider_key_id) if model else None
+
+
+def _only_key(plan: Plan) -> str | None:
+    """The provider's key that serves, where no other may."""
+    return plan.key_ids[0] if len(plan.key_ids) == 1 and plan.key_ids[0] != ANY else None
