@@ -65,9 +65,9 @@ async def route_request(
     if shared is None or not by_rules or shared.rules is NO_RULES:
         return Routed(asked, NOTHING_SELECTED, basis)
     question = question_of(enforcer, holder, request, request_id)
-    rules = shared.rules.in_scope(question.caller)
+    candidates = shared.rules.in_scope(question.caller)
     usage = read_usage or partial(read_usage_of, enforcer, holder)
-    selection = await select(rules, question, usage, avoided=avoided, explained=explained)
+    selection = await select(candidates, question, usage, avoided=avoided, explained=explained)
     chosen = selection.route
     return Routed(Aim(chosen.provider, chosen.model) if chosen is not None else asked, selection, basis)
 

@@ -26,12 +26,12 @@ class RuleEvaluation:
 async def evaluate_rules(enforcer: Enforcer, request: EvaluateRoutingRequest, request_id: str) -> RuleEvaluation:
     """By the configuration of this moment. Raises InvalidRequest for a virtual key that nobody knows."""
     holder = await _find_holder(enforcer, request)
-    rules = (await enforcer.plans.latest_shared()).rules
+    shared = await enforcer.plans.latest_shared()
     question = question_of(enforcer, holder, request, request_id)
-    in_scope = rules.in_scope(question.caller)
+    candidates = shared.rules.in_scope(question.caller)
     read_usage = partial(read_usage_of, enforcer, holder)
-    selection = await select(in_scope, question, read_usage, explained=True)
-    return RuleEvaluation(question, await read_usage(question.aim), len(in_scope), selection)
+    selection = await select(candidates, question, read_usage, explained=True)
+    return RuleEvaluation(question, await read_usage(question.aim), len(candidates.rules), selection)
 
 
 async def _find_holder(enforcer: Enforcer, request: EvaluateRoutingRequest) -> Holder | None:

@@ -1,6 +1,6 @@
 """What an expression can refer to: the variables of a request, with a value for each one the caller leaves out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +52,9 @@ class Environment:
     context: cel.Context
 
     @classmethod
-    def of(cls, variables: Mapping[str, object]) -> "Environment":
-        values = {name: _value(variables.get(name), wanted) for name, wanted in VARIABLES.items()}
+    def of(cls, variables: Mapping[str, object], names: Collection[str] = VARIABLES.keys()) -> "Environment":
+        """`names`: those that the expressions refer to; every other one would cost as much as evaluating several of them."""
+        values = {name: _value(variables.get(name), VARIABLES[name]) for name in names}
         return cls(cel.Context(values, FUNCTIONS))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from service.entities import RoutingRule
@@ -34,8 +35,23 @@ class PreparedRule:
     condition: Expression | Match
     wants_usage: bool = False
 
+    @property
+    def variables(self) -> frozenset[str]:
+        return frozenset() if isinstance(self.condition, Match) else self.condition.variables
+
     def evaluate(self, environment: Environment) -> Match:
         return self.condition if isinstance(self.condition, Match) else self.condition.evaluate(environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Rules in order of evaluation, and all variables that their conditions refer to."""
+
+    rules: tuple[PreparedRule, ...] = ()
+    variables: frozenset[str] = frozenset()
+
+
+NO_CANDIDATES: Final = Candidates()
 
 
 class Rules:
@@ -47,29 +63,32 @@ class Rules:
         for rule in rules:
             if rule.enabled:
                 self._stored.setdefault((rule.scope, rule.scope_id or ""), []).append(rule)
-        self._prepared: dict[tuple[str, str], tuple[PreparedRule, ...]] = {}
+        self._prepared: dict[tuple[str, str], Candidates] = {}
         of_known = known._prepared.values() if known is not None else ()
-        self._known = {prepared.rule.id: prepared for scope in of_known for prepared in scope}
+        self._known = {prepared.rule.id: prepared for scope in of_known for prepared in scope.rules}
 
-    def in_scope(self, caller: Caller) -> tuple[PreparedRule, ...]:
+    def in_scope(self, caller: Caller) -> Candidates:
         """Those of the key, its team, its customer, and all requests, in this order."""
-        if not self._stored:
-            return ()
-        return (
-            *self._of("virtual_key", caller.virtual_key_id),
-            *self._of("team", caller.team_id),
-            *self._of("customer", caller.customer_id),
-            *self._of("global", ""),
+        scopes = (
+            ("virtual_key", caller.virtual_key_id),
+            ("team", caller.team_id),
+            ("customer", caller.customer_id),
+            ("global", ""),
+        )
+        found = [self._of(place) for place in scopes if place in self._stored]
+        if len(found) < 2:
+            return found[0] if found else NO_CANDIDATES
+        return Candidates(
+            tuple(chain.from_iterable(candidates.rules for candidates in found)),
+            frozenset().union(*(candidates.variables for candidates in found)),
         )
 
-    def _of(self, scope: str, scope_id: str) -> tuple[PreparedRule, ...]:
-        place = (scope, scope_id)
-        stored = self._stored.get(place)
-        if stored is None:
-            return ()
+    def _of(self, place: tuple[str, str]) -> Candidates:
         prepared = self._prepared.get(place)
         if prepared is None:
-            prepared = self._prepared[place] = tuple(self._prepare(rule) for rule in stored)
+            rules = tuple(self._prepare(rule) for rule in self._stored[place])
+            prepared = Candidates(rules, frozenset().union(*(rule.variables for rule in rules)))
+            self._prepared[place] = prepared
         return prepared
 
     def _prepare(self, rule: RoutingRule) -> PreparedRule:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from service.entities import RoutingRule, RoutingTarget
 from service.routing.draw import Draw, draw_target, hashed
 from service.routing.environment import Environment
-from service.routing.rules import Caller, PreparedRule
+from service.routing.rules import Caller, Candidates
 from service.routing.usage import Usage
 
 DEPTH: Final = 10
@@ -84,7 +84,7 @@ ReadUsage = Callable[[Aim], Awaitable[Usage]]
 
 
 async def select(
-    rules: Sequence[PreparedRule],
+    candidates: Candidates,
     request: RoutedRequest,
     read_usage: ReadUsage,
     *,
@@ -92,11 +92,11 @@ async def select(
     avoided: frozenset[str] = frozenset(),
     explained: bool = False,
 ) -> Selection:
-    """`rules` in order of evaluation. Targets whose provider is `avoided` are drawn only where a rule has no other.
+    """Targets whose provider is `avoided` are drawn only where a rule has no other.
 
     `explained`: the trace has all rules that were looked at, not only those applied.
     """
-    if not rules:
+    if not candidates.rules:
         return NOTHING_SELECTED
     aim = request.aim
     seen = {aim}
@@ -104,7 +104,7 @@ async def select(
     end: End = "depth"
     last: tuple[RoutingRule, RoutingTarget] | None = None
     for depth in range(DEPTH):
-        rule = await _first_match(rules, request, aim, read_usage, trace if explained else None)
+        rule = await _first_match(candidates, request, aim, read_usage, trace if explained else None)
         if rule is None:
             end = "no_match"
             break
@@ -123,15 +123,15 @@ async def select(
 
 
 async def _first_match(
-    rules: Sequence[PreparedRule], request: RoutedRequest, aim: Aim, read_usage: ReadUsage, passed_over: list[Step] | None
+    candidates: Candidates, request: RoutedRequest, aim: Aim, read_usage: ReadUsage, passed_over: list[Step] | None
 ) -> RoutingRule | None:
     """`passed_over` collects the rules before it."""
     variables = variables_of(request, aim)
-    environment = Environment.of(variables)
+    environment = Environment.of(variables, candidates.variables)
     knows_usage = False
-    for prepared in rules:
+    for prepared in candidates.rules:
         if prepared.wants_usage and not knows_usage:
-            environment = Environment.of({**variables, **(await read_usage(aim)).variables})
+            environment = Environment.of({**variables, **(await read_usage(aim)).variables}, candidates.variables)
             knows_usage = True
         outcome = prepared.evaluate(environment)
         if outcome.matched:

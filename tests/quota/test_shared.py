@@ -40,7 +40,7 @@ async def test_only_what_moved_is_read_again(store: Store, redis: Redis):
     await create(store, Kind.ROUTING_RULE, rule("one"))
     first = await read_shared(store, None)
     assert list(first.limits.providers) == ["openai"]
-    assert [prepared.rule.name for prepared in first.rules.in_scope(CALLER)] == ["one"]
+    assert [prepared.rule.name for prepared in first.rules.in_scope(CALLER).rules] == ["one"]
 
     await create(store, Kind.MODEL_CONFIG, model_config("m1", "gpt-4o"))
     second = await read_shared(store, first)
@@ -50,7 +50,7 @@ async def test_only_what_moved_is_read_again(store: Store, redis: Redis):
     await create(store, Kind.ROUTING_RULE, rule("two"))
     third = await read_shared(store, second)
     assert third.limits is second.limits
-    assert [prepared.rule.name for prepared in third.rules.in_scope(CALLER)] == ["one", "two"]
+    assert [prepared.rule.name for prepared in third.rules.in_scope(CALLER).rules] == ["one", "two"]
 
     redis.hincrby(keys.versions(), "pricing", 1)
     fourth = await read_shared(store, third)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.routing.rules import NOBODY, Rules
+from service.routing.rules import NO_CANDIDATES, NOBODY, Rules
 from service.routing.select import Aim
 from service.routing.usage import Usage
 from tests.routing.rules import CALLER, UsageReader, chosen, request, rule, target
@@ -37,25 +37,25 @@ async def test_the_nearest_scope_wins(missing, first):
     ],
 )
 def test_rules_in_scope(caller, rules):
-    assert [prepared.rule.name for prepared in Rules(ALL_SCOPES).in_scope(caller)] == rules
+    assert [prepared.rule.name for prepared in Rules(ALL_SCOPES).in_scope(caller).rules] == rules
 
 
 def test_disabled_rules_are_no_rules():
-    assert Rules([rule("off", enabled=False)]).in_scope(CALLER) == ()
+    assert Rules([rule("off", enabled=False)]).in_scope(CALLER) == NO_CANDIDATES
 
 
 def test_rules_are_compiled_when_their_scope_is_first_asked_for_and_then_kept():
     rules = Rules(ALL_SCOPES)
-    assert rules.in_scope(CALLER)[0] is rules.in_scope(CALLER)[0]
+    assert rules.in_scope(CALLER).rules[0] is rules.in_scope(CALLER).rules[0]
 
 
 def test_what_did_not_change_is_not_compiled_again():
     stays, goes = rule("stays", when="model == 'a'"), rule("goes", when="model == 'a'")
     changes = rule("changes", when="model == 'a'")
     old = Rules([stays, changes, goes])
-    before = {prepared.rule.name: prepared for prepared in old.in_scope(CALLER)}
+    before = {prepared.rule.name: prepared for prepared in old.in_scope(CALLER).rules}
     new = Rules([stays, replace(changes, cel_expression="model == 'b'"), rule("comes")], old)
-    after = {prepared.rule.name: prepared for prepared in new.in_scope(CALLER)}
+    after = {prepared.rule.name: prepared for prepared in new.in_scope(CALLER).rules}
     assert after.keys() == {"stays", "changes", "comes"}
     assert after["stays"] is before["stays"]
     assert after["changes"].condition != before["changes"].condition
