@@ -1,5 +1,7 @@
 """Routing rules in the calls of gateways: where a request goes, what binds it there, what the answer says."""
 
+import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +10,7 @@ import httpx
 import pytest
 
 from service.models.enforcement import LONGEST_TEXT, MAX_TEXTS
+from service.store.embedded import embedded_redis
 from tests.api.calls import CUSTOMERS, TEAMS, create, refusal
 from tests.api.gateway import (
     OPENAI,
@@ -24,6 +27,7 @@ from tests.api.gateway import (
     settle,
 )
 from tests.api.rule_calls import AZURE, GROQ, aim, change_rule, create_rule, delete_rule, key_of_all, limit_provider, target
+from tests.redis_servers import free_port
 
 MakeClient = Callable[..., httpx.AsyncClient]
 
@@ -282,6 +286,33 @@ async def test_a_change_of_a_rule_binds_the_very_next_decision_everywhere(make_c
         await everywhere("groq/gpt-4o")
         await delete_rule(one, rule)
         await everywhere("openai/gpt-4o")
+
+
+async def test_a_change_binds_all_decisions_that_come_after_it_however_many(make_client: MakeClient):
+    async with make_client() as one, make_client() as other:
+        key = await key_of_all(one)
+        rule = await create_rule(one, "azure/", when="request >= 0.0 && headers['x-tier'] != ''", fallbacks=["openai/"])
+        await limit_provider(one, "openai", budgets=[budget(10)])
+        for provider in ("groq", "azure") * 3:
+            await change_rule(one, rule, targets=[target(f"{provider}/")])
+            calls = (admitted(client, key, headers={"x-tier": "a"}) for client in (one, other) for _ in range(20))
+            assert {answer["provider"] for answer in await asyncio.gather(*calls)} == {provider}
+
+
+async def test_while_redis_is_away_the_rules_last_seen_route(make_client: MakeClient):
+    """No limit can be asked how full it is: they count as empty."""
+    port = free_port()
+    settings = {"redis_url": f"redis://127.0.0.1:{port}/0", "on_store_failure": "open", "redis_timeout_ms": 250}
+    async with make_client(**settings) as client:
+        with embedded_redis(None, logging.getLogger("quotad.tests.redis"), port=port):
+            await limit_provider(client, "openai", budgets=[budget(10)])
+            key = await key_of_all(client)
+            await create_rule(client, "groq/", when="budget_used > 0.0")
+            rule = await create_rule(client, target("azure/", key_id="k1"), when="model == 'gpt-4o'", fallbacks=["groq/"])
+            await admitted(client, key)
+        answer = await admitted(client, key)
+        assert (answer["degraded"], aim(answer), answer["key_ids"]) == (True, "azure/gpt-4o", ["k1"])
+        assert (answer["route"]["rule_id"], answer["fallbacks"]) == (rule["id"], ["groq/gpt-4o"])
 
 
 async def test_explain_has_the_whole_trace(client: httpx.AsyncClient):
