@@ -30,31 +30,34 @@ class Estimates:
     """What one request is expected to cost, by the plan of each way that it may go."""
 
     def __init__(self, request: ReserveRequest, prices: Prices) -> None:
-        self.request_type = request.request_type or DEFAULT_REQUEST_TYPE
+        self.request_type = request.request_type
         self._request = request
         self._prices = prices
 
     def of(self, plan: Plan) -> Estimate:
         request = self._request
-        if request.cost is not None:
-            return Estimate(request.estimated_tokens, to_nanousd(request.cost), OF_CALLER)
-        price = _price(self._prices, plan.provider, plan.model, self.request_type, plan.key_id, _only_key(plan))
-        if price is None:
-            return estimate_without_price(request)
-        return Estimate(request.estimated_tokens, self._cost_nanousd(price), price.facts)
+        if request.cost is None:
+            request_type = request.request_type or DEFAULT_REQUEST_TYPE
+            price = _price(self._prices, plan.provider, plan.model, request_type, plan.key_id, _only_key(plan))
+            if price is not None:
+                return Estimate(request.estimated_tokens, self._cost_nanousd(price, request_type), price.facts)
+        return own_estimate(request)
 
-    def _cost_nanousd(self, price: Price) -> int:
+    def _cost_nanousd(self, price: Price, request_type: str) -> int:
         request = self._request
         if request.tokens is not None and request.input_tokens is None and request.max_output_tokens is None:
             # Nobody says which of them are generated: the dearer half, so that what is held suffices.
             ways = Usage(input_tokens=request.tokens), Usage(output_tokens=request.tokens)
-            return max(cost_nanousd(price.rates, way, self.request_type) for way in ways)
+            return max(cost_nanousd(price.rates, way, request_type) for way in ways)
         usage = Usage(input_tokens=request.input_tokens or 0, output_tokens=request.max_output_tokens or 0)
-        return cost_nanousd(price.rates, usage, self.request_type)
+        return cost_nanousd(price.rates, usage, request_type)
 
 
-def estimate_without_price(request: ReserveRequest) -> Estimate:
-    return Estimate(request.estimated_tokens, 0, None)
+def own_estimate(request: ReserveRequest) -> Estimate:
+    """What the request itself says, whatever it is for."""
+    if request.cost is None:
+        return Estimate(request.estimated_tokens, 0, None)
+    return Estimate(request.estimated_tokens, to_nanousd(request.cost), OF_CALLER)
 
 
 def unpriced(plan: Plan) -> InvalidRequest:

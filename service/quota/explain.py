@@ -6,7 +6,7 @@ from typing import Final
 
 from service.errors import StoreUnavailable
 from service.models.enforcement import ReserveRequest
-from service.quota.charging import Estimates, estimate_without_price
+from service.quota.charging import Estimates, own_estimate
 from service.quota.decision import ALLOW, Estimate, Reading, Verdict, account, blocked, read_limits, refused
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
 from service.quota.reserve import priced_routes
@@ -93,7 +93,7 @@ def _without_key(verdict: Verdict, request: ReserveRequest) -> Explanation:
         granted=None,
         plan=None,
         route=None,
-        estimate=estimate_without_price(request),
+        estimate=own_estimate(request),
         fallbacks=(),
         readings=(),
         checks=(Check(name="virtual_key", passed=False, reason=verdict.message),),
