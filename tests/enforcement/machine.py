@@ -1,0 +1,376 @@
+"""A state machine for hypothesis: random owners, limits and calls, each step held against the model."""
+
+import asyncio
+import copy
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from redis import Redis
+
+from service.counters import windows_of_counters
+from service.entities import Budget, CounterEdit, CounterEdits, LimitOwner, RateLimit
+from service.reservation import Blocked, Explained, Granted, LimitKind, Mode, Plan, Refused, Replayed
+from service.settings import Settings
+from service.store.connection import open_store
+from service.windows import CarryOver, Window, initial_reset_ms, next_reset_ms
+from tests.enforcement.model import CounterName, Model, name_of
+from tests.enforcement.world import Limits, World, customer, model_config, provider, provider_config, team, virtual_key
+from tests.store.owners import existing, ref
+from tests.store.plans import DAY, HOUR, MINUTE, NOW
+from tests.store.quota_desk import Desk
+
+T = TypeVar("T")
+
+WINDOWS = ("7s", "1m", "1h", "1d", "1w", "1M", "1Y")
+PLANS = (("one", "openai"), ("one", "anthropic"), ("two", "openai"))
+"""Key and provider. Both keys share customer, provider and model limits; the first also has a team."""
+IDS = [f"request {number}" for number in range(12)]
+
+windows = st.sampled_from(WINDOWS)
+amounts = st.one_of(st.integers(0, 12), st.integers(0, 70))
+leases = st.sampled_from([1_000, 30_000, 10 * MINUTE, 2 * HOUR])
+maxima = st.one_of(st.integers(1, 12), st.integers(1, 70))
+budget_terms = st.lists(st.tuples(maxima, windows), max_size=2, unique_by=lambda terms: terms[1])
+rate_terms = st.none() | st.tuples(st.none() | maxima, st.none() | st.integers(1, 4), windows, windows)
+limit_terms = st.tuples(budget_terms, rate_terms)
+jumps = st.one_of(
+    st.sampled_from([0, 1, 999, 1_000, 7_000, MINUTE, 10 * MINUTE, HOUR, DAY, 31 * DAY, 366 * DAY]),
+    st.integers(0, 2 * HOUR),
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """Two workers that share one Redis; what one of them made the other has to look up."""
+
+    redis_url: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.redis = Redis.from_url(self.redis_url, decode_responses=True)
+        self.redis.flushall()
+        self.store = open_store(Settings(), self.redis_url, timeout_ms=20_000, now_ms=str(NOW))
+        self.world = World(self.store, NOW)
+        self.model = Model()
+        self.now_ms = NOW
+        self.limits: dict[str, Limits] = {}
+        self.owners: dict[str, LimitOwner] = {}
+        self.old_plans: list[tuple[int, Plan]] = []
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    def teardown(self) -> None:
+        self.run(self.store.close())
+        self.loop.close()
+        self.redis.close()
+
+    # --- configuration
+
+    @initialize(
+        mode=st.sampled_from(Mode),
+        charging=st.sampled_from([(False, False), (True, True), (False, True)]),
+        aligned=st.booleans(),
+        expires=st.none() | st.integers(0, DAY),
+        terms=st.fixed_dictionaries(
+            dict.fromkeys(("customer", "team", "provider", "model", "config 1", "config 2", "one", "two", "own"), limit_terms)
+        ),
+    )
+    def configure(
+        self, mode: Mode, charging: tuple[bool, bool], aligned: bool, expires: int | None, terms: dict[str, Any]
+    ) -> None:
+        self.mode = mode
+        self.desks = [Desk(self.store, charge_expired=charges, largest_cache=5) for charges in charging]
+        self.charging = charging
+        part = {name: self._parts(name, *terms[name]) for name in ("customer", "team", "provider", "model", "two")}
+        for name in ("config 1", "config 2", "one", "own"):
+            part[name] = self._parts("one", *terms[name])
+        configs = (provider_config(1, **part["config 1"]), provider_config(2, "anthropic", **part["config 2"]))
+        own = model_config("own", "gpt-4o", scope="virtual_key", scope_id="one", **part["own"])
+        expires_at_ms = None if expires is None else NOW + expires
+        self.owners = {
+            "customer": customer("customer", calendar_aligned=aligned, **part["customer"]),
+            "team": team("team", customer_id="customer", **part["team"]),
+            "provider": provider("openai", **part["provider"]),
+            "model": model_config("model", **part["model"]),
+            "one": virtual_key(
+                "one",
+                team_id="team",
+                calendar_aligned=aligned,
+                provider_configs=configs,
+                model_configs=(own,),
+                **part["one"],
+            ),
+            "two": virtual_key(
+                "two",
+                customer_id="customer",
+                expires_at_ms=expires_at_ms,
+                provider_configs=(provider_config(3),),
+                **part["two"],
+            ),
+        }
+        self.run(self.world.create(*self.owners.values()))
+        self._configured()
+
+    def _parts(self, owner: str, budgets: list[tuple[int, str]], rate: tuple[Any, ...] | None) -> dict[str, Any]:
+        limits = self.limits.setdefault(owner, Limits())
+        return {
+            "budgets": tuple(limits.budget(limit, window) for limit, window in budgets),
+            "rate_limit": limits.rate(*rate) if rate is not None else None,
+        }
+
+    def _configured(self) -> None:
+        counters: dict[CounterName, Window] = {}
+        for owner in self.owners.values():
+            for (slot, _), window in windows_of_counters(owner).items():
+                counters[ref(owner).kind, owner.id, slot] = window
+        self.model.configure(counters, self.now_ms)
+        self.plans = [self.run(self.world.plan(key, provider=name, mode=self.mode)) for key, name in PLANS]
+
+    @rule(name=st.sampled_from(["customer", "team", "provider", "model", "one", "two"]), terms=limit_terms, keep=st.booleans())
+    def change_limits(self, name: str, terms: tuple[list[tuple[int, str]], tuple[Any, ...] | None], keep: bool) -> None:
+        """`keep`: what is there gets other maxima and windows, else it is replaced by new limits."""
+        # What ran out and was not swept yet would be charged by the windows to come.
+        self._sweep(0)
+        owner = self.owners[name]
+        budgets, rate = owner.budgets, owner.rate_limit
+        if keep:
+            budgets = tuple(
+                replace(budget, max_limit_nanousd=limit, reset_duration=window)
+                for budget, (limit, window) in zip(budgets, terms[0], strict=False)
+            )
+            if rate is not None and terms[1] is not None:
+                token_max, request_max, token_window, request_window = terms[1]
+                rate = replace(
+                    rate,
+                    token_max_limit=token_max,
+                    request_max_limit=request_max,
+                    token_reset_duration=token_window,
+                    request_reset_duration=request_window,
+                )
+        else:
+            new = self._parts(name, *terms)
+            budgets, rate = new["budgets"], new["rate_limit"]
+        self._change(owner, name, budgets, rate)
+
+    def _change(self, owner: LimitOwner, name: str, budgets: tuple[Budget, ...], rate: RateLimit | None) -> None:
+        changed = replace(owner, budgets=budgets, rate_limit=rate)
+        old, new = windows_of_counters(owner), windows_of_counters(changed)
+        writes: dict[int, CounterEdit] = {}
+        for (slot, limit_id), window in new.items():
+            was = old.get((slot, limit_id))
+            if was is None:
+                writes[slot] = CounterEdit(usage=0, last_reset_ms=initial_reset_ms(window, self.now_ms))
+            elif was != window:
+                writes[slot] = CarryOver(usage=None, last_reset_ms=None, was=was, into=window)
+        edits = CounterEdits(writes, {slot for slot, _ in old.keys() - new.keys()})
+        self.old_plans = [*self.old_plans[-3:], *enumerate(self.plans)]
+        self.world.store = replace(self.store, now_ms=str(self.now_ms))
+        self.run(self.world.change(owner, edits, budgets=budgets, rate_limit=rate))
+        self.owners[name] = self.run(existing(self.store, owner)).entity
+        self._configured()
+
+    # --- calls
+
+    @rule(
+        which=st.integers(0, 2),
+        request_id=st.sampled_from(IDS),
+        body=st.sampled_from("xxxxy"),
+        tokens=amounts,
+        cost=amounts,
+        lease_ms=leases,
+        worker=st.integers(0, 1),
+    )
+    def reserve(self, which: int, request_id: str, body: str, tokens: int, cost: int, lease_ms: int, worker: int) -> None:
+        self._reserve(self.plans[which], [(request_id, body, tokens, cost)], lease_ms, worker)
+
+    @rule(
+        which=st.integers(0, 2),
+        calls=st.lists(st.tuples(st.sampled_from(IDS), st.just("x"), amounts, amounts), min_size=2, max_size=6),
+        lease_ms=leases,
+        worker=st.integers(0, 1),
+    )
+    def reserve_in_one_batch(self, which: int, calls: list[tuple[str, str, int, int]], lease_ms: int, worker: int) -> None:
+        self._reserve(self.plans[which], calls, lease_ms, worker)
+
+    @precondition(lambda self: self.old_plans)
+    @rule(data=st.data(), request_id=st.sampled_from(IDS), tokens=amounts, worker=st.integers(0, 1))
+    def reserve_by_an_old_plan(self, data: st.DataObject, request_id: str, tokens: int, worker: int) -> None:
+        which, old = data.draw(st.sampled_from(self.old_plans))
+        if _versions(old) == _versions(self.plans[which]):
+            return
+        verb = "reserve" if request_id in self.model.reservations else "stale"
+        answer = self.run(self.desks[worker].call(old, "reserve", request_id, tokens))
+        if verb == "stale":
+            assert answer == "stale"
+        else:
+            assert answer.split()[0] in ("replayed", "conflict")
+
+    def _reserve(self, plan: Plan, calls: list[tuple[str, str, int, int]], lease_ms: int, worker: int) -> None:
+        desk = self.desks[worker]
+
+        async def ask() -> list[Any]:
+            verbs = {"x": "reserve", "y": "other body"}
+            return await asyncio.gather(
+                *(
+                    desk.outcome(plan, verbs[body], request_id, tokens, cost, lease_ms=lease_ms)
+                    for request_id, body, tokens, cost in calls
+                )
+            )
+
+        for (request_id, body, tokens, cost), outcome in zip(calls, self.run(ask()), strict=True):
+            expected, violations = self.model.reserve(
+                plan,
+                request_id,
+                body,
+                tokens,
+                cost,
+                lease_ms,
+                charges_at_expiry=self.charging[worker],
+                now_ms=self.now_ms,
+            )
+            assert _word(outcome) == expected
+            match outcome:
+                case Granted():
+                    one = self.model.reservations[request_id]
+                    assert (outcome.reserved_tokens, outcome.reserved_nanousd) == one.reserved
+                    assert outcome.expires_at_ms == one.expires_at_ms
+                    self._check_states(plan, outcome)
+                case Replayed(first=first):
+                    one = self.model.reservations[request_id]
+                    assert (first.reserved_tokens, first.reserved_nanousd) == one.reserved or one.state == "settled"
+                case Refused():
+                    assert outcome.violations == violations
+                    self._check_retry(plan, outcome, tokens, cost)
+
+    def _check_states(self, plan: Plan, outcome: Granted | Refused | Explained) -> None:
+        for limit, state in zip(plan.limits, outcome.states, strict=True):
+            name = name_of(plan, limit)
+            usage, last_reset_ms = self.model.read(name, self.now_ms)
+            assert (state.usage, state.last_reset_ms) == (usage, last_reset_ms), limit
+            if limit.kind is not LimitKind.REQUESTS:
+                assert state.held == self.model.held(name), limit
+
+    def _check_retry(self, plan: Plan, outcome: Refused, tokens: int, cost: int) -> None:
+        """Whoever waits that long is admitted if nobody else takes it, and not a millisecond before."""
+        if outcome.retry_at_ms is None:
+            later = self.now_ms + 3 * 366 * DAY
+            assert self._decision_at(later, plan, tokens, cost) != "granted"
+            return
+        assert self._decision_at(outcome.retry_at_ms, plan, tokens, cost) == "granted"
+        # In the millisecond in which a window begins it looks like one that nobody began yet: told with caution.
+        if not any(state.last_reset_ms == self.now_ms and state.held for state in outcome.states):
+            assert self._decision_at(outcome.retry_at_ms - 1, plan, tokens, cost) != "granted"
+
+    def _decision_at(self, at_ms: int, plan: Plan, tokens: int, cost: int) -> str:
+        future = copy.deepcopy(self.model)
+        future.advance(at_ms)
+        return future.decide(plan, tokens, cost, at_ms)[0]
+
+    @rule(
+        which=st.integers(0, 2),
+        request_id=st.sampled_from(IDS),
+        tokens=amounts,
+        cost=amounts,
+        success=st.booleans(),
+        unreserved=st.booleans(),
+        worker=st.integers(0, 1),
+    )
+    def settle(self, which: int, request_id: str, tokens: int, cost: int, success: bool, unreserved: bool, worker: int) -> None:
+        plan = self.plans[which]
+        verb = f"settle{' unreserved' if unreserved else ''}{'' if success else ' failed'}"
+        answer = self.run(self.desks[worker].call(plan, verb, request_id, tokens, cost))
+        word, overrun = self.model.settle(
+            request_id, tokens, cost, success=success, plan=plan if unreserved else None, now_ms=self.now_ms
+        )
+        if word == "unknown":
+            assert answer == "unknown"
+            return
+        amount = "{}/{}".format(*self.model.reservations[request_id].settled)
+        over = " over by {}/{}".format(*overrun) if any(overrun) else ""
+        assert answer == f"{word} {amount}{over}"
+
+    @rule(request_id=st.sampled_from(IDS), worker=st.integers(0, 1))
+    def release(self, request_id: str, worker: int) -> None:
+        answer = self.run(self.desks[worker].call(self.plans[0], "release", request_id))
+        assert answer == self.model.release(request_id, self.now_ms)
+
+    @rule(request_id=st.sampled_from(IDS), lease_ms=leases, worker=st.integers(0, 1))
+    def renew(self, request_id: str, lease_ms: int, worker: int) -> None:
+        answer = self.run(self.desks[worker].call(self.plans[0], "renew", request_id, lease_ms))
+        until_ms = self.model.renew(request_id, lease_ms, self.now_ms)
+        assert answer == ("unknown" if until_ms is None else f"renewed until {until_ms - NOW}")
+
+    @rule(worker=st.integers(0, 1))
+    def sweep(self, worker: int) -> None:
+        self._sweep(worker)
+        open_ones = sum(one.state == "open" and not one.expired for one in self.model.reservations.values())
+        assert self.run(self.desks[worker].reservations.count_open()) == open_ones
+
+    def _sweep(self, worker: int) -> None:
+        self.run(self.desks[worker].call(self.plans[0], "sweep"))
+
+    # --- time
+
+    @rule(passes_ms=jumps)
+    def time_passes(self, passes_ms: int) -> None:
+        self._go_to(self.now_ms + passes_ms)
+
+    @rule(off_ms=st.integers(-1, 1), data=st.data())
+    def time_comes_near_an_edge(self, off_ms: int, data: st.DataObject) -> None:
+        """The end of a lease or of a window, to the millisecond."""
+        edges = {one.expires_at_ms for one in self.model.reservations.values() if one.state == "open"}
+        for name, counter in self.model.counters.items():
+            edges.add(next_reset_ms(counter.window, self.model.read(name, self.now_ms)[1]))
+        edges = {edge + off_ms for edge in edges if edge + off_ms >= self.now_ms}
+        if edges:
+            self._go_to(data.draw(st.sampled_from(sorted(edges))))
+
+    def _go_to(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.model.advance(now_ms)
+        for desk in self.desks:
+            desk.at(now_ms)
+
+    # --- always
+
+    @invariant()
+    def every_limit_reads_as_in_the_model(self) -> None:
+        if not self.owners:
+            return
+
+        async def explain_all() -> list[Any]:
+            return await asyncio.gather(*(self.desks[0].outcome(plan, "explain", "", 5, 5) for plan in self.plans))
+
+        for plan, explained in zip(self.plans, self.run(explain_all()), strict=True):
+            self._check_states(plan, explained)
+            assert _word(explained.outcome) == self.model.decide(plan, 5, 5, self.now_ms)[0]
+
+    @invariant()
+    def holds_add_up(self) -> None:
+        """In Redis itself: `h` of a counter is the sum of what its owner's hash says when it runs out."""
+        for key in self.redis.scan_iter("q1:*:usage", count=1000):
+            fields = {str(name): str(value) for name, value in self.redis.hgetall(key).items()}
+            held: dict[str, int] = {}
+            for name, value in fields.items():
+                if name[0] in "bc":
+                    assert int(fields["e"]) <= int(name[1:])
+                    for slot, amount in (part.split(":") for part in value.split()):
+                        held[slot] = held.get(slot, 0) + int(amount)
+            for name in fields:
+                if name[0] == "u":
+                    assert int(fields.get(f"h{name[1:]}", 0)) == held.get(name[1:], 0), key
+                    assert int(fields[name]) >= 0
+
+
+def _word(outcome: Any) -> str:
+    if isinstance(outcome, Blocked):
+        return "expired" if outcome.key_expired else "blocked"
+    return {"IdConflict": "conflict"}.get(type(outcome).__name__, type(outcome).__name__.lower())
+
+
+def _versions(plan: Plan) -> tuple[int, tuple[Any, ...]]:
+    return plan.global_version, plan.owners

@@ -1,0 +1,197 @@
+"""The coordinator: how many round trips a call takes, what it keeps, what it does when it knows nothing."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from service.errors import StoreUnavailable
+from service.reservation import Granted, Refused, Settled
+from service.store import keys
+from service.store.connection import Store
+from service.store.reservation_calls import granule_ms
+from tests.store.plans import DAY, HOUR, MINUTE, NOW, budget, create, plan_of, requests, tokens
+from tests.store.quota_desk import Desk
+
+PLAN = plan_of(tokens("key", 10_000), requests("key", 1_000), budget("team", 10_000))
+
+
+class Sent:
+    """Counts the script calls that go to Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        redis.config_resetstat()
+
+    @property
+    def scripts(self) -> int:
+        stats: dict[str, Any] = dict(self._redis.info("commandstats"))
+        return stats["cmdstat_evalsha"]["calls"] if "cmdstat_evalsha" in stats else 0
+
+
+@pytest.fixture
+async def desk(store: Store, redis: Redis) -> Desk:
+    create(redis, PLAN)
+    one = Desk(store)
+    # Scripts and connections are there before anything is counted.
+    await one.call(PLAN, "reserve", "warm")
+    await one.call(PLAN, "settle", "warm")
+    await one.call(PLAN, "explain")
+    await asyncio.gather(*(one.call(PLAN, "renew", "never", 1_000) for _ in range(4)))
+    await one.call(PLAN, "release", "warm")
+    return one
+
+
+async def test_one_round_trip_each(desk: Desk, redis: Redis):
+    for verb, values in [
+        ("reserve", ("a", 10, 1)),
+        ("reserve", ("b", 10, 1)),
+        ("renew", ("a", HOUR)),
+        ("settle", ("a", 10, 1)),
+        ("release", ("b",)),
+        ("settle unreserved", ("c", 10, 1)),
+        ("explain", ("", 10, 1)),
+    ]:
+        sent = Sent(redis)
+        await desk.call(PLAN, verb, *values)
+        assert sent.scripts == (2 if verb == "settle unreserved" else 1), verb
+
+
+async def test_a_new_plan_costs_no_further_round_trip(desk: Desk, redis: Redis):
+    plan = plan_of(tokens("key", 9_999), requests("key", 1_000), budget("team", 10_000))
+    sent = Sent(redis)
+    await desk.call(plan, "reserve", "a", 1)
+    assert sent.scripts == 1
+    assert await desk.another_worker().call(plan, "reserve", "a", 1) == "replayed 1/0"
+
+
+async def test_calls_of_one_tick_are_one_script_call(desk: Desk, redis: Redis):
+    sent = Sent(redis)
+    answers = await asyncio.gather(*(desk.call(PLAN, "reserve", str(number), 1, 1) for number in range(50)))
+    assert set(answers) == {"granted 1/1"}
+    assert sent.scripts == 1
+    sent = Sent(redis)
+    await asyncio.gather(*(desk.call(PLAN, "settle", str(number), 1, 1) for number in range(50)))
+    assert sent.scripts == 1
+    assert await desk.counters(PLAN) == "50+0 51+0 50+0"
+
+
+async def test_one_bad_call_does_not_disturb_the_others(desk: Desk):
+    stale = plan_of(tokens("key", 5), versions={"key": 9})
+    blocked = plan_of(tokens("key", 5), blocked=True)
+    answers = await asyncio.gather(
+        desk.call(PLAN, "reserve", "a", 1),
+        desk.call(stale, "reserve", "b", 1),
+        desk.call(PLAN, "other body", "a", 1),
+        desk.call(blocked, "reserve", "c", 1),
+        desk.call(PLAN, "reserve", "a", 1),
+        desk.call(plan_of(tokens("customer", 5)), "reserve", "d", 1),
+        desk.call(PLAN, "reserve", "e", 1),
+    )
+    assert answers == ["granted 1/0", "stale", "conflict", "blocked", "replayed 1/0", "stale", "granted 1/0"]
+    assert await desk.counters(PLAN) == "0+2 3+0 0+0"
+
+
+async def test_the_same_call_twice_in_one_batch(desk: Desk):
+    assert await asyncio.gather(*(desk.call(PLAN, "reserve", "a", 5, 5) for _ in range(3))) == ["granted 5/5"] + 2 * [
+        "replayed 5/5"
+    ]
+    assert await asyncio.gather(*(desk.call(PLAN, "settle", "a", 5, 5) for _ in range(3))) == ["settled 5/5"] + 2 * [
+        "settled again 5/5"
+    ]
+    assert await asyncio.gather(*(desk.call(PLAN, "settle unreserved", "b", 5, 5) for _ in range(3))) == [
+        "settled 5/5",
+        "settled again 5/5",
+        "settled again 5/5",
+    ]
+    assert await desk.counters(PLAN) == "10+0 3+0 10+0"
+
+
+async def test_another_worker_looks_the_plan_up_once(desk: Desk, redis: Redis):
+    for number in range(20):
+        await desk.call(PLAN, "reserve", str(number), 1)
+    other = desk.another_worker()
+    sent = Sent(redis)
+    await asyncio.gather(*(other.call(PLAN, "settle", str(number), 1) for number in range(10)))
+    # The first finds out by which plan they were made, which is then read; the second settles.
+    assert sent.scripts == 2
+    sent = Sent(redis)
+    await asyncio.gather(*(other.call(PLAN, "settle", str(number), 1) for number in range(10, 20)))
+    assert sent.scripts == 2
+
+
+async def test_a_full_cache_forgets_and_looks_up(desk: Desk):
+    small = desk.another_worker(largest_cache=2, cached_plans=1)
+    plans = [PLAN, plan_of(tokens("key", 9_999), requests("key", 1_000), budget("team", 10_000))]
+    for number in range(10):
+        assert await small.call(plans[number % 2], "reserve", str(number), 5) == "granted 5/0"
+    for number in range(10):
+        assert await small.call(PLAN, "settle", str(number), 5) == "settled 5/0"
+    assert await small.counters(PLAN) == "50+0 11+0 0+0"
+
+
+async def test_a_lost_plan_is_an_outage(desk: Desk, redis: Redis):
+    await desk.call(PLAN, "reserve", "a", 5)
+    redis.delete(*[name for name in redis.scan_iter() if "{plan:" in str(name)])
+    with pytest.raises(StoreUnavailable, match="plan"):
+        await desk.another_worker().call(PLAN, "settle", "a", 5)
+    # Whoever made it still knows it.
+    assert await desk.call(PLAN, "settle", "a", 5) == "settled 5/0"
+
+
+async def test_a_plan_lists_each_counter_once(desk: Desk):
+    with pytest.raises(AssertionError, match="once"):
+        await desk.call(plan_of(tokens("key", 5), tokens("key", 7)), "reserve", "a")
+
+
+async def test_ids_of_any_characters(desk: Desk, redis: Redis):
+    for request_id in ("a b", "ü/{}:*", "open", "%2F", '"\\', "\N{GRINNING FACE}" * 32, "x" * 128):
+        assert await desk.call(PLAN, "reserve", request_id, 5) == "granted 5/0"
+        assert await desk.another_worker().call(PLAN, "reserve", request_id, 5) == "replayed 5/0"
+        assert await desk.call(PLAN, "renew", request_id, HOUR) == f"renewed until {HOUR}"
+        assert await desk.call(PLAN, "settle", request_id, 5) == "settled 5/0"
+    assert await desk.reservations.count_open() == 0
+    assert [index for index in keys.all_open_reservations() if redis.exists(index)] == []
+
+
+async def test_details_come_back_as_they_were(desk: Desk):
+    first = await desk.outcome(PLAN, "reserve", "a", 5)
+    assert isinstance(first, Granted)
+    settled = await desk.outcome(PLAN, "settle", "a", 5)
+    again = await desk.outcome(PLAN, "settle", "a", 5)
+    assert isinstance(settled, Settled)
+    assert settled.detail == again.detail == b'{"settled":"a"}'
+
+
+async def test_a_large_sweep_comes_to_an_end(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("service.store.reservations._SWEPT_AT_ONCE", 7)
+    await asyncio.gather(*(desk.call(PLAN, "reserve", str(number), 1) for number in range(50)))
+    assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "50 expired"
+
+
+async def test_the_clock_of_redis_is_used_when_no_time_is_given(desk: Desk, redis: Redis, store: Store):
+    live = Desk(Store(store.redis, store.scripts))
+    live.reservations.store = Store(store.redis, store.scripts)
+    seconds, _ = redis.time()
+    granted = await live.outcome(PLAN, "reserve", "a", 1)
+    assert abs(granted.now_ms - seconds * 1000) < MINUTE
+    assert await live.reservations.count_open() == 1
+    assert await live.reservations.sweep() == 0
+
+
+async def test_when_trying_again_helps_is_told_of_the_latest(desk: Desk):
+    plan = plan_of(tokens("key", 10_000), requests("key", 1), budget("team", 10))
+    await desk.call(plan, "settle unreserved", "a", 0, 10)
+    refused = await desk.outcome(plan, "reserve", "b", 0, 5)
+    assert isinstance(refused, Refused)
+    assert (refused.violations, refused.retry_at_ms) == ((1, 2), NOW + DAY)
+
+
+@pytest.mark.parametrize(
+    "lease_ms, granule",
+    [(1_000, 2), (2_500, 5), (60_000, 100), (600_000, 1_000), (HOUR, 5_000), (DAY, 100_000), (1, 1), (499, 1)],
+)
+def test_granules_are_round_and_small(lease_ms: int, granule: int):
+    assert granule_ms(lease_ms) == granule
+    assert granule == 1 or granule * 500 <= lease_ms
