@@ -299,6 +299,25 @@ async def test_a_change_binds_all_decisions_that_come_after_it_however_many(make
             assert {answer["provider"] for answer in await asyncio.gather(*calls)} == {provider}
 
 
+async def test_a_change_of_what_conditions_see_binds_the_very_next_decision_everywhere(make_client: MakeClient):
+    async with make_client() as one, make_client() as other:
+        customer = await create(one, CUSTOMERS, name="acme")
+        team = await create(one, TEAMS, name="growth")
+        key = await key_of_all(one, name="prod")
+        names = "virtual_key_name == 'prod' && team_name == 'growth' && customer_name == 'acme'"
+        await create_rule(one, "azure/", when=names)
+        for path, change, provider in (
+            (f"virtual-keys/{key['id']}", {"team_id": team["id"]}, "openai"),
+            (f"teams/{team['id']}", {"customer_id": customer["id"]}, "azure"),
+            (f"customers/{customer['id']}", {"name": "emca"}, "openai"),
+            (f"customers/{customer['id']}", {"name": "acme"}, "azure"),
+            (f"teams/{team['id']}", {"name": "decline"}, "openai"),
+        ):
+            assert (await one.put(f"/{path}", json=change)).status_code == 200
+            for client in (other, one):
+                assert (await admitted(client, key))["provider"] == provider
+
+
 async def test_while_redis_is_away_the_rules_last_seen_route(make_client: MakeClient):
     """No limit can be asked how full it is: they count as empty."""
     port = free_port()
