@@ -37,6 +37,7 @@ HOMES = {
     "redis": {"store"},
     "starlette": {"api", "app"},
     "uvicorn": {"server"},
+    "genai_prices": {"pricing/bundled.py"},
     # Those in api/ name the type of a model or write its schema; what a request may contain is said in models/ alone.
     "pydantic": {"models", "settings", "store/codec.py", "api/bodies.py", "api/openapi.py", "api/operations/operation.py"},
     "pydantic_settings": {"settings"},

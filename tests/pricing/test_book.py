@@ -1,0 +1,124 @@
+"""Prices of one worker: base prices and overrides put together, kept as long as they hold."""
+
+from typing import Any
+
+import pytest
+
+from service.entities import PricingOverride
+from service.pricing.book import Price, Prices
+from service.pricing.rates import scaled
+from service.store.prices import ImportedPrice, ImportedSheet, StoredPrices
+from tests.pricing.test_override import override
+
+NOW_MS = 1_795_000_000_000
+DAY_MS = 86_400_000
+SHEET = ImportedSheet(
+    name="sheet",
+    imported_at_ms=NOW_MS,
+    stamp="1",
+    prices=(ImportedPrice(key="house", provider="mine", model="house", prices={"input_cost_per_token": 1e-6}),),
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_ms = NOW_MS
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+def book(
+    *overrides: PricingOverride, sheet: ImportedSheet | None = None, clock: Clock | None = None, largest: int = 10
+) -> Prices:
+    return Prices(StoredPrices(overrides, sheet), clock or Clock(), largest=largest)
+
+
+def price(prices: Prices, *asked: Any) -> Price:
+    found = prices.price(*asked)
+    assert found is not None
+    return found
+
+
+def test_base_prices_alone():
+    found = price(book(), "gpt-4o", "openai", "chat_completion")
+    assert found.facts == {"source": "genai-prices", "provider": "openai", "model": "gpt-4o", "override_id": None}
+    found = price(book(sheet=SHEET), "house", "mine", "chat_completion")
+    assert found.facts == {"source": "imported", "provider": "mine", "model": "house", "override_id": None}
+
+
+def test_a_patch_replaces_what_it_names():
+    patched = book(override("a", patch={"input_cost_per_token": 1e-6, "output_cost_per_token": 0}))
+    found = price(patched, "gpt-4o", "openai", "chat_completion")
+    base = price(book(), "gpt-4o", "openai", "chat_completion")
+    assert (found.source, found.override_id) == ("genai-prices", "a")
+    assert found.rates.prices == {
+        **base.rates.prices,
+        "input_cost_per_token": scaled(1e-6),
+        "output_cost_per_token": 0,
+    }
+
+
+def test_an_empty_patch_changes_nothing_but_is_named():
+    found = price(book(override("a", patch={})), "gpt-4o", "openai", "chat_completion")
+    assert found.override_id == "a"
+    assert found.rates == price(book(), "gpt-4o", "openai", "chat_completion").rates
+
+
+def test_an_override_without_an_entry():
+    alone = override("a", pattern="house*", patch={"input_cost_per_token": 1e-6})
+    found = price(book(alone), "house-2", "mine", "chat_completion")
+    assert found.facts == {"source": "override", "provider": None, "model": None, "override_id": "a"}
+    assert found.rates.in_dollars() == {"input_cost_per_token": 1e-6}
+    assert book(override("a", pattern="house*", patch={})).price("house-2", "mine", "chat_completion") is None
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("unheard-of", "openai", "chat_completion"),
+        ("gpt-4o", "vllm", "chat_completion"),
+        ("gpt-4o", "openai", "moderation"),
+        ("gpt-4o", "openai", ""),
+    ],
+)
+def test_what_nobody_has_priced(asked: tuple[str, str, str]):
+    prices = book()
+    assert prices.price(*asked) is None
+    assert prices.price(*asked) is None
+
+
+def test_a_blank_provider_is_none():
+    assert price(book(), "gpt-4o", "", "chat_completion") == price(book(), "gpt-4o", None, "chat_completion")
+
+
+def test_what_was_asked_before_is_ready():
+    prices = book(override("a", "virtual_key", patch={"input_cost_per_token": 1e-6}))
+    of_key = price(prices, "gpt-4o", "openai", "chat_completion", "vk")
+    others = price(prices, "gpt-4o", "openai", "chat_completion", "another")
+    assert of_key is price(prices, "gpt-4o", "openai", "chat_completion", "vk")
+    assert others is price(prices, "gpt-4o", "openai", "chat_completion", "another")
+    assert (of_key.override_id, others.override_id) == ("a", None)
+
+
+def test_only_so_many_are_kept():
+    prices = book(largest=2)
+    first = price(prices, "gpt-4o", "openai", "chat_completion")
+    for model in ("gpt-4o-mini", "gpt-4.1", "gpt-5.4"):
+        price(prices, model, "openai", "chat_completion")
+    assert len(prices._prices._kept) == len(prices._entries._kept) == 2
+    again = price(prices, "gpt-4o", "openai", "chat_completion")
+    assert again == first
+    assert again is not first
+
+
+def test_prices_that_begin_on_a_day_begin_on_that_day():
+    # genai-prices knows rates of batches for this model from 2026-10-14 on.
+    clock = Clock()
+    clock.now_ms = 1_791_849_600_000 + DAY_MS - 1  # the last millisecond of the 13th
+    prices = book(clock=clock)
+    before = price(prices, "gpt-4o", "openai", "chat_completion")
+    assert "input_cost_per_token_batches" not in before.rates.prices
+    assert price(prices, "gpt-4o", "openai", "chat_completion") is before
+    clock.now_ms += 1
+    assert price(prices, "gpt-4o", "openai", "chat_completion").rates.prices["input_cost_per_token_batches"] == scaled(1.25e-6)
