@@ -52,7 +52,8 @@ def test_import_and_clear(tmp_path: Path, redis: Redis, redis_url: str):
         (
             json.dumps({"good": GOOD, "bad": {**GOOD, "input_cost_per_token": "free"}}),
             1,
-            "quotad: prices.json: 1 entry cannot be used, so nothing was imported:\n  bad: input_cost_per_token must be a number\n",
+            "quotad: prices.json: 1 entry cannot be used, so nothing was imported:\n"
+            "  bad: input_cost_per_token must be a number\n",
         ),
     ],
 )
