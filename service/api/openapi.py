@@ -174,7 +174,8 @@ def _body(operation: Operation) -> dict[str, Any]:
     """`null` stands for an object without members, which is a complete request where nothing is required."""
     assert operation.body is not None
     schema = _schema(operation.body)
-    return schema if operation.method == "post" else {"anyOf": [schema, {"type": "null"}]}
+    requires_something = any(field.is_required() for field in operation.body.model_fields.values())
+    return schema if requires_something else {"anyOf": [schema, {"type": "null"}]}
 
 
 def _any_one_of(schemes: Iterable[str]) -> list[dict[str, list[str]]]:
