@@ -93,7 +93,9 @@ async def test_what_is_no_json_object(client: httpx.AsyncClient, redis: Redis, m
 async def test_null_is_an_empty_object(client: httpx.AsyncClient, method: str, path: str):
     for body in (b"null", b" null\n"):
         answer = await client.request(method, path, content=body)
-        if method == "post":
+        if may_be_empty(method, path):
+            assert answer.status_code == 200, answer.text
+        elif method == "post":
             assert_refused(answer, 400, says="is required")
         else:
             assert_refused(answer, 404, says="there is no")
@@ -104,6 +106,11 @@ def body_schema(method: str, path: str) -> dict[str, Any]:
     references = [option["$ref"] for option in (schema, *schema.get("anyOf", ())) if "$ref" in option]
     found: dict[str, Any] = DOCUMENT["components"]["schemas"][references[0].rpartition("/")[2]]
     return found
+
+
+def may_be_empty(method: str, path: str) -> bool:
+    """A dry run, which asks about whatever is sent."""
+    return method == "post" and not body_schema(method, path).get("required")
 
 
 def json_types(schema: dict[str, Any]) -> set[str]:
@@ -156,6 +163,10 @@ async def test_numbers_out_of_any_range(client: httpx.AsyncClient, method: str, 
     for member in [*body_schema(method, path)["properties"], "unheard of"]:
         text = f'{{"{member}": {number}, "extra": {{"deep": [{number}]}}}}'
         answer = await client.request(method, path, content=text)
+        if answer.status_code == 200:
+            assert member == "unheard of"
+            assert may_be_empty(method, path)
+            continue
         assert_refused(answer, answer.status_code)
         assert answer.status_code in (400, 404)
 
