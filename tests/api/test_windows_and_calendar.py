@@ -149,6 +149,13 @@ async def test_leaving_the_calendar_lets_windows_go_on_from_where_they_began(own
     assert after_midnight["rate_limit"]["token_last_reset"] == limit["token_last_reset"]
 
 
+async def test_a_window_that_is_longer_on_the_calendar_is_over_when_it_leaves_it(owner, redis: Redis):
+    shown = await owner.create(calendar_aligned=True, budgets=[a_budget("0.5d")])
+    set_counter(redis, owner.ref, shown["budgets"][0]["id"], usage=10**9)
+    assert use((await owner.show())["budgets"][0]) == (1, 0, TODAY)
+    assert use((await owner.update(calendar_aligned=False))["budgets"][0]) == (0, 0, NOW)
+
+
 OVER = [
     # aligned, time later, (usage, last reset) of 1d and 1M budgets and of the token window of 1d
     (False, 19 * HOUR_MS - 1, (1, timestamp(NOW_MS - 5 * HOUR_MS)), (1, timestamp(NOW_MS - 5 * HOUR_MS))),
