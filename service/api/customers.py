@@ -72,8 +72,8 @@ async def _with_members(store: Store, snapshot: Snapshot, customer_ids: Sequence
     """The customers that are there, each with its teams and the keys that belong to it directly."""
     stored = [customer for customer_id in customer_ids if (customer := snapshot.customer(customer_id)) is not None]
     refs = [Ref(Kind.CUSTOMER, customer.entity.id) for customer in stored]
-    team_ids = await directory.members(store, *(keys.children(Kind.TEAM, ref) for ref in refs))
-    key_ids = await directory.members(store, *(keys.children(Kind.VIRTUAL_KEY, ref) for ref in refs))
+    lists = await directory.members(store, *(keys.children(kind, ref) for kind in (Kind.TEAM, Kind.VIRTUAL_KEY) for ref in refs))
+    team_ids, key_ids = lists[: len(refs)], lists[len(refs) :]
     members = [Ref(Kind.TEAM, team_id) for team_id in chain(*team_ids)] + [
         Ref(Kind.VIRTUAL_KEY, key_id) for key_id in chain(*key_ids)
     ]
