@@ -16,30 +16,17 @@ from service.reservation import Blocked, Explained, Granted, LimitKind, Mode, Pl
 from service.settings import Settings
 from service.store.connection import open_store
 from service.windows import CarryOver, Window, initial_reset_ms, next_reset_ms
+from tests.enforcement.configurations import TERMS, amounts, jumps, leases, limit_terms
 from tests.enforcement.model import CounterName, Model, name_of
 from tests.enforcement.world import Limits, World, customer, model_config, provider, provider_config, team, virtual_key
 from tests.store.owners import existing, ref
-from tests.store.plans import DAY, HOUR, MINUTE, NOW
+from tests.store.plans import DAY, NOW
 from tests.store.quota_desk import Desk
 
 T = TypeVar("T")
 
-WINDOWS = ("7s", "1m", "1h", "1d", "1w", "1M", "1Y")
 PLANS = (("one", "openai"), ("one", "anthropic"), ("two", "openai"))
 """Key and provider. Both keys share customer, provider and model limits; the first also has a team."""
-IDS = [f"request {number}" for number in range(12)]
-
-windows = st.sampled_from(WINDOWS)
-amounts = st.one_of(st.integers(0, 12), st.integers(0, 70))
-leases = st.sampled_from([1_000, 30_000, 10 * MINUTE, 2 * HOUR])
-maxima = st.one_of(st.integers(1, 12), st.integers(1, 70))
-budget_terms = st.lists(st.tuples(maxima, windows), max_size=2, unique_by=lambda terms: terms[1])
-rate_terms = st.none() | st.tuples(st.none() | maxima, st.none() | st.integers(1, 4), windows, windows)
-limit_terms = st.tuples(budget_terms, rate_terms)
-jumps = st.one_of(
-    st.sampled_from([0, 1, 999, 1_000, 7_000, MINUTE, 10 * MINUTE, HOUR, DAY, 31 * DAY, 366 * DAY]),
-    st.integers(0, 2 * HOUR),
-)
 
 
 class Machine(RuleBasedStateMachine):
@@ -56,6 +43,7 @@ class Machine(RuleBasedStateMachine):
         self.world = World(self.store, NOW)
         self.model = Model()
         self.now_ms = NOW
+        self.made = 0
         self.limits: dict[str, Limits] = {}
         self.owners: dict[str, LimitOwner] = {}
         self.old_plans: list[tuple[int, Plan]] = []
@@ -75,9 +63,7 @@ class Machine(RuleBasedStateMachine):
         charging=st.sampled_from([(False, False), (True, True), (False, True)]),
         aligned=st.booleans(),
         expires=st.none() | st.integers(0, DAY),
-        terms=st.fixed_dictionaries(
-            dict.fromkeys(("customer", "team", "provider", "model", "config 1", "config 2", "one", "two", "own"), limit_terms)
-        ),
+        terms=TERMS,
     )
     def configure(
         self, mode: Mode, charging: tuple[bool, bool], aligned: bool, expires: int | None, terms: dict[str, Any]
@@ -175,30 +161,49 @@ class Machine(RuleBasedStateMachine):
 
     # --- calls
 
+    def known(self, data: st.DataObject) -> str:
+        """Mostly one that is open, else any that there was, or none."""
+        reservations = self.model.reservations
+        running = [request_id for request_id, one in reservations.items() if one.state == "open"]
+        return str(data.draw(st.sampled_from(running * 3 + list(reservations) + ["never"])))
+
+    def new(self) -> str:
+        self.made += 1
+        return f"request {self.made}"
+
     @rule(
         which=st.integers(0, 2),
-        request_id=st.sampled_from(IDS),
+        data=st.data(),
+        again=st.sampled_from([False, False, False, True]),
         body=st.sampled_from("xxxxy"),
         tokens=amounts,
         cost=amounts,
         lease_ms=leases,
         worker=st.integers(0, 1),
     )
-    def reserve(self, which: int, request_id: str, body: str, tokens: int, cost: int, lease_ms: int, worker: int) -> None:
+    def reserve(
+        self, which: int, data: st.DataObject, again: bool, body: str, tokens: int, cost: int, lease_ms: int, worker: int
+    ) -> None:
+        request_id = self.known(data) if again else self.new()
         self._reserve(self.plans[which], [(request_id, body, tokens, cost)], lease_ms, worker)
 
     @rule(
         which=st.integers(0, 2),
-        calls=st.lists(st.tuples(st.sampled_from(IDS), st.just("x"), amounts, amounts), min_size=2, max_size=6),
+        calls=st.lists(st.tuples(amounts, amounts, st.booleans()), min_size=2, max_size=6),
         lease_ms=leases,
         worker=st.integers(0, 1),
     )
-    def reserve_in_one_batch(self, which: int, calls: list[tuple[str, str, int, int]], lease_ms: int, worker: int) -> None:
-        self._reserve(self.plans[which], calls, lease_ms, worker)
+    def reserve_in_one_batch(self, which: int, calls: list[tuple[int, int, bool]], lease_ms: int, worker: int) -> None:
+        """Some of them twice."""
+        named = []
+        for tokens, cost, twice in calls:
+            named += [(self.new(), "x", tokens, cost)] * (1 + twice)
+        self._reserve(self.plans[which], named, lease_ms, worker)
 
     @precondition(lambda self: self.old_plans)
-    @rule(data=st.data(), request_id=st.sampled_from(IDS), tokens=amounts, worker=st.integers(0, 1))
-    def reserve_by_an_old_plan(self, data: st.DataObject, request_id: str, tokens: int, worker: int) -> None:
+    @rule(data=st.data(), again=st.booleans(), tokens=amounts, worker=st.integers(0, 1))
+    def reserve_by_an_old_plan(self, data: st.DataObject, again: bool, tokens: int, worker: int) -> None:
+        request_id = self.known(data) if again else self.new()
         which, old = data.draw(st.sampled_from(self.old_plans))
         if _versions(old) == _versions(self.plans[which]):
             return
@@ -272,14 +277,19 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         which=st.integers(0, 2),
-        request_id=st.sampled_from(IDS),
+        data=st.data(),
         tokens=amounts,
         cost=amounts,
         success=st.booleans(),
         unreserved=st.booleans(),
         worker=st.integers(0, 1),
     )
-    def settle(self, which: int, request_id: str, tokens: int, cost: int, success: bool, unreserved: bool, worker: int) -> None:
+    def settle(
+        self, which: int, data: st.DataObject, tokens: int, cost: int, success: bool, unreserved: bool, worker: int
+    ) -> None:
+        request_id = self.known(data)
+        if request_id == "never" and unreserved:
+            request_id = self.new()
         plan = self.plans[which]
         verb = f"settle{' unreserved' if unreserved else ''}{'' if success else ' failed'}"
         answer = self.run(self.desks[worker].call(plan, verb, request_id, tokens, cost))
@@ -293,13 +303,15 @@ class Machine(RuleBasedStateMachine):
         over = " over by {}/{}".format(*overrun) if any(overrun) else ""
         assert answer == f"{word} {amount}{over}"
 
-    @rule(request_id=st.sampled_from(IDS), worker=st.integers(0, 1))
-    def release(self, request_id: str, worker: int) -> None:
+    @rule(data=st.data(), worker=st.integers(0, 1))
+    def release(self, data: st.DataObject, worker: int) -> None:
+        request_id = self.known(data)
         answer = self.run(self.desks[worker].call(self.plans[0], "release", request_id))
         assert answer == self.model.release(request_id, self.now_ms)
 
-    @rule(request_id=st.sampled_from(IDS), lease_ms=leases, worker=st.integers(0, 1))
-    def renew(self, request_id: str, lease_ms: int, worker: int) -> None:
+    @rule(data=st.data(), lease_ms=leases, worker=st.integers(0, 1))
+    def renew(self, data: st.DataObject, lease_ms: int, worker: int) -> None:
+        request_id = self.known(data)
         answer = self.run(self.desks[worker].call(self.plans[0], "renew", request_id, lease_ms))
         until_ms = self.model.renew(request_id, lease_ms, self.now_ms)
         assert answer == ("unknown" if until_ms is None else f"renewed until {until_ms - NOW}")

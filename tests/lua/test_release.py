@@ -7,7 +7,7 @@ from redis import Redis
 
 from service.reservation import Plan
 from service.windows import Window
-from tests.store.plans import MINUTE, budget, create, plan_of, requests, tokens
+from tests.store.plans import MINUTE, budget, create, plan_of, requests, tokens, usage_key
 from tests.store.quota_desk import Desk, Row, check_rows
 
 MINUTELY = Window(MINUTE, "")
@@ -68,3 +68,12 @@ async def test_releases(desk: Desk, redis: Redis, name: str):
     plan, rows = TABLES[name]
     create(redis, plan)
     await check_rows(desk, plan, rows)
+
+
+async def test_usage_that_an_admin_reset_meanwhile_does_not_fall_below_zero(desk: Desk, redis: Redis):
+    plan = plan_of(*LIMITS)
+    create(redis, plan)
+    await desk.call(plan, "reserve", "a", 600, 20)
+    redis.hset(usage_key("key"), "u2", 0)
+    assert await desk.call(plan, "release", "a") == "released"
+    assert await desk.counters(plan) == "0+0 0+0 0+0"

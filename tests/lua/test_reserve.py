@@ -36,6 +36,10 @@ MODES: dict[str, tuple[Plan, Sequence[Row]]] = {
             (0, ("reserve", "e"), f"refused by 1, retry at {DAY}", "300+600 3+0 10+20"),
         ],
     ),
+    "what stands aside is the smallest hold": (
+        plan_of(tokens("key", 100), tokens("team", 40), tokens("customer", 70), budget("key", 9), budget("team", 30)),
+        [(0, ("reserve", "a", 60, 20), "granted 40/9", "0+60 0+40 0+60 0+9 0+20")],
+    ),
     "strict admits only what fits whole": (
         plan_of(*SMALL, mode=Mode.STRICT),
         [
