@@ -35,7 +35,8 @@ def error_answer(error: ServiceError) -> Response:
 async def answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     if error.status >= 500:
-        _log.warning("%s %s answered %d", request.method, request.url.path, error.status, exc_info=error.__cause__)
+        # One line: while Redis is away there are as many of them as requests.
+        _log.warning("%s %s answered %d: %r", request.method, request.url.path, error.status, error.__cause__)
     return error_answer(error)
 
 

@@ -65,7 +65,7 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 def failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
     if error.status >= 500:
-        _log.warning("%s answered %d: %s", scope["path"], error.status, error.message, exc_info=error.__cause__)
+        _log.warning("%s answered %d: %s: %r", scope["path"], error.status, error.message, error.__cause__)
     return answer_error(error, caller)
 
 

@@ -32,7 +32,7 @@ async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: Quota
     try:
         reading = await reader.read(virtual_key_id(value))
     except StoreUnavailable as error:
-        _log.warning("quota read failed: %s", error, exc_info=error.__cause__)
+        _log.warning("quota read failed: %r", error.__cause__)
         retry_after = (b"retry-after", error.headers["Retry-After"].encode())
         return await _refuse(send, 503, error_body(503, error.message), retry_after)
     if reading is None or not same_secret(value, reading.key.value):

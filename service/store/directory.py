@@ -172,7 +172,8 @@ async def members(store: Store, *indexes: str) -> list[list[str]]:
 async def page(store: Store, index: str, *, offset: int, limit: int, descending: bool = False) -> tuple[list[str], int]:
     """Ids of one page and the number of all entries; it costs what the page holds, not what the set holds."""
     with store_errors("listing"):
-        async with store.redis.pipeline(transaction=True) as pipe:
+        # No transaction: a Redis that is out of memory refuses those, whatever is in them.
+        async with store.redis.pipeline(transaction=False) as pipe:
             pipe.zrange(index, offset, offset + limit - 1, desc=descending)
             pipe.zcard(index)
             members, total = await pipe.execute()

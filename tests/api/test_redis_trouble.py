@@ -1,0 +1,376 @@
+"""Redis in trouble: every call that needs it answers 503 in time, nothing is half written, and after it all is well again."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from redis import RedisError
+
+from service.app import create_app
+from service.settings import Settings
+from tests.api import calls
+from tests.api.calls import CUSTOMERS, MODEL_CONFIGS, PRICING_OVERRIDES, ROUTING_RULES, TEAMS, VIRTUAL_KEYS
+from tests.api.documented import assert_documented
+from tests.api.redis_process import RedisProcess, eventually
+from tests.api.redis_state import contents
+from tests.api.refusals import assert_refused
+from tests.store.consistency import assert_consistent
+
+TIMEOUT_MS, ADMIN_TIMEOUT_MS = 150, 300
+IN_TIME_S = 3 * ADMIN_TIMEOUT_MS / 1000 + 1
+"""To get a connection from the pool, to open it, to wait for the answer; and a second for a busy machine."""
+
+LIMITS = {"budgets": [{"max_limit": 1, "reset_duration": "1d"}]}
+RULE = {"cel_expression": "", "scope": "global", "targets": [{"weight": 1}]}
+OVERRIDE = {"scope_kind": "global", "match_type": "exact", "pattern": "x", "request_types": ["rerank"]}
+
+Clients = Callable[..., contextlib.AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    process = RedisProcess(tmp_path_factory.mktemp("redis"))
+    yield process
+    process.close()
+
+
+@contextlib.asynccontextmanager
+async def application(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    settings = Settings(redis_url=url, redis_timeout_ms=TIMEOUT_MS, redis_admin_timeout_ms=ADMIN_TIMEOUT_MS)
+    app: Any = create_app(settings)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    hooks: Any = {"response": [assert_documented]}
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/governance", event_hooks=hooks) as client:
+        yield client
+    await app.services.close()
+
+
+class World:
+    """One entity of each kind, and the calls that need Redis."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.ids: dict[str, str] = {}
+        self.value = ""
+        self._number = 0
+
+    async def fill(self) -> None:
+        customer = await calls.create(self.client, CUSTOMERS, **LIMITS)
+        team = await calls.create(self.client, TEAMS, customer_id=customer["id"], **LIMITS)
+        key = await calls.create(self.client, VIRTUAL_KEYS, team_id=team["id"], **LIMITS)
+        config = await calls.create(self.client, MODEL_CONFIGS, model_name="m", scope="virtual_key", scope_id=key["id"], **LIMITS)
+        rule = await calls.create(self.client, ROUTING_RULES, priority=-1, **RULE)
+        override = await calls.create(self.client, PRICING_OVERRIDES, **OVERRIDE)
+        kinds = (MODEL_CONFIGS, VIRTUAL_KEYS, TEAMS, CUSTOMERS, ROUTING_RULES, PRICING_OVERRIDES)
+        self.ids = dict(zip(kinds, (one["id"] for one in (config, key, team, customer, rule, override)), strict=True))
+        self.value = key["value"]
+        assert (await self.client.put("/providers/openai", json=LIMITS)).status_code == 200
+
+    def reads(self) -> list[Awaitable[httpx.Response]]:
+        """Lists, single entities and the quota."""
+        by_id = [self.client.get(f"/{kind}/{self.ids[kind]}") for kind in self.ids if kind != PRICING_OVERRIDES]
+        lists = [self.client.get(f"/{name}") for name in (*self.ids, "budgets", "rate-limits", "providers")]
+        pages = [self.client.get(f"/{name}", params={"limit": 1}) for name in (TEAMS, VIRTUAL_KEYS)]
+        return [*by_id, *lists, *pages, self.quota()]
+
+    def quota(self) -> Awaitable[httpx.Response]:
+        return self.client.get("/virtual-keys/quota", headers={"x-bf-vk": self.value})
+
+    def writes(self) -> list[Awaitable[httpx.Response]]:
+        """A creation and a change of each kind."""
+        self._number += 1
+        name, changed = f"new {self._number}", f"changed {self._number}"
+        bodies: dict[str, Any] = {
+            CUSTOMERS: {**LIMITS},
+            TEAMS: {**LIMITS},
+            VIRTUAL_KEYS: {"provider_configs": [{"provider": "openai", **LIMITS}], **LIMITS},
+            MODEL_CONFIGS: {"model_name": name, **LIMITS},
+            ROUTING_RULES: {"priority": self._number, **RULE},
+            PRICING_OVERRIDES: OVERRIDE,
+        }
+        creations = [self.client.post(f"/{kind}", json={"name": name, **body}) for kind, body in bodies.items()]
+        changes = [
+            self.client.put(f"/{kind}/{self.ids[kind]}", json={"name": changed, "model_name": changed, "calendar_aligned": True})
+            for kind in self.ids
+        ]
+        provider = self.client.put("/providers/openai", json={"budgets": [{"max_limit": self._number, "reset_duration": "1d"}]})
+        return [*creations, *changes, provider]
+
+    def deletions(self) -> list[Awaitable[httpx.Response]]:
+        """What is in another first."""
+        return [self.client.delete(f"/{kind}/{entity_id}") for kind, entity_id in {**self.ids, "providers": "openai"}.items()]
+
+
+@pytest.fixture
+async def world(server: RedisProcess) -> AsyncIterator[World]:
+    server.client.flushall()
+    async with application(server.url) as client:
+        made = World(client)
+        await made.fill()
+        yield made
+    assert_consistent(server.client)
+
+
+async def in_time(answers: list[Awaitable[httpx.Response]]) -> list[httpx.Response]:
+    started = time.monotonic()
+    found = await asyncio.gather(*answers)
+    assert time.monotonic() - started < IN_TIME_S
+    return found
+
+
+async def assert_unavailable(answers: list[Awaitable[httpx.Response]]) -> None:
+    for answer in await in_time(answers):
+        assert_refused(answer, 503, says="try again")
+
+
+async def assert_well(answers: list[Awaitable[httpx.Response]], *, one_by_one: bool = False) -> None:
+    found = [await answer for answer in answers] if one_by_one else await asyncio.gather(*answers)
+    assert {answer.status_code for answer in found} <= {200, 201}
+
+
+async def until_well(world: World) -> None:
+    """Within a moment and without a restart; whoever asks too early is told to try again."""
+    deadline = time.monotonic() + 5
+    while (answer := await world.quota()).status_code == 503:
+        assert time.monotonic() < deadline
+        assert_refused(answer, 503)
+        await asyncio.sleep(0.01)
+    await assert_well(world.reads())
+    await assert_well(world.writes())
+    await assert_well(world.deletions(), one_by_one=True)
+
+
+@contextlib.contextmanager
+def stopped(server: RedisProcess) -> Iterator[None]:
+    server.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def killed(server: RedisProcess) -> Iterator[None]:
+    server.kill()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@contextlib.contextmanager
+def paused(server: RedisProcess) -> Iterator[None]:
+    """Redis takes commands and answers none."""
+    server.client.client_pause(2_000)
+    try:
+        yield
+    finally:
+        server.wait_until_it_answers()
+
+
+@contextlib.contextmanager
+def password_changed(server: RedisProcess) -> Iterator[None]:
+    server.configure(requirepass="new")
+    server.disconnect_others()
+    try:
+        yield
+    finally:
+        server.configure(requirepass="")
+
+
+@contextlib.contextmanager
+def full_of_clients(server: RedisProcess) -> Iterator[None]:
+    before = server.client.config_get("maxclients")["maxclients"]
+    server.configure(maxclients=1)
+    server.disconnect_others()
+    try:
+        yield
+    finally:
+        server.configure(maxclients=before)
+
+
+@contextlib.contextmanager
+def in_another_script(server: RedisProcess) -> Iterator[None]:
+    limit = "lua-time-limit"
+    server.client.config_set(limit, 1)
+
+    def run() -> None:
+        with contextlib.suppress(RedisError):
+            server.client.eval("while true do end", 0)
+
+    def is_busy() -> bool:
+        try:
+            server.client.ping()
+        except RedisError as error:
+            return "BUSY" in str(error)
+        return False
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    eventually(is_busy)
+    try:
+        yield
+    finally:
+        server.client.script_kill()
+        thread.join()
+        server.client.config_set(limit, 5_000)
+
+
+@contextlib.contextmanager
+def without_its_master(server: RedisProcess) -> Iterator[None]:
+    server.configure(replica_serve_stale_data="no")
+    server.client.slaveof("127.0.0.1", 1)
+    try:
+        yield
+    finally:
+        server.client.slaveof()
+        server.configure(replica_serve_stale_data="yes")
+
+
+@contextlib.contextmanager
+def loading(server: RedisProcess) -> Iterator[None]:
+    """Reads its data anew, slowly."""
+    for number in range(20):
+        server.client.set(f"ballast {number}", random.randbytes(2_200_000))  # it looks at its clients every 2 MiB
+    server.configure(key_load_delay=60_000)
+    thread = threading.Thread(target=server.client.execute_command, args=("DEBUG", "RELOAD"))
+    thread.start()
+    eventually(lambda: server.client.info("persistence")["loading"] == 1)
+    try:
+        yield
+    finally:
+        thread.join()
+        server.configure(key_load_delay=0)
+
+
+AWAY = [stopped, killed, paused, password_changed, full_of_clients, in_another_script, without_its_master, loading]
+Trouble = Callable[[RedisProcess], contextlib.AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize("trouble", AWAY)
+async def test_while_redis_is_away(server: RedisProcess, world: World, trouble: Trouble):
+    await assert_well(world.reads())
+    with trouble(server):
+        await assert_unavailable(world.reads())
+        await assert_unavailable([*world.writes(), *world.deletions()])
+        await assert_unavailable([world.quota()])
+    # A write that was refused may have been done all the same: Redis may find it in its buffers and do it late.
+    missing = [answer.status_code for answer in await asyncio.gather(*world.deletions())]
+    assert {*missing} <= {200, 404, 503}
+    eventually(lambda: bool(server.client.ping()))
+    assert_consistent(server.client)
+    server.client.flushall()
+    await world.fill()
+    await until_well(world)
+
+
+@contextlib.contextmanager
+def out_of_memory(server: RedisProcess) -> Iterator[None]:
+    server.configure(maxmemory_policy="noeviction", maxmemory=1)
+    try:
+        yield
+    finally:
+        server.configure(maxmemory=0)
+
+
+@contextlib.contextmanager
+def read_only(server: RedisProcess) -> Iterator[None]:
+    server.client.slaveof("127.0.0.1", 1)
+    try:
+        yield
+    finally:
+        server.client.slaveof()
+
+
+@contextlib.contextmanager
+def without_replicas(server: RedisProcess) -> Iterator[None]:
+    server.configure(min_replicas_to_write=1)
+    try:
+        yield
+    finally:
+        server.configure(min_replicas_to_write=0)
+
+
+@contextlib.contextmanager
+def with_a_broken_disk(server: RedisProcess) -> Iterator[None]:
+    before = str(server.client.config_get("dir")["dir"])
+    server.configure(save="3600 1")
+    folder = Path(before, "gone")
+    folder.mkdir()
+    server.client.config_set("dir", str(folder))
+    folder.rmdir()
+    server.client.bgsave()
+    eventually(lambda: server.client.info("persistence")["rdb_last_bgsave_status"] == "err")
+    try:
+        yield
+    finally:
+        server.configure(save="")
+        server.client.config_set("dir", before)
+
+
+REFUSES_WRITES = [out_of_memory, read_only, without_replicas, with_a_broken_disk]
+
+
+@pytest.mark.parametrize("trouble", REFUSES_WRITES)
+async def test_while_redis_refuses_to_write(server: RedisProcess, world: World, trouble: Trouble):
+    """Reading goes on."""
+    before = contents(server.client)
+    with trouble(server):
+        await assert_unavailable(world.writes())
+        await assert_well(world.reads())
+    assert contents(server.client) == before
+    await until_well(world)
+
+
+async def test_redis_forgets_the_scripts(server: RedisProcess, world: World):
+    for answers in (world.reads, world.writes, world.reads):
+        server.client.script_flush()
+        await assert_well(answers())
+
+
+async def test_redis_closes_idle_connections(server: RedisProcess, world: World):
+    """Nobody notices."""
+    for answers in (world.reads, world.writes, world.reads):
+        server.disconnect_others()
+        await asyncio.sleep(0.01)  # what the event loop has not heard of yet, no client can know
+        await assert_well(answers())
+
+
+async def test_a_thousand_callers_do_not_wait_for_each_other(server: RedisProcess, world: World):
+    world.client.event_hooks = {}
+    with stopped(server):
+        await assert_unavailable([world.quota() for _ in range(1_000)])
+    await until_well(world)
+
+
+@pytest.mark.parametrize("path", ["/health", "/readyz"])
+async def test_health_tells(server: RedisProcess, world: World, path: str):
+    url = f"http://localhost{path}"
+    await assert_well([world.client.get(url)])
+    with stopped(server):
+        await assert_unavailable([world.client.get(url)])
+        assert (await world.client.get("http://localhost/livez")).status_code == 200
+    await until_well(world)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:wrong@127.0.0.1:{port}", "redis://someone:wrong@127.0.0.1:{port}", "unix:///nowhere.sock"]
+)
+async def test_a_redis_that_was_never_there(server: RedisProcess, url: str, caplog: pytest.LogCaptureFixture):
+    server.configure(requirepass="right")
+    try:
+        async with application(url.format(port=server.port)) as client:
+            lost = World(client)
+            lost.ids, lost.value = {TEAMS: "x", VIRTUAL_KEYS: "y"}, "sk-bf-x"
+            await assert_unavailable([*lost.reads(), *lost.writes(), *lost.deletions()])
+    finally:
+        server.configure(requirepass="")
+    assert "wrong" not in caplog.text
