@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import sha1
 from pathlib import Path
 from time import perf_counter
@@ -51,6 +52,7 @@ _OUT_OF_SERVICE_REPLIES: Final = ("OOM", "LOADING", "READONLY", "MISCONF", "BUSY
 """Also as they appear inside an error of a script that ran into them."""
 
 
+@lru_cache
 def compose(name: str, directory: Path = LUA) -> str:
     """The script with each include pasted once, where it is first named; FileNotFoundError when one is missing."""
     pasted: set[str] = set()
