@@ -48,7 +48,9 @@ _OUT_OF_SERVICE: Final = (
     ConnectionError, TimeoutError, MaxConnectionsError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, MasterDownError,
     ClusterDownError, ClusterError, TryAgainError, AuthenticationError, NoPermissionError, NoScriptError,
 )  # fmt: skip
-_OUT_OF_SERVICE_REPLIES: Final = ("OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "NOREPLICAS", "NOAUTH", "WRONGPASS")
+_OUT_OF_SERVICE_REPLIES: Final = (
+    "OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "NOREPLICAS", "NOAUTH", "WRONGPASS", "unauthenticated",
+)  # fmt: skip
 """Also as they appear inside an error of a script that ran into them."""
 
 

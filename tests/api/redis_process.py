@@ -16,6 +16,7 @@ from redis.retry import Retry
 from service.store.redis_binary import find_redis_binary
 
 PATIENCE_S = 10.0
+_UNLOCKED = ("--enable-debug-command", "yes", "--enable-protected-configs", "yes")
 
 
 def free_port() -> int:
@@ -34,7 +35,7 @@ class RedisProcess:
         self._command = [
             str(find_redis_binary().path), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "",
             "--appendonly", "yes", "--appendfsync", "always",
-            *(("--enable-debug-command", "yes") if find_redis_binary().version >= (7, 0, 0) else ()),
+            *(_UNLOCKED if find_redis_binary().version >= (7, 0, 0) else ()),
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
