@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Final, TextIO
 
 import orjson
@@ -14,6 +15,26 @@ _VIRTUAL_KEY: Final = re.compile(re.escape(VIRTUAL_KEY_PREFIX) + r"[\w-]+")
 _HIDDEN: Final = "***"
 _OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 _COLORS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
+
+
+class SparingLog:
+    """Warnings that every request could cause: at most one a second, which says how many were left out before it."""
+
+    PAUSE_S: Final = 1.0
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._quiet_until = 0.0
+        self._left_out = 0
+
+    def warning(self, text: str, *arguments: object) -> None:
+        now = monotonic()
+        if now < self._quiet_until:
+            self._left_out += 1
+            return
+        extra = {"left_out": self._left_out} if self._left_out else None
+        self._log.warning(text, *arguments, extra=extra)
+        self._quiet_until, self._left_out = now + self.PAUSE_S, 0
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
+from service import logs
 from service.logs import configure_logging
 from service.settings import Settings
 
@@ -31,6 +32,22 @@ def _capture(log_format: Literal["auto", "json", "text"] = "auto", **settings: A
     stream = io.StringIO()
     configure_logging(Settings(log_format=log_format, **settings), stream)
     return stream
+
+
+def test_a_sparing_log_says_how_much_it_left_out(monkeypatch: pytest.MonkeyPatch):
+    now = 0.0
+    monkeypatch.setattr(logs, "monotonic", lambda: now)
+    stream = _capture()
+    sparing = logs.SparingLog(log)
+    for second in (1.0, 1.1, 1.9, 2.0, 3.5):
+        now = second
+        sparing.warning("away since %s", second)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["message"], line.get("left_out")) for line in lines] == [
+        ("away since 1.0", None),
+        ("away since 2.0", 2),
+        ("away since 3.5", None),
+    ]
 
 
 def test_a_line_is_one_json_object():

@@ -20,8 +20,10 @@ from service.api.credentials import presented_virtual_key, require_gateway
 from service.api.prices import answer_cost
 from service.api.services import Services
 from service.errors import ServiceError
+from service.logs import SparingLog
 
 _log = logging.getLogger(__name__)
+_unavailable = SparingLog(_log)
 
 PREFIX: Final = "/api/governance/quota/"
 CALLS_BY_PATH: Final[Mapping[str, Call]] = {PREFIX + name: call for name, call in {**CALLS, "cost": answer_cost}.items()}
@@ -65,7 +67,7 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 def failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
     if error.status >= 500:
-        _log.warning("%s answered %d: %s: %r", scope["path"], error.status, error.message, error.__cause__)
+        _unavailable.warning("%s answered %d: %r", scope["path"], error.status, error.__cause__)
     return answer_error(error, caller)
 
 
