@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -36,17 +37,24 @@ class Served:
             listening = re.match(r"Serving on (\S+) with ", line)
             if listening:
                 self.url = listening[1]
+                # Read on: a server whose log nobody reads would stop at a full pipe.
+                self._rest: list[str] = []
+                self._reader = threading.Thread(target=self._rest.extend, args=(process.stdout,), daemon=True)
+                self._reader.start()
                 return
         pytest.fail(f"quotad ended with {process.wait()} before it served: {self.said}")
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
         return httpx.get(self.url + path, headers=headers, timeout=10)
 
+    def wait_for_last_words(self) -> str:
+        self._reader.join()
+        return "".join(self._rest)
+
     def stop(self, how: signal.Signals) -> tuple[int, str]:
         """Exit status and last words. The signal goes to the whole group, as the terminal's Ctrl-C does."""
         os.killpg(self.process.pid, how)
-        assert self.process.stdout is not None
-        rest = self.process.stdout.read()
+        rest = self.wait_for_last_words()
         return self.process.wait(30), rest
 
 
@@ -62,8 +70,12 @@ def serve(*arguments: str, cwd: Path, program: Sequence[str] = FROM_CHECKOUT, **
         text=True,
         start_new_session=True,
     ) as process:
+        served = None
         try:
-            yield Served(process)
+            served = Served(process)
+            yield served
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            if served is not None:
+                served.wait_for_last_words()
