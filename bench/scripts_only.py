@@ -107,16 +107,19 @@ def reserve_call(packed: PackedPlan, number: int) -> Call:
         "lease_ms": LEASE_MS,
         "granule_ms": granule_ms(LEASE_MS),
         "fate": "b",
+        "basis": "",
+        "attempt": "",
     }
-    return Call(packed, f"request-{number}", fields, b'{"key_ids":["*"],"fallbacks":[],"priced":true}')
+    return Call.on(f"request-{number}", packed, fields, b'{"key_ids":["*"],"fallbacks":[],"priced":true}')
 
 
 def settle_call(packed: PackedPlan, number: int) -> Call:
-    return Call(packed, f"request-{number}", {"tokens": 1200, "cost": 10_000_000, "success": True}, b'{"priced":true}')
+    fields = {"tokens": 1200, "cost": 10_000_000, "success": True}
+    return Call.on(f"request-{number}", packed, fields, b'{"priced":true}')
 
 
 def explain_call(packed: PackedPlan, _number: int) -> Call:
-    return Call(packed, None, {"tokens": 1500, "cost": 12_345_678})
+    return Call(packed, {"tokens": 1500, "cost": 12_345_678, "basis": ""})
 
 
 def configure(redis: Redis, plans: Sequence[Plan]) -> None:

@@ -61,7 +61,7 @@ end
 
 write_owners(owners)
 for number, call in pairs(finished) do
-  if redis.call('ZREM', KEYS[call.index], call.id) == 0 then
+  if KEYS[call.index] and redis.call('ZREM', KEYS[call.index], call.id) == 0 then
     reply[1 + number] = { 'done' }
   end
 end

@@ -30,7 +30,7 @@ local global_version, basis = read_versions(KEYS[batch.versions])
 local owners = {}
 
 local function answer(call)
-  if call.basis and call.basis ~= '' and call.basis ~= basis then
+  if call.basis ~= '' and call.basis ~= basis then
     return { 'stale' }
   end
   local plan = batch.plans[call.plan]

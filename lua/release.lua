@@ -11,7 +11,7 @@ ARGV
          call: {plan: place in plans or 0, record, index, id}
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
-  {'released'}                  now, or by an earlier call
+  {'released', plan_digest}     now, or by an earlier call
   {'unknown'}                   no such reservation
   {'conflict'}                  it was settled
   {'elsewhere', plan_digest}    made by this plan: call again with it
@@ -40,7 +40,7 @@ local function answer(call)
   elseif record.state == 'settled' then
     return { 'conflict' }
   elseif record.state == 'released' then
-    return { 'released' }
+    return { 'released', record.digest }
   elseif not plan or plan.digest ~= record.digest then
     return { 'elsewhere', record.digest }
   end
@@ -56,7 +56,7 @@ local function answer(call)
   end
   record.state = 'released'
   record.changed = call
-  return { 'released' }
+  return { 'released', record.digest }
 end
 
 local reply = { now }

@@ -11,8 +11,9 @@ ARGV
   [2]    JSON {versions: place of the versions hash or 0, retention_ms, index_ttl_ms, plan_ttl_ms, plans: [plan, ...],
          calls: [call, ...]}
          call: {plan: place in plans, record, index: places in KEYS, id, fingerprint, tokens, cost, lease_ms, granule_ms, fate,
-         basis}; the lease ends at a multiple of granule_ms; fate: what an expired lease does, b = give back, c = charge;
-         basis: versions of the rules and prices that the caller went by, '' = whatever they are
+         basis, attempt}; the lease ends at a multiple of granule_ms; fate: what an expired lease does, b = give back, c = charge;
+         basis: versions of the rules and prices that the caller went by, '' = whatever they are;
+         attempt: on a cluster, where a call is one of several (its plan a part of one), what withdraw names it by; else ''
   [3..]  detail of each call, kept for replays; then the texts of plans that are to be saved
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
@@ -25,7 +26,7 @@ RETURNS
   {'expired', counters}            the same, the key has expired
   where counters are usage, last_reset, held, taken of each limit
 WRITES
-  only for calls that are granted
+  only for calls that are granted, and for replays of attempts
 ]]
 --- @include "resolve_now"
 --- @include "read_records"
@@ -72,6 +73,7 @@ local function take(call, plan, counters, estimates, detail)
     expires_at = expires_at,
     first = first,
     settled = false,
+    attempts = call.attempt,
     changed = call,
   }
   return { 'granted', expires_at, reserved.tokens, reserved.budget, first[5] }
@@ -83,9 +85,14 @@ local function answer(call, detail)
     if record.fingerprint ~= call.fingerprint then
       return { 'conflict' }
     end
+    if call.attempt ~= '' and record.state == 'open' then
+      -- Whoever withdraws an earlier attempt must leave this one what it was told it has.
+      record.attempts = record.attempts .. ' ' .. call.attempt
+      record.changed = call
+    end
     return { 'replayed', record.digest, unpack(record.first) }
   end
-  if call.basis and call.basis ~= '' and call.basis ~= basis then
+  if call.basis ~= '' and call.basis ~= basis then
     return { 'stale' }
   end
   local plan = batch.plans[call.plan]

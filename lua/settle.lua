@@ -87,7 +87,8 @@ local function answer(call, detail)
   if not counters then
     return { 'stale' }
   end
-  record = record or { fingerprint = '', digest = plan.digest, state = 'none', fate = 'b', expires_at = now, first = {} }
+  record = record
+    or { fingerprint = '', digest = plan.digest, state = 'none', fate = 'b', expires_at = now, first = {}, attempts = '' }
   return settle(call, record, plan, counters, detail)
 end
 

@@ -17,6 +17,7 @@ local function read_records(calls, keys)
         expires_at = fields[5],
         first = fields[6],
         settled = fields[7],
+        attempts = fields[8],
       }
     end
     records[places[number]] = record

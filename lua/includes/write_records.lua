@@ -1,5 +1,5 @@
--- Writes the records that changed, and their places in the index of open reservations. Every key gets its expiry here:
--- an open reservation outlives its lease by `retention_ms`, one that is done stays as long.
+-- Writes the records that changed, and their places in the index of open reservations (a part of one has no place there).
+-- Every key gets its expiry here: an open reservation outlives its lease by `retention_ms`, one that is done stays as long.
 local function write_records(records, keys, now, retention_ms, index_ttl_ms)
   local refreshed = {}
   for place, record in pairs(records) do
@@ -8,17 +8,24 @@ local function write_records(records, keys, now, retention_ms, index_ttl_ms)
       local index, id = keys[record.changed.index], record.changed.id
       if record.state == 'open' then
         lives_ms = lives_ms + math.max(0, record.expires_at - now)
-        redis.call('ZADD', index, record.expires_at, id)
-        if not refreshed[index] then
-          refreshed[index] = true
-          redis.call('PEXPIRE', index, index_ttl_ms)
+        if index then
+          redis.call('ZADD', index, record.expires_at, id)
+          if not refreshed[index] then
+            refreshed[index] = true
+            redis.call('PEXPIRE', index, index_ttl_ms)
+          end
         end
-      else
+      elseif index then
         redis.call('ZREM', index, id)
       end
-      redis.call('SET', keys[place], cmsgpack.pack({
-        record.fingerprint, record.digest, record.state, record.fate, record.expires_at, record.first, record.settled,
-      }), 'PX', lives_ms)
+      if record.state == 'withdrawn' then
+        redis.call('UNLINK', keys[place])
+      else
+        redis.call('SET', keys[place], cmsgpack.pack({
+          record.fingerprint, record.digest, record.state, record.fate, record.expires_at, record.first, record.settled,
+          record.attempts,
+        }), 'PX', lives_ms)
+      end
     end
   end
 end

@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -25,10 +25,14 @@ from service.windows import Window
 LONGEST_LEASE_MS: Final = 24 * 3_600_000
 _SAVED_FOR_S: Final = 3_600.0
 """A plan in use is written again after this long."""
-_UNCHECKED: Final = -1
+UNCHECKED: Final = -1
 _UNLIMITED: Final = -1
 _NO_SLOT: Final = "0"
 """Stands for a limit that was removed: slots count from 1, so no hash has such a counter."""
+
+
+Windows = Mapping[tuple[int, int], Window]
+"""By place of the owner and slot: the counters that exist, and in which windows they count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,12 @@ class PackedPlan:
 
     plan: Plan
     digest: str
+    global_version: int
+    versions: tuple[int, ...]
+    windows: Windows
     usage_keys: tuple[str, ...]
     spec: bytes
-    """JSON object of lua/README.md without its member `keys`."""
+    """JSON object of lua/README.md without its members `keys`, `key` and `text`."""
 
 
 def pack(plan: Plan, digest: str | None = None) -> PackedPlan:
@@ -47,14 +54,12 @@ def pack(plan: Plan, digest: str | None = None) -> PackedPlan:
     windows = {(limit.owner, limit.slot): limit.window for limit in plan.limits}
     # A counter listed twice would be sold twice.
     assert len(windows) == len(plan.limits), "a plan lists each counter once"
-    versions = [_UNCHECKED if owner.version is None else owner.version for owner in plan.owners]
-    return _packed(plan, digest, plan.global_version, versions, windows)
+    versions = [UNCHECKED if owner.version is None else owner.version for owner in plan.owners]
+    return pack_with(plan, digest, plan.global_version, versions, windows)
 
 
-def _packed(
-    plan: Plan, digest: str, global_version: int, versions: list[int], windows: Mapping[tuple[int, int], Window]
-) -> PackedPlan:
-    """`windows` has the limits that exist; the others are gone."""
+def pack_with(plan: Plan, digest: str, global_version: int, versions: Sequence[int], windows: Windows) -> PackedPlan:
+    """`windows` has the counters that exist; limits without one are gone."""
     limits: list[dict[str, object]] = []
     for limit in plan.limits:
         window = windows.get((limit.owner, limit.slot))
@@ -84,7 +89,12 @@ def _packed(
         "limits": limits,
     }
     usage_keys = tuple(keys.usage(Ref(owner.kind, owner.id)) for owner in plan.owners)
-    return PackedPlan(plan, digest, usage_keys, orjson.dumps(spec))
+    return PackedPlan(plan, digest, global_version, tuple(versions), windows, usage_keys, orjson.dumps(spec))
+
+
+def unchecked(packed: PackedPlan) -> PackedPlan:
+    """The same, whatever the versions are by now: for what must not wait until admins are done."""
+    return pack_with(packed.plan, packed.digest, UNCHECKED, [UNCHECKED] * len(packed.versions), packed.windows)
 
 
 def plan_ttl_ms(retention_ms: int) -> int:
@@ -192,21 +202,12 @@ def _as_configured(packed: PackedPlan, snapshot: Snapshot, global_version: int) 
     for place, owner in enumerate(plan.owners):
         stored = _limit_owner(snapshot, owner.kind, owner.id)
         # What is gone has no version to ask for: its limits are gone too, and ids are never used again.
-        versions.append(stored.version if stored is not None else _UNCHECKED)
+        versions.append(stored.version if stored is not None else UNCHECKED)
         known = windows_of_counters(stored.entity) if stored is not None else {}
         for limit in plan.limits:
             if limit.owner == place and (limit.slot, limit.limit_id) in known:
                 windows[place, limit.slot] = known[limit.slot, limit.limit_id]
-    return _packed(plan, packed.digest, global_version, versions, windows)
-
-
-def unchecked(packed: PackedPlan) -> PackedPlan:
-    """The same, whatever the versions are by now: for a charge that must not wait until admins are done."""
-    spec = orjson.loads(packed.spec)
-    spec["global_version"] = _UNCHECKED
-    for owner in spec["owners"]:
-        owner["version"] = _UNCHECKED
-    return replace(packed, spec=orjson.dumps(spec))
+    return pack_with(plan, packed.digest, global_version, versions, windows)
 
 
 def _limit_owner(snapshot: Snapshot, kind: Kind, owner_id: str) -> Stored[LimitOwner] | None:

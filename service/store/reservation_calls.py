@@ -1,7 +1,7 @@
 """Several calls on reservations as one script call: keys and plans that they share are sent once."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
@@ -17,14 +17,21 @@ _STEPS_IN_LEASE: Final = 500
 class Call(NamedTuple):
     """One call of a batch. `fields` are members of its JSON object beside plan, record, index and id.
 
-    `saves_plan`: the plan is to be saved when the call is granted.
+    `record` and `open_index` are keys, None where the call has none; `saves_plan`: the plan is saved when the call is granted.
     """
 
     packed: PackedPlan | None
-    request_id: str | None
     fields: Mapping[str, object]
+    request_id: str | None = None
+    record: str | None = None
+    open_index: str | None = None
     detail: bytes | None = None
     saves_plan: bool = False
+
+    @classmethod
+    def on(cls, request_id: str, packed: PackedPlan | None, fields: Mapping[str, object], detail: bytes | None = None) -> Self:
+        """On a whole reservation."""
+        return cls(packed, fields, request_id, keys.reservation(request_id), keys.open_reservations(request_id), detail)
 
 
 class Answer(NamedTuple):
@@ -35,20 +42,23 @@ class Answer(NamedTuple):
     rest: list[Any]
 
 
-async def run_calls(store: Store, script: str, calls: Sequence[Call], *, retention_ms: int) -> list[Answer]:
-    redis_keys, args = encode_calls(calls, retention_ms=retention_ms)
+async def run_calls(
+    store: Store, script: str, calls: Sequence[Call], *, retention_ms: int, with_versions: bool = True
+) -> list[Answer]:
+    """`with_versions` False: the versions hash is in another slot of the cluster, and not asked."""
+    redis_keys, args = encode_calls(calls, retention_ms=retention_ms, with_versions=with_versions)
     now_ms, *answers = await store.scripts.run(script, redis_keys, [store.now_ms, *args])
     return [Answer(now_ms, word.decode(), rest) for word, *rest in answers]
 
 
-def encode_calls(calls: Sequence[Call], *, retention_ms: int) -> tuple[list[str], list[bytes]]:
+def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: bool = True) -> tuple[list[str], list[bytes]]:
     """KEYS, and ARGV after the time."""
     places: dict[str, int] = {}
 
     def place(key: str) -> int:
         return places.setdefault(key, len(places) + 1)
 
-    versions = place(keys.versions())
+    versions = place(keys.versions()) if with_versions else 0
     texts = [call.detail for call in calls if call.detail is not None]
     saved = {id(call.packed) for call in calls if call.saves_plan}
     plans: dict[int, orjson.Fragment] = {}
@@ -65,11 +75,15 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int) -> tuple[list[str]
                     # The time and the batch itself come before the texts.
                     members |= {"key": place(keys.plan(packed.digest)), "text": 2 + len(texts)}
                 plans[number] = orjson.Fragment(orjson.dumps(members)[:-1] + b"," + packed.spec[1:])
-        if call.request_id is None:
-            listed.append({"plan": number, **call.fields})
-        else:
-            record, index = place(keys.reservation(call.request_id)), place(keys.open_reservations(call.request_id))
-            listed.append({"plan": number, "record": record, "index": index, "id": call.request_id, **call.fields})
+        listed.append(
+            {
+                "plan": number,
+                "record": place(call.record) if call.record else 0,
+                "index": place(call.open_index) if call.open_index else 0,
+                "id": call.request_id or "",
+                **call.fields,
+            }
+        )
     batch = {
         "versions": versions,
         "retention_ms": retention_ms,

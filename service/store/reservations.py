@@ -71,9 +71,12 @@ class Reservations:
             "granule_ms": granule_ms(call.lease_ms),
             "fate": self._fate,
             "basis": call.basis,
+            "attempt": "",
         }
         saves_plan = not self._plans.is_saved(packed)
-        answer = await self._batches["reserve"].call(Call(packed, call.request_id, fields, call.detail, saves_plan))
+        answer = await self._batches["reserve"].call(
+            Call.on(call.request_id, packed, fields, call.detail)._replace(saves_plan=saves_plan)
+        )
         match answer.word:
             case "granted":
                 if saves_plan:
@@ -118,7 +121,7 @@ class Reservations:
     async def explain(self, call: Explain) -> ExplainOutcome:
         packed = self._plans.pack(call.plan)
         fields = {"tokens": call.tokens, "cost": call.cost_nanousd, "basis": call.basis}
-        answer = await self._batches["explain"].call(Call(packed, None, fields))
+        answer = await self._batches["explain"].call(Call(packed, fields))
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
     async def sweep(self) -> int:
@@ -201,13 +204,14 @@ class Reservations:
 
 
 def _call(request_id: str, fields: Mapping[str, object], packed: PackedPlan | None) -> Call:
-    return Call(packed, request_id, fields)
+    return Call.on(request_id, packed, fields)
 
 
 def _settle_call(call: Settle, packed: PackedPlan | None) -> Call:
     """Without the plan of the reservation nothing is charged, so there is nothing to compute."""
-    fields = {"tokens": call.tokens, "cost": call.cost_nanousd, "success": call.success}
+    fields: dict[str, object] = {"tokens": call.tokens, "cost": call.cost_nanousd, "success": call.success}
     if call.charge_by is None or packed is None:
-        return Call(packed, call.request_id, fields, call.detail)
+        return Call.on(call.request_id, packed, fields, call.detail)
     charge = call.charge_by(packed.plan)
-    return Call(packed, call.request_id, {**fields, "cost": charge.cost_nanousd, "basis": charge.basis}, charge.detail)
+    fields |= {"cost": charge.cost_nanousd, "basis": charge.basis}
+    return Call.on(call.request_id, packed, fields, charge.detail)

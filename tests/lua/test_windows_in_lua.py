@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from hashlib import sha1
 
 import pytest
 from hypothesis import given, settings
@@ -47,8 +48,11 @@ def call(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
     def script(include: str, args: tuple[int | str, ...]) -> str:
         passed = (f"tonumber(ARGV[{n}])" if isinstance(arg, int) else f"ARGV[{n}]" for n, arg in enumerate(args, start=1))
-        (directory / "probe.lua").write_text(f'--- @include "{include}"\nreturn {{ {include}({", ".join(passed)}) }}\n')
-        return compose("probe", directory)
+        text = f'--- @include "{include}"\nreturn {{ {include}({", ".join(passed)}) }}\n'
+        # A script is composed once in a process, by its name.
+        name = f"probe_{sha1(text.encode(), usedforsecurity=False).hexdigest()}"
+        (directory / f"{name}.lua").write_text(text)
+        return compose(name, directory)
 
     with Redis.from_url(redis_url) as redis:
         yield lambda include, *args: redis.eval(script(include, args), 0, *args)

@@ -1,0 +1,74 @@
+--[[
+withdraw: another slot of the cluster refused, or did not answer; take back this attempt's part as if it had never been asked.
+
+What a later attempt of the same request was told it has stays. A batch of calls, answered in their order.
+
+KEYS
+  [1..]  usage hashes of owners, records and indexes of reservations, named in ARGV[2] by their places
+ARGV
+  [1]    now_ms, '' = Redis clock
+  [2]    JSON {versions, retention_ms, index_ttl_ms, plans, calls} as for reserve
+         call: {plan: place in plans, record, index, id, attempt}
+RETURNS
+  {now_ms, answer, ...}    in the order of the calls; an answer is one of
+  {'withdrawn'}    nothing is left of it
+  {'kept'}         for another attempt
+  {'done'}         not asked, withdrawn before, or settled or released since
+WRITES
+  only for calls that are withdrawn or kept
+]]
+--- @include "resolve_now"
+--- @include "read_records"
+--- @include "read_plan"
+--- @include "return_taken"
+--- @include "write_owners"
+--- @include "write_records"
+local now = resolve_now(ARGV[1])
+local batch = cjson.decode(ARGV[2])
+
+local records = read_records(batch.calls, KEYS)
+local owners = {}
+
+local function without(attempts, attempt)
+  local rest = {}
+  for one in string.gmatch(attempts, '%S+') do
+    if one ~= attempt then
+      rest[#rest + 1] = one
+    end
+  end
+  return table.concat(rest, ' ')
+end
+
+local function answer(call)
+  local record, plan = records[call.record], batch.plans[call.plan]
+  if not record or record.state ~= 'open' or plan.digest ~= record.digest then
+    return { 'done' }
+  end
+  local rest = without(record.attempts, call.attempt)
+  if rest == record.attempts then
+    return { 'done' }
+  end
+  record.attempts = rest
+  record.changed = call
+  if rest ~= '' then
+    return { 'kept' }
+  end
+  local counters = read_plan(plan, KEYS, owners, nil, now)
+  for number in ipairs(plan.limits) do
+    return_taken(record, plan, counters, number, false)
+  end
+  for _, owner in ipairs(plan.owner_states) do
+    owner.keep = true
+  end
+  record.state = 'withdrawn'
+  return { 'withdrawn' }
+end
+
+local reply = { now }
+for number, call in ipairs(batch.calls) do
+  reply[1 + number] = answer(call)
+end
+
+write_owners(owners)
+write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
+return reply
