@@ -1,0 +1,103 @@
+"""`python -m bench`: measures everything, writes bench/results/<time>/, prints the targets."""
+
+import argparse
+import contextlib
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from bench import paging
+from bench.context import FULL, SMOKE, Context, Options
+from bench.findings import Findings
+from bench.machine import described
+from bench.progress import Progress
+from bench.report import markdown, markdown_table, targets, write_report
+from bench.rounds import Rounds
+from bench.steps import accuracy, latency, memory, peers, scripts_alone, sizes, soak, startup, throughput, workers
+from bench.world import opened_world
+
+STEPS: Final[dict[str, ModuleType]] = {
+    "throughput": throughput,
+    "latency": latency,
+    "scripts_alone": scripts_alone,
+    "accuracy": accuracy,
+    "workers": workers,
+    "memory": memory,
+    "startup": startup,
+    "paging": paging,
+    "peers": peers,
+    "sizes": sizes,
+    "soak": soak,
+}
+_KEYS: Final = 1_000
+
+
+def main(arguments: Sequence[str]) -> int:
+    given = _parser().parse_args(arguments)
+    options = _options(given)
+    # Servers that were started are ended on the way out, however we are asked to go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    findings = Findings(described())
+    try:
+        _measure(options, findings)
+    except KeyboardInterrupt:
+        print("Stopped; what was measured until now is written.", file=sys.stderr)
+    folder = given.results / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    write_report(findings, folder)
+    print(markdown(findings) if given.print_all else "\n".join(markdown_table(targets(findings))))
+    print(f"\nWritten to {folder}", file=sys.stderr)
+    return 0
+
+
+def _measure(options: Options, findings: Findings) -> None:
+    progress = Progress()
+    steps = [step for name, step in STEPS.items() if _wanted(name, options)]
+    for step in steps:
+        progress.plan(step.planned_s(options))
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        progress.step("starting Redis and quotad, seeding", 0)
+        world = stack.enter_context(opened_world(_KEYS))
+        rounds = Rounds(world.redis, progress, rounds=options.rounds, seconds=options.seconds, patience_s=options.patience_s)
+        context = Context(options, progress, rounds, world, findings, folder)
+        for step in steps:
+            step.measure(context)
+
+
+def _wanted(name: str, options: Options) -> bool:
+    return name in options.only if options.only else name != "peers" or options.peers
+
+
+def _options(given: argparse.Namespace) -> Options:
+    options = SMOKE if given.smoke else FULL
+    changed = {
+        "rounds": given.rounds,
+        "seconds": given.seconds,
+        "sizes": given.sizes,
+        "soak_s": given.soak,
+        "only": frozenset(given.only) if given.only else None,
+    }
+    return replace(options, **{name: value for name, value in changed.items() if value is not None})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="once, briefly, small: shows that everything runs")
+    parser.add_argument("--only", nargs="+", choices=STEPS, metavar="STEP", help=f"steps to take: {', '.join(STEPS)}")
+    parser.add_argument("--rounds", type=int, help=f"rounds of each comparison ({FULL.rounds})")
+    parser.add_argument("--seconds", type=float, help=f"seconds of one run ({FULL.seconds})")
+    parser.add_argument("--sizes", type=int, nargs="+", metavar="KEYS", help="numbers of keys in the store, smallest first")
+    parser.add_argument("--soak", type=float, metavar="SECONDS", help=f"length of the soak ({FULL.soak_s})")
+    parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results"), help="where to write")
+    parser.add_argument("--print-all", action="store_true", help="print the whole report, not only the targets")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""What every step of the bench is given: how thorough to be, where to say what it does, where to put what it finds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.findings import Findings
+from bench.progress import Progress
+from bench.rounds import Rounds
+from bench.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How much is measured. Seconds are those of one run of one contender."""
+
+    rounds: int
+    seconds: float
+    sizes: Sequence[int]
+    """Numbers of keys in the store."""
+    stored_at_start: int
+    """Keys in the store whose start is timed."""
+    copies_for_memory: int
+    soak_s: float
+    patience_s: float
+    """How long to wait for neighbours to pause before a round, and whether (0: no) to repeat rounds that they disturbed."""
+    peers: bool
+    only: frozenset[str]
+    """Steps to take; empty: all."""
+
+
+FULL: Final = Options(
+    rounds=3,
+    seconds=3,
+    sizes=(1_000, 100_000, 1_000_000),
+    stored_at_start=100_000,
+    copies_for_memory=50_000,
+    soak_s=600,
+    patience_s=10,
+    peers=True,
+    only=frozenset(),
+)
+SMOKE: Final = Options(
+    rounds=1,
+    seconds=1,
+    sizes=(100, 1_000),
+    stored_at_start=1_000,
+    copies_for_memory=1_000,
+    soak_s=3,
+    patience_s=0,
+    peers=False,
+    only=frozenset(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    options: Options
+    progress: Progress
+    rounds: Rounds
+    world: World
+    findings: Findings
+    folder: Path
+    """For files that live as long as the run."""

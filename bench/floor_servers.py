@@ -1,0 +1,78 @@
+"""Starts the bare endpoints beside quotad for one scenario: same path, same status, same bytes."""
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from bench import floors
+from bench.plain_http import ask
+from bench.rounds import Contender
+from bench.scenarios.scenario import Scenario
+from bench.servers import granian, uvicorn
+from bench.world import World
+
+FLOOR: Final = "F: bare Starlette, uvicorn"
+SAME_SERVER: Final = "bare Starlette, quotad's server"
+GRANIAN: Final = "bare Starlette, granian"
+EVALSHA: Final = "bare + one redis-py EVALSHA, uvicorn"
+QUOTAD: Final = "quotad"
+
+SERVED_BY: Final = "httptools"
+"""The HTTP protocol that quotad gives uvicorn (service/server.py); if it is not uvicorn's own, SAME_SERVER is measured, too."""
+
+
+_samples: Final = count(10_000, 10_000)
+"""Numbers below those of the runs."""
+
+
+def _answers(world: World, scenario: Scenario) -> list[floors.Floor]:
+    """What quotad answers to each request of the scenario."""
+    first = next(_samples)
+    if scenario.before is not None:
+        scenario.before(world, first, 1)
+    requests = scenario.traffic(world, first).sample(first)
+    found: list[floors.Floor] = []
+    for request, answer in zip(requests, ask(world.quotad.url, requests), strict=True):
+        if answer.status != scenario.status and scenario.has_floor:
+            raise RuntimeError(f"{scenario.name} answers {answer.status} instead of {scenario.status}: {answer.body.decode()}")
+        method, path = request.decode().split(" ", 2)[:2]
+        found.append({"method": method, "path": path.partition("?")[0], "status": answer.status, "body": answer.body.decode()})
+    return found
+
+
+@contextlib.contextmanager
+def contenders(world: World, scenario: Scenario, folder: Path, *, all_floors: bool) -> Iterator[list[Contender]]:
+    """quotad last; before it F and, where wanted, the other floors."""
+    answers = folder / f"{scenario.name}.json"
+    answers.write_bytes(orjson.dumps(_answers(world, scenario)))
+    environment = {floors.ANSWERS: str(answers), floors.REDIS_URL: world.redis_url}
+    with contextlib.ExitStack() as stack:
+        made = []
+        if scenario.has_floor:
+            made.append((FLOOR, stack.enter_context(uvicorn("bench.floors:bare", environment))))
+        if scenario.has_floor and all_floors:
+            if SERVED_BY != "httptools":
+                made.append((SAME_SERVER, stack.enter_context(uvicorn("bench.floors:bare", environment, http=SERVED_BY))))
+            if importlib.util.find_spec("granian") is not None:
+                made.append((GRANIAN, stack.enter_context(granian("bench.floors:bare", environment))))
+            made.append((EVALSHA, stack.enter_context(uvicorn("bench.floors:evalsha", environment))))
+
+        found = [
+            Contender(name=name, server=server, traffic=lambda number: scenario.traffic(world, number)) for name, server in made
+        ]
+        before = scenario.before
+        found.append(
+            Contender(
+                name=QUOTAD,
+                server=world.quotad,
+                traffic=lambda number: scenario.traffic(world, number),
+                before=None if before is None else lambda number, count: before(world, number, count),
+                operations=scenario.operations,
+            )
+        )
+        yield found

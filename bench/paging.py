@@ -1,0 +1,67 @@
+"""A page of a list costs what it shows, not what the store holds: 25 of many keys against 25 of few.
+
+`python -m bench.paging` measures this alone.
+"""
+
+import sys
+from statistics import median
+from typing import Final
+
+from bench.context import FULL, Context, Options
+from bench.findings import Cell, Table
+from bench.load import drive
+from bench.neighbours import wait_for_quiet
+from bench.seed import ADMIN, GOVERNANCE
+from bench.traffic import Traffic, get
+from bench.world import World, opened_world
+
+_FEW: Final = 100
+_MANY: Final = 100_000
+_WANTED: Final = 1.3
+_SECONDS: Final = 1
+_PAGES: Final = {
+    "first 25": "limit=25",
+    "25 from the middle": "limit=25&offset={middle}",
+    "25 by name": "limit=25&sort_by=name&order=asc",
+}
+_SEARCH: Final = "25 found by search"
+"""Reads every name, so it is shown without a promise."""
+
+
+def planned_s(options: Options) -> float:
+    return 10 + 2 * len(_PAGES) * options.rounds * (_SECONDS + 0.5)
+
+
+def measure(context: Context) -> None:
+    many = min(_MANY, max(context.options.sizes))
+    context.progress.step(f"25 rows of {_FEW} keys and of {many:,}", planned_s(context.options))
+    rows = rows_of(many, context.options)
+    columns = ("page", f"ms of {_FEW} keys", f"ms of {many:,} keys", "ratio")
+    note = "Median of one request at a time, by an administrator; every row with its counters, team and customer. A search reads every name."
+    context.findings.tables.append(Table("Paging", columns, rows, note))
+    worst = max(float(row[-1]) for row in rows if isinstance(row[-1], float) and row[0] != _SEARCH)
+    context.findings.at_most(f"25 rows of {many:,} keys against 25 of {_FEW}, slowest page", worst, _WANTED)
+
+
+def rows_of(many: int, options: Options) -> list[list[Cell]]:
+    with opened_world(_FEW, used_up=0) as small, opened_world(many, used_up=0) as large:
+        rows: list[list[Cell]] = []
+        for name, query in {**_PAGES, _SEARCH: "limit=25&search=original-3"}.items():
+            times: dict[str, list[float]] = {"small": [], "large": []}
+            for _ in range(options.rounds):
+                wait_for_quiet(options.patience_s)
+                times["small"].append(_page_ms(small, query))
+                times["large"].append(_page_ms(large, query))
+            few_ms, many_ms = median(times["small"]), median(times["large"])
+            rows.append([name, round(few_ms, 2), round(many_ms, 2), round(many_ms / few_ms, 2)])
+        return rows
+
+
+def _page_ms(world: World, query: str) -> float:
+    path = f"{GOVERNANCE}/virtual-keys?{query.format(middle=len(world.keys) // 2)}"
+    return drive(world.quotad.url, Traffic((get(path, ADMIN),)), seconds=_SECONDS, connections=1).p50_us / 1000
+
+
+if __name__ == "__main__":
+    for shown in rows_of(_MANY, FULL):
+        sys.stdout.write(f"{shown}\n")

@@ -1,0 +1,140 @@
+"""Measures servers against each other: in turn, round by round, in one run; a round that neighbours disturbed is repeated."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from redis import Redis
+
+from bench.load import Measured, drive
+from bench.neighbours import wait_for_quiet, watching_neighbours
+from bench.progress import Progress
+from bench.redis_cost import RedisCost, measured_cost
+from bench.servers import Server
+from bench.traffic import Traffic
+
+_AT_FIRST_PER_S: Final = 8_000
+_BLOCK: Final = 10_000_000
+"""Numbers that one run may use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """`traffic` and `before` are given the first number of a run; `before` how many requests may come, too."""
+
+    name: str
+    server: Server
+    traffic: Callable[[int], Traffic]
+    before: Callable[[int, int], None] | None = None
+    operations: int = 1
+    connections: int = 64
+    pause_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One contender in one round."""
+
+    subject: str
+    contender: str
+    round: int
+    neighbours: float
+    disturbed: bool
+    operations: int
+    measured: Measured
+    server_cpu_s: float
+    redis: RedisCost
+
+    @property
+    def per_second(self) -> float:
+        return self.measured.per_second * self.operations
+
+    @property
+    def cpu_us(self) -> float:
+        """Processor time of the server per operation."""
+        return 1e6 * self.server_cpu_s / max(1, self.measured.requests * self.operations)
+
+    @property
+    def redis_cpu_us(self) -> float:
+        return 1e6 * self.redis.cpu_s / max(1, self.measured.requests * self.operations)
+
+
+class Rounds:
+    """Gives every run numbers of its own."""
+
+    def __init__(self, redis: "Redis", progress: Progress, *, rounds: int, seconds: float, patience_s: float) -> None:
+        self._redis = redis
+        self._progress = progress
+        self._rounds = rounds
+        self._seconds = seconds
+        self._patience_s = patience_s
+        self._number = 0
+        self.runs: list[Run] = []
+
+    def measure(self, subject: str, contenders: Sequence[Contender]) -> list[Run]:
+        """A first round warms up and is thrown away; up to as many again are added for those that were disturbed."""
+        kept: list[Run] = []
+        pace = {contender.name: 0.0 for contender in contenders}
+        quiet = 0
+        for number in range((2 if self._patience_s else 1) * self._rounds + 1):
+            if quiet == self._rounds:
+                break
+            if number:
+                wait_for_quiet(self._patience_s)
+            runs = [self._run(subject, contender, number, pace) for contender in contenders]
+            if number:
+                kept += runs
+                quiet += not any(run.disturbed for run in runs)
+        self.runs += kept
+        self._progress.tell("; ".join(f"{name} {median_rate(kept, name):,.0f}/s" for name in pace))
+        return kept
+
+    def _run(self, subject: str, contender: Contender, number: int, pace: dict[str, float]) -> Run:
+        self._number += _BLOCK
+        if contender.before is not None:
+            # Twice what it answered last time, which neighbours may have slowed down; at first a guess.
+            contender.before(self._number, int(max(2 * pace[contender.name], _AT_FIRST_PER_S) * self._seconds))
+        with watching_neighbours() as neighbours, measured_cost(self._redis) as cost:
+            cpu_before_s = contender.server.cpu_s()
+            measured = drive(
+                contender.server.url,
+                contender.traffic(self._number),
+                seconds=self._seconds,
+                connections=contender.connections,
+                pause_ms=contender.pause_ms,
+            )
+            cpu_s = contender.server.cpu_s() - cpu_before_s
+        pace[contender.name] = measured.per_second
+        return Run(
+            subject=subject,
+            contender=contender.name,
+            round=number,
+            neighbours=neighbours.share,
+            disturbed=neighbours.disturbed,
+            operations=contender.operations,
+            measured=measured,
+            server_cpu_s=cpu_s,
+            redis=cost[0],
+        )
+
+
+def undisturbed(runs: Sequence[Run]) -> list[Run]:
+    """Runs of rounds that no neighbour disturbed; all of them where that leaves fewer than three rounds."""
+    disturbed = {(run.subject, run.round) for run in runs if run.disturbed}
+    quiet = [run for run in runs if (run.subject, run.round) not in disturbed]
+    return quiet if len({run.round for run in quiet}) >= 3 else list(runs)
+
+
+def of(runs: Sequence[Run], contender: str) -> list[Run]:
+    return [run for run in undisturbed(runs) if run.contender == contender]
+
+
+def median_rate(runs: Sequence[Run], contender: str) -> float:
+    return median(run.per_second for run in of(runs, contender))
+
+
+def median_ratio(runs: Sequence[Run], contender: str, to: str) -> float:
+    """The median of the ratios within each round: both sides had the same weather."""
+    floors = {run.round: run.per_second for run in of(runs, to)}
+    return median(run.per_second / floors[run.round] for run in of(runs, contender))

@@ -1,0 +1,51 @@
+"""What a scenario says of itself: what is sent, what must come back, how fast it should be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bench.traffic import GATEWAY_PATH, GATEWAY_TOKEN, KEY, NUMBER, Traffic, post
+from bench.world import MODEL, PROVIDER, World
+
+INPUT_TOKENS: Final = 1_100
+OUTPUT_TOKENS: Final = 210
+"""About the medians of the traces in bench/trace_quantiles.json, chat and code together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """`traffic` is given the first number that no run has used. `target` is a ratio to the bare endpoint F."""
+
+    name: str
+    meaning: str
+    traffic: Callable[[World, int], Traffic]
+    before: Callable[[World, int, int], None] | None = None
+    """Called with the first number and how many requests to prepare for, outside the measured time."""
+    operations: int = 1
+    """Decisions in one request."""
+    status: int = 200
+    target: float | None = None
+    has_floor: bool = True
+
+
+GATEWAY: Final = {"authorization": f"Bearer {GATEWAY_TOKEN}"}
+GATEWAY_WITH_KEY: Final = {**GATEWAY, "x-bf-vk": KEY}
+"""Headers of a gateway, without and with the key whose quota is used."""
+
+
+def reserve_body(request_id: str = NUMBER) -> dict[str, Any]:
+    return {
+        "provider": PROVIDER,
+        "model": MODEL,
+        "request_id": request_id,
+        "input_tokens": INPUT_TOKENS,
+        "max_output_tokens": 2 * OUTPUT_TOKENS,
+    }
+
+
+def settle_body(reservation_id: str = NUMBER) -> dict[str, Any]:
+    return {"reservation_id": reservation_id, "input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS}
+
+
+def reserve_request() -> bytes:
+    return post(f"{GATEWAY_PATH}/reserve", GATEWAY_WITH_KEY, reserve_body())

@@ -1,0 +1,72 @@
+"""The tail at half the throughput: what a reader of quota waits for where the service is not at its limit."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+from typing import Final
+
+from bench.context import Context, Options
+from bench.findings import Table
+from bench.floor_servers import FLOOR, QUOTAD, contenders
+from bench.load import CONNECTIONS, drive
+from bench.rounds import Contender, of
+from bench.scenarios.quota_read import QUOTA_READ
+from bench.traffic import Traffic
+
+_WANTED: Final = 2.0
+_PROBE_S: Final = 1
+_TRIALS: Final = 4
+
+
+def planned_s(options: Options) -> float:
+    return 2 * (options.rounds + 1) * (options.seconds + 0.5) + (2 * _TRIALS + 1) * (_PROBE_S + 0.5)
+
+
+def measure(context: Context) -> None:
+    context.progress.step("latency of quota reads at half the throughput", planned_s(context.options))
+    with contenders(context.world, QUOTA_READ, context.folder, all_floors=False) as made:
+        quotad = next(contender for contender in made if contender.name == QUOTAD)
+        half = drive(quotad.server.url, quotad.traffic(0), seconds=_PROBE_S).per_second / 2
+        paced = [_paced(contender, half) for contender in made]
+        runs = context.rounds.measure("quota_read at half throughput", paced)
+    context.findings.runs += runs
+    p99 = {name: median(run.measured.p99_us for run in of(runs, name)) / 1000 for name in (FLOOR, QUOTAD)}
+    rate = {name: median(run.per_second for run in of(runs, name)) for name in (FLOOR, QUOTAD)}
+    context.findings.tables.append(
+        Table(
+            "Latency of quota reads at half the maximum throughput of quotad",
+            ("server", "requests/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms"),
+            [
+                [name, round(rate[name])]
+                + [
+                    round(median(getattr(run.measured, f"{mark}_us") for run in of(runs, name)) / 1000, 2)
+                    for mark in ("p50", "p90", "p99", "p999")
+                ]
+                for name in (FLOOR, QUOTAD)
+            ],
+            "Each connection pauses between its requests; the pause is tuned until both servers get the same rate.",
+        )
+    )
+    context.findings.at_most("p99 of quota read at half throughput, times that of F", p99[QUOTAD] / p99[FLOOR], _WANTED)
+
+
+def _paced(contender: Contender, rate: float) -> Contender:
+    """The contender with pauses that bring it to about this rate."""
+    pause_ms = _pause_for(rate, lambda pause: _rate_with(contender, pause))
+    return replace(contender, pause_ms=pause_ms)
+
+
+def _rate_with(contender: Contender, pause_ms: int) -> float:
+    traffic: Traffic = contender.traffic(0)
+    return drive(contender.server.url, traffic, seconds=_PROBE_S, pause_ms=pause_ms).per_second
+
+
+def _pause_for(rate: float, rate_with: Callable[[int], float]) -> int:
+    pause_ms = max(1, round(1000 * CONNECTIONS / rate))
+    for _ in range(_TRIALS - 1):
+        seen = rate_with(pause_ms)
+        better = max(1, round(pause_ms + 1000 * CONNECTIONS * (1 / rate - 1 / seen)))
+        if better == pause_ms:
+            break
+        pause_ms = better
+    return pause_ms
