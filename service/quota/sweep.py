@@ -21,6 +21,8 @@ async def sweep_forever(enforcer: Enforcer) -> None:
         # Workers that started together need not sweep together.
         await asyncio.sleep(PAUSE_S * random.uniform(0.5, 1.5))
         try:
+            # Without traffic nobody else would notice that Redis is back.
+            await enforcer.reservations.store.ping()
             await sweep(enforcer)
         except StoreUnavailable:
             continue  # reported by the calls of gateways, if there are any

@@ -1,27 +1,43 @@
-"""One connection pool to Redis with its scripts: what every function of the store takes first."""
+"""The connections to Redis with its scripts: what every function of the store takes first."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from redis.asyncio import Redis
+from redis.crc import key_slot
 
 from service.settings import Settings
 from service.store.breaker import Breaker
 from service.store.client import open_redis
 from service.store.scripts import Scripts, store_errors
 
+Item = TypeVar("Item")
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """`now_ms` is '' (the clock of Redis); only tests put a time there."""
+    """`now_ms` is '' (the clock of Redis); only tests put a time there. `clustered`: a script call has keys of one slot only."""
 
     redis: "Redis"
     scripts: Scripts
     now_ms: str = ""
+    clustered: bool = False
+
+    def by_slot(self, items: Iterable[Item], key: Callable[[Item], str]) -> list[list[Item]]:
+        """What one script call may touch together: everything, or on a cluster what shares a hash slot."""
+        if not self.clustered:
+            return [list(items)]
+        groups: dict[int, list[Item]] = {}
+        for item in items:
+            groups.setdefault(key_slot(key(item).encode()), []).append(item)
+        return list(groups.values())
 
     async def ping(self) -> None:
         """Raises StoreUnavailable when Redis does not answer."""
         with store_errors("ping"):
             await self.redis.ping()
+        self.scripts.answered()
 
     async def close(self) -> None:
         await self.redis.aclose()
@@ -30,4 +46,4 @@ class Store:
 def open_store(settings: Settings, url: str, *, timeout_ms: int, now_ms: str = "", breaker: Breaker | None = None) -> Store:
     """Opens no connection yet: the first call does."""
     redis = open_redis(settings, url, timeout_ms=timeout_ms)
-    return Store(redis, Scripts(redis, breaker=breaker), now_ms)
+    return Store(redis, Scripts(redis, breaker=breaker), now_ms, settings.redis_cluster)

@@ -5,7 +5,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha1
@@ -39,6 +39,8 @@ from service.store.breaker import Breaker
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 LUA: Final = next(path for path in (_PACKAGE / "lua", _PACKAGE.parent / "lua") if path.is_dir())
 """In a wheel the scripts lie inside the package, in a checkout beside it."""
+
+Arg = str | int | bytes
 
 _INCLUDE: Final = re.compile(r'^--- @include "([a-z_]+)"\n', re.MULTILINE)
 _WRITES_NOTHING: Final = "WRITES\n  nothing\n"
@@ -91,6 +93,15 @@ def store_errors(doing: str) -> Iterator[None]:
         raise StoreUnavailable(f"the store did not answer ({doing}); try again") from error
 
 
+def _failure(name: str, error: Exception) -> StoreUnavailable:
+    """The error as `run` would raise it."""
+    try:
+        with store_errors(name):
+            raise error
+    except StoreUnavailable as unavailable:
+        return unavailable
+
+
 class Scripts:
     """The scripts of one directory on one server. With a breaker, calls fail at once while that server is away."""
 
@@ -101,25 +112,41 @@ class Scripts:
         self._texts = {path.stem: compose(path.stem, directory) for path in sorted(directory.glob("*.lua"))}
         self._shas: dict[str, str] = {}
 
-    async def run(self, name: str, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
+    async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """One EVALSHA; the script is loaded first where the server does not know it (start, failover, SCRIPT FLUSH)."""
+        return await self._guarded(name, self._evaluate(name, keys, args))
+
+    async def run_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
+        """One EVALSHA for each call, on a cluster: together, each where its keys live.
+
+        A StoreUnavailable stands where the answer of a call should be that failed alone.
+        """
+        if len(calls) == 1:
+            return [await self.run(name, *calls[0])]
+        return list(await self._guarded(name, self._evaluate_each(name, calls)))
+
+    async def _guarded(self, name: str, work: Awaitable[Any]) -> Any:
         if self._breaker is not None:
             self._breaker.admit()
         started = perf_counter()
         try:
             with store_errors(name):
-                reply = await self._evaluate(name, keys, args)
+                reply = await work
         except StoreUnavailable:
             metrics.store_errors(name).inc()
             if self._breaker is not None:
                 self._breaker.failed()
             raise
         metrics.script_seconds(name).observe(perf_counter() - started)
-        if self._breaker is not None:
-            self._breaker.succeeded()
+        self.answered()
         return reply
 
-    async def _evaluate(self, name: str, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
+    def answered(self) -> None:
+        """Redis is there, whoever found out: calls need not fail any more."""
+        if self._breaker is not None:
+            self._breaker.succeeded()
+
+    async def _evaluate(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """NOSCRIPT means that nothing ran, so this is the one case in which a call is sent again."""
         sha = self._shas.get(name)
         if sha is not None:
@@ -128,6 +155,24 @@ class Scripts:
             except NoScriptError:
                 pass
         return await self._redis.evalsha(await self._load(name), len(keys), *keys, *args)
+
+    async def _evaluate_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
+        sha = self._shas.get(name) or await self._load(name)
+        answers = await self._pipelined(sha, calls)
+        unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            sha = await self._load(name)
+            again = await self._pipelined(sha, [calls[place] for place in unknown])
+            for place, answer in zip(unknown, again, strict=True):
+                answers[place] = answer
+        return [_failure(name, answer) if isinstance(answer, Exception) else answer for answer in answers]
+
+    async def _pipelined(self, sha: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for keys, args in calls:
+                # The cluster client refuses its own method for this in a pipeline, though it finds the node by the keys.
+                pipe.execute_command("EVALSHA", sha, len(keys), *keys, *args)
+            return list(await pipe.execute(raise_on_error=False))
 
     async def _load(self, name: str) -> str:
         server: dict[str, Any] = await self._redis.info("server")

@@ -128,6 +128,15 @@ async def test_it_recovers_by_itself(make_client: MakeClient, port: int):
             assert counts(await explain(client, key), "virtual_key", "tokens") == (0, 10, 90)
 
 
+async def test_a_readiness_check_that_succeeds_lets_calls_go_again(make_client: MakeClient, port: int):
+    async with make_client(**away(port)) as client:
+        for _ in range(5):
+            assert (await reserve(client, None, virtual_key="sk-bf-some")).status_code == 503
+        with embedded_redis(None, LOG, port=port):
+            assert (await client.get("http://localhost/readyz")).status_code == 200
+            assert (await reserve(client, None, virtual_key="sk-bf-some")).status_code == 401
+
+
 async def test_while_it_is_away_nobody_waits(make_client: MakeClient, port: int):
     async with make_client(**away(port)) as client:
         started = time.monotonic()
