@@ -238,3 +238,13 @@ async def test_bodies_up_to_a_size(make_client: Any, size: int, status: int):
                 assert_refused(answer, 413, says="larger than 1024 bytes")
             else:
                 assert answer.status_code == (200 if number == 0 else 409)
+
+
+LENGTHS = [("", 400), ("-1", 400), ("+2", 400), ("2.0", 400), ("0x2", 400), ("two", 400), ("2, 2", 400), ("9" * 30, 413)]
+
+
+@pytest.mark.parametrize("declared, status", LENGTHS)
+async def test_lengths_that_are_none(client: httpx.AsyncClient, declared: str, status: int):
+    """The real server refuses most of them before (test_http.py); another one might not."""
+    answer = await client.post("/teams", content=b"{}", headers={"content-length": declared})
+    assert_refused(answer, status)
