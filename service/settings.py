@@ -49,6 +49,9 @@ class Settings(BaseSettings):
         repr=False,
         description="redis://, rediss:// or unix:// URL. Not set: quotad starts a Redis of its own in the data directory.",
     )
+    redis_cluster: bool = Field(
+        default=False, description="Whether redis_url names a node of a Redis Cluster; the others are found through it."
+    )
     data_dir: Path = Field(default=Path(".data"), description="Directory where the embedded Redis keeps its data.")
     admin_token: CommaSeparated = Field(
         default=(),

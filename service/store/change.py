@@ -10,6 +10,7 @@ import orjson
 from service.entities import CounterEdits, Entity, Kind, ModelConfig, VirtualKey
 from service.errors import Conflict, ServiceError
 from service.store import directory, keys
+from service.store.cluster_change import ClusterCommit
 from service.store.codec import encode_entity
 from service.store.connection import Store
 from service.store.directory import Entry
@@ -151,11 +152,15 @@ class Change:
 
 async def commit(store: Store, change: Change) -> bool:
     """True when applied; False when an entity changed since it was read. Raises what a failed check says otherwise."""
-    text = orjson.dumps({"checks": change.checks, "writes": change.writes})
-    word, *place = await store.scripts.run("commit", list(change.keys), [store.now_ms, text])
-    if word == b"committed":
+    if store.clustered:
+        failed = await ClusterCommit(store, list(change.keys), change.checks, change.writes).run()
+    else:
+        text = orjson.dumps({"checks": change.checks, "writes": change.writes})
+        word, *place = await store.scripts.run("commit", list(change.keys), [store.now_ms, text])
+        failed = place[0] - 1 if word == b"refused" else None
+    if failed is None:
         return True
-    refusal = change.refusals[place[0] - 1]
+    refusal = change.refusals[failed]
     if refusal is None:
         return False
     raise refusal

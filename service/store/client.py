@@ -1,10 +1,15 @@
-"""Opens the connection pool to Redis: how many connections, how long to wait, no hidden retries."""
+"""Opens the connections to Redis, or to all nodes of a cluster: how many, how long to wait, no hidden retries."""
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from typing import Final, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from service.settings import Settings
+
+_CONNECTIONS_OF_A_NODE: Final = 1000
+"""A cluster client has no call wait for a connection: it fails beyond this, which batches stay far below."""
 
 
 def open_redis(settings: Settings, url: str, *, timeout_ms: int) -> "Redis":
@@ -13,6 +18,17 @@ def open_redis(settings: Settings, url: str, *, timeout_ms: int) -> "Redis":
     A call that timed out may have run: callers retry with the same request_id or read what is there, this client never does.
     """
     timeout_s = timeout_ms / 1000
+    if settings.redis_cluster:
+        cluster = RedisCluster.from_url(
+            url,
+            max_connections=_CONNECTIONS_OF_A_NODE,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+        # It has the same commands, each for keys of one slot.
+        return cast("Redis", cluster)
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=settings.redis_connections,

@@ -57,6 +57,11 @@ def index(kind: Kind, order: str) -> str:
     return f"{LAYOUT}:{{directory}}:{kind}:{order}"
 
 
+def kind_of_index(key: str) -> Kind:
+    """Which kind of entities an index lists."""
+    return Kind(key.removeprefix(f"{LAYOUT}:{{directory}}:").partition(":")[0])
+
+
 def children(kind: Kind, parent: Ref) -> str:
     """Sorted set, all scores 0: entities of one kind that belong to a parent, oldest first."""
     return f"{LAYOUT}:{{directory}}:{kind}:of:{parent.kind}:{quote(parent.id, safe='')}"

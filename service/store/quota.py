@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from service.entities import Counters, Kind, VirtualKey
+from service.errors import StoreUnavailable
 from service.store import keys
 from service.store.batch import Batch
 from service.store.codec import decode_counters, decode_entity, pairs
@@ -53,14 +54,20 @@ class QuotaReader(Generic[View]):
     async def _read(self, key_ids: Sequence[str]) -> list[KeyReading[View] | None]:
         # Many callers may hold the same key: it is read once for all of them.
         known = {key_id: self._known.get(key_id) for key_id in key_ids}
-        redis_keys = [key for key_id, kept in known.items() for key in (kept.redis_keys if kept else _redis_keys(key_id))]
-        versions = [kept.version if kept else "" for kept in known.values()]
-        now_ms, *answers = await self._store.scripts.run("read_quota", redis_keys, [self._store.now_ms, *versions])
-        readings = {
-            key_id: self._reading(now_ms, key_id, kept, answer)
-            for (key_id, kept), answer in zip(known.items(), answers, strict=True)
-        }
+        readings: dict[str, KeyReading[View] | None] = {}
+        groups = self._store.by_slot(known.items(), lambda item: keys.config(Ref(Kind.VIRTUAL_KEY, item[0])))
+        replies = await self._store.scripts.run_each("read_quota", [self._script_call(group) for group in groups])
+        for group, reply in zip(groups, replies, strict=True):
+            if isinstance(reply, StoreUnavailable):
+                raise reply
+            now_ms, *answers = reply
+            for (key_id, kept), answer in zip(group, answers, strict=True):
+                readings[key_id] = self._reading(now_ms, key_id, kept, answer)
         return [readings[key_id] for key_id in key_ids]
+
+    def _script_call(self, known: Sequence[tuple[str, _Kept[View] | None]]) -> tuple[list[str], list[str]]:
+        redis_keys = [key for key_id, kept in known for key in (kept.redis_keys if kept else _redis_keys(key_id))]
+        return redis_keys, [self._store.now_ms, *(kept.version if kept else "" for _, kept in known)]
 
     def _reading(self, now_ms: int, key_id: str, kept: _Kept[View] | None, answer: list[list[bytes]]) -> KeyReading[View] | None:
         if not answer:

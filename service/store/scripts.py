@@ -5,9 +5,9 @@
 
 import re
 import sys
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha1
 from pathlib import Path
 from time import perf_counter
@@ -114,7 +114,7 @@ class Scripts:
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """One EVALSHA; the script is loaded first where the server does not know it (start, failover, SCRIPT FLUSH)."""
-        return await self._guarded(name, self._evaluate(name, keys, args))
+        return await self._guarded(name, partial(self._evaluate, name, keys, args))
 
     async def run_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
         """One EVALSHA for each call, on a cluster: together, each where its keys live.
@@ -123,15 +123,15 @@ class Scripts:
         """
         if len(calls) == 1:
             return [await self.run(name, *calls[0])]
-        return list(await self._guarded(name, self._evaluate_each(name, calls)))
+        return list(await self._guarded(name, partial(self._evaluate_each, name, calls)))
 
-    async def _guarded(self, name: str, work: Awaitable[Any]) -> Any:
+    async def _guarded(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
         if self._breaker is not None:
             self._breaker.admit()
         started = perf_counter()
         try:
             with store_errors(name):
-                reply = await work
+                reply = await work()
         except StoreUnavailable:
             metrics.store_errors(name).inc()
             if self._breaker is not None:

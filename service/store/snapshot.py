@@ -17,6 +17,7 @@ from service.entities import (
     Team,
     VirtualKey,
 )
+from service.errors import StoreUnavailable
 from service.store import keys
 from service.store.codec import decode_counters, decode_entity, pairs
 from service.store.connection import Store
@@ -57,6 +58,17 @@ class Snapshot:
 
     def update(self, other: "Snapshot") -> None:
         self._found.update(other._found)
+
+    def named(self) -> list[Ref]:
+        """What the entities that were found refer to."""
+        return list(
+            dict.fromkeys(
+                Ref(kind, orjson.loads(config[field.encode()]))
+                for config, _ in self._found.values()
+                for field, kind in _FOLLOWED.items()
+                if field.encode() in config
+            )
+        )
 
     def has(self, ref: Ref) -> bool:
         return keys.config(ref) in self._found
@@ -118,9 +130,23 @@ async def read(store: Store, refs: Iterable[Ref]) -> Snapshot:
 
 
 async def _read_chunk(store: Store, refs: Sequence[Ref]) -> Snapshot:
-    redis_keys = [key for ref in refs for key in (keys.config(ref), keys.usage(ref))]
-    now_ms, *found = await store.scripts.run("read_entities", redis_keys, [store.now_ms, *_FOLLOWED_ARGS])
-    snapshot = Snapshot(now_ms)
-    for config_key, config, usage in found:
-        snapshot.add(config_key.decode(), pairs(config), pairs(usage))
-    return snapshot
+    """On a cluster what an entity refers to is read in a further round: a script follows no id to another slot."""
+    snapshot, waiting, seen = Snapshot(0), list(refs), set(refs)
+    followed = () if store.clustered else _FOLLOWED_ARGS
+    while True:
+        groups = store.by_slot(waiting, keys.config)
+        calls = [(_keys_of(group), [store.now_ms, *followed]) for group in groups]
+        for reply in await store.scripts.run_each("read_entities", calls or [((), [store.now_ms])]):
+            if isinstance(reply, StoreUnavailable):
+                raise reply
+            snapshot.now_ms, *found = reply
+            for config_key, config, usage in found:
+                snapshot.add(config_key.decode(), pairs(config), pairs(usage))
+        waiting = [ref for ref in snapshot.named() if ref not in seen] if store.clustered else []
+        if not waiting:
+            return snapshot
+        seen.update(waiting)
+
+
+def _keys_of(refs: Sequence[Ref]) -> list[str]:
+    return [key for ref in refs for key in (keys.config(ref), keys.usage(ref))]
