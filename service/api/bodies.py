@@ -1,10 +1,11 @@
 """Reading request bodies: bounded in size, parsed into a model, in the order of checks that clients see."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
+from starlette.types import Receive
 
 from service.api.services import services_of
 from service.errors import InvalidRequest, PayloadTooLarge
@@ -18,28 +19,32 @@ _LONGEST_LENGTH: Final = 19
 
 async def read_body(request: Request) -> bytes:
     """The whole body, or PayloadTooLarge as soon as it is known to be larger than the setting allows."""
-    return await read_bounded(request, services_of(request).settings.max_body_bytes)
+    return await receive_body(request.receive, request.headers, services_of(request).settings.max_body_bytes)
 
 
-async def read_bounded(request: Request, largest_bytes: int) -> bytes:
-    too_large = PayloadTooLarge(f"the body is larger than {largest_bytes} bytes")
-    declared = request.headers.get("content-length", "0")
+async def receive_body(receive: Receive, headers: Mapping[str, str], largest_bytes: int) -> bytes:
+    declared = headers.get("content-length", "0")
     if not (declared.isascii() and declared.isdecimal()):
         raise InvalidRequest("the Content-Length header is not a number")
     if len(declared) > _LONGEST_LENGTH or int(declared) > largest_bytes:
-        raise too_large
+        raise _too_large(largest_bytes)
     chunks: list[bytes] = []
     size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > largest_bytes:
-                raise too_large
-            chunks.append(chunk)
-    except ClientDisconnect as gone:
-        # Nobody reads this answer; a client that gives up is no mistake of ours.
-        raise InvalidRequest("the connection ended before the body did") from gone
-    return b"".join(chunks)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            # Nobody reads this answer; a client that gives up is no mistake of ours.
+            raise InvalidRequest("the connection ended before the body did")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > largest_bytes:
+            raise _too_large(largest_bytes)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _too_large(largest_bytes: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"the body is larger than {largest_bytes} bytes")
 
 
 async def parse_body(request: Request, model: type[Model]) -> Model:

@@ -9,12 +9,11 @@ from time import perf_counter
 from typing import Final
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from service import metrics
 from service.api.answers import error_body
-from service.api.bodies import read_bounded
+from service.api.bodies import receive_body
 from service.api.calls import CALLS, Answer, Call, Caller, answer_error, idempotency_key
 from service.api.credentials import presented_virtual_key, require_gateway
 from service.api.prices import answer_cost
@@ -48,12 +47,10 @@ async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, se
             idempotency_key(headers.get("idempotency-key")),
             caller.wants_problem,
         )
-        body = await read_bounded(Request(scope, receive), settings.max_body_bytes)
+        body = await receive_body(receive, headers, settings.max_body_bytes)
         answer = await call(services.enforcer, body, caller)
     except ServiceError as error:
         answer = failure(scope, error, caller)
-    except ClientDisconnect:
-        return None
     except Exception:
         answer = bug(scope)
     metrics.call_seconds(scope["path"].removeprefix(PREFIX)).observe(perf_counter() - started)
