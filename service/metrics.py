@@ -43,6 +43,21 @@ DEGRADED: Final = Gauge(
     "quotad_degraded", "1 while Redis is away and callers are answered without it.", multiprocess_mode="livemax"
 )
 
+_USAGE: Final = {
+    name: Counter(f"bifrost_{name}", help_text, ("provider", "model"))
+    for name, help_text in (
+        ("cost", "US dollars charged."),
+        ("input_tokens", "Tokens charged, of prompts."),
+        ("output_tokens", "Tokens charged, generated."),
+        ("cache_read_input_tokens", "Those of the prompts that were read from a cache."),
+    )
+}
+"""Under the names that dashboards of Bifrost read."""
+
+_MOST_MODELS: Final = 500
+"""Callers name models as they like: those that come when there are this many count as "other"."""
+_models: dict[tuple[str, str], tuple[Counter, ...]] = {}
+
 # The labels are few: looking each combination up once is cheaper than asking the client for it on every call.
 decisions: Final = cache(_DECISIONS.labels)
 call_seconds: Final = cache(_CALL_SECONDS.labels)
@@ -50,6 +65,18 @@ script_seconds: Final = cache(_SCRIPT_SECONDS.labels)
 store_errors: Final = cache(_STORE_ERRORS.labels)
 settlements: Final = cache(_SETTLEMENTS.labels)
 uncharged: Final = cache(_UNCHARGED.labels)
+
+
+def count_usage(provider: str, model: str, cost: float, input_tokens: int, output_tokens: int, cached_tokens: int) -> None:
+    counters = _models.get((provider, model))
+    if counters is None:
+        named = (provider, model) if len(_models) < _MOST_MODELS else ("other", "other")
+        counters = tuple(counter.labels(*named) for counter in _USAGE.values())
+        if named == (provider, model):
+            _models[named] = counters
+    for counter, amount in zip(counters, (cost, input_tokens, output_tokens, cached_tokens), strict=True):
+        if amount:
+            counter.inc(amount)
 
 
 def exposition(open_reservations: int | None) -> bytes:

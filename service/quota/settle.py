@@ -6,6 +6,7 @@ from typing import Final
 from service import metrics
 from service.errors import NotFound, StoreUnavailable
 from service.models.enforcement import SettleRequest
+from service.money import to_dollars
 from service.quota.charging import UNPRICED, charge
 from service.quota.decision import Verdict
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
@@ -25,7 +26,7 @@ async def settle(enforcer: Enforcer, request: SettleRequest, key_value: str | No
         outcome = await enforcer.reservations.settle(_call(enforcer, request, shared, None))
         match outcome:
             case Settled():
-                _count(outcome, "commit")
+                _count(outcome, request, "commit")
                 return outcome
             case Stale():
                 await enforcer.plans.latest_shared()
@@ -47,17 +48,27 @@ async def _settle_unreserved(enforcer: Enforcer, request: SettleRequest, key_val
         shared = await enforcer.plans.shared()
         match await enforcer.reservations.settle(_call(enforcer, request, shared, plan)):
             case Settled() as settled:
-                _count(settled, "unreserved")
+                _count(settled, request, "unreserved")
                 return settled
             case Stale() | Unknown():
                 await enforcer.plans.refresh(plan)
     raise StoreUnavailable(KEEPS_CHANGING)
 
 
-def _count(settled: Settled, outcome: str) -> None:
-    metrics.settlements("duplicate" if settled.replayed else outcome).inc()
-    if not settled.replayed and settled.detail == UNPRICED:
+def _count(settled: Settled, request: SettleRequest, outcome: str) -> None:
+    if settled.replayed:
+        return metrics.settlements("duplicate").inc()
+    metrics.settlements(outcome).inc()
+    if settled.detail == UNPRICED:
         metrics.uncharged("no_price").inc()
+    metrics.count_usage(
+        settled.plan.provider,
+        settled.plan.model,
+        to_dollars(settled.cost_nanousd),
+        request.input_tokens or 0,
+        request.output_tokens or 0,
+        request.cached_input_tokens or 0,
+    )
 
 
 def _call(enforcer: Enforcer, request: SettleRequest, shared: Shared, plan: Plan | None) -> Settle:

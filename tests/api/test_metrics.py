@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service import metrics
 from tests.api.conftest import NOW_MS
 from tests.api.gateway import admitted, budget, call, create_key, rate_limit, refused, release, settle
 
@@ -18,7 +20,7 @@ async def scrape(client: httpx.AsyncClient) -> dict[tuple[str, tuple[tuple[str, 
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(response.text)
         for sample in family.samples
-        if sample.name.startswith("quotad_")
+        if sample.name.startswith(("quotad_", "bifrost_"))
     }
 
 
@@ -55,9 +57,36 @@ async def test_what_is_counted(make_client: MakeClient):
         assert (await scrape(later))["quotad_reservations_open", ()] == 0
 
 
+async def test_usage_under_the_names_of_bifrost(client: httpx.AsyncClient):
+    key = await create_key(client)
+    before = await scrape(client)
+    for name in ("r1", "r2"):
+        await admitted(client, key, request_id=name)
+        for _ in range(2):
+            await settle(client, name, input_tokens=100, cached_input_tokens=40, output_tokens=7, cost=0.25)
+    after = await scrape(client)
+    labels = (("model", "gpt-4o"), ("provider", "openai"))
+    grown = {
+        name: after[f"bifrost_{name}_total", labels] - before.get((f"bifrost_{name}_total", labels), 0)
+        for name in ("cost", "input_tokens", "output_tokens", "cache_read_input_tokens")
+    }
+    assert grown == {"cost": 0.5, "input_tokens": 200, "output_tokens": 14, "cache_read_input_tokens": 80}
+
+
+async def test_models_are_told_apart_up_to_a_bound(monkeypatch: pytest.MonkeyPatch, client: httpx.AsyncClient):
+    monkeypatch.setattr(metrics, "_models", {})
+    monkeypatch.setattr(metrics, "_MOST_MODELS", 2)
+    for number in range(5):
+        metrics.count_usage("openai", f"bounded-{number}", 0.0, 1, 0, 0)
+        metrics.count_usage("openai", "bounded-0", 0.0, 1, 0, 0)
+    told = {dict(labels)["model"] for name, labels in await scrape(client) if name == "bifrost_input_tokens_total"}
+    assert {model for model in told if model.startswith("bounded")} == {"bounded-0", "bounded-1"}
+    assert "other" in told
+
+
 async def test_no_label_names_a_key(client: httpx.AsyncClient):
     key = await create_key(client)
-    await admitted(client, key, request_id="a request of somebody", model="a model of nobody")
+    await admitted(client, key, request_id="a request of somebody")
     text = (await client.get("http://localhost/metrics")).text
-    for secret in (key["id"], key["value"], key["name"], "of somebody", "of nobody"):
+    for secret in (key["id"], key["value"], key["name"], "of somebody"):
         assert secret not in text
