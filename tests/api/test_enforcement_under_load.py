@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from service.store.embedded import embedded_redis
@@ -129,6 +130,7 @@ def test_limits_that_admit_k_admit_exactly_k(served: Served, admin: Admin, gatew
     admitted = [by_id[answer.body["reservation_id"]] for answer in answers if answer.status == 200]
     of_level = {level: [job for job in admitted if job["model"] == f"model-{level}"] for level in LEVELS}
     assert {level: len(jobs) for level, jobs in of_level.items()} == admits
+    assert decisions_counted(served) == {"allow": sum(admits.values()), "refuse": 2_000 - sum(admits.values())}
 
     # Half of the tokens are used; everything is settled twice, in any order, all at once.
     usage = [
@@ -150,6 +152,16 @@ def test_limits_that_admit_k_admit_exactly_k(served: Served, admin: Admin, gatew
         assert counted.keys() <= {(scope, kind) for scope in scopes for kind in used}
         assert {scope for scope, _ in counted} == scopes
         assert {(scope, kind): used[kind] for scope, kind in counted} == counted
+
+
+def decisions_counted(served: Served) -> Counter[str]:
+    """By result, of both workers, whichever of them is asked."""
+    counted: Counter[str] = Counter()
+    for family in text_string_to_metric_families(served.get("/metrics").text):
+        for sample in family.samples:
+            if sample.name == "quotad_decisions_total":
+                counted[sample.labels["result"]] += int(sample.value)
+    return counted
 
 
 @pytest.mark.parametrize("mode", ["strict", "clamp", "postpaid"])
