@@ -15,9 +15,9 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from service import metrics
-from service.api.calls import Answer, Caller, answer_reserve
+from service.api.calls import Answer, Caller, answer_bug, answer_reserve
 from service.api.credentials import presented_virtual_key, require_gateway
-from service.api.enforcement import PREFIX, bug, failure, headers_of, send_answer
+from service.api.enforcement import PREFIX, failure, headers_of, send_answer
 from service.api.services import Services
 from service.errors import InvalidRequest, ServiceError
 from service.models.enforcement import ReserveRequest
@@ -46,7 +46,7 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
     except ServiceError as error:
         answer = failure(scope, error, caller)
     except Exception:
-        answer = bug(scope)
+        answer = answer_bug(scope["path"])
     metrics.call_seconds("authorize").observe(perf_counter() - started)
     if answer.status == 200:
         return await _admit(send, answer)

@@ -1,6 +1,7 @@
 """The calls of gateways, one function each: a body in, an answer out. Alone or as part of a batch makes no difference."""
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ from service.quota.release import release
 from service.quota.renew import renew
 from service.quota.reserve import DegradedAdmission, reserve
 from service.quota.settle import settle
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,12 @@ async def _batch(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
 CALLS: Final[Mapping[str, Call]] = {**_CALLS, "batch": _batch}
 
 
+def answer_bug(call: str) -> Answer:
+    """Nothing of the error goes to the client; the server logs it."""
+    _log.exception("%s failed", call)
+    return Answer(500, error_body(500, "quotad made a mistake; its log says which"), [])
+
+
 def _reservation_of(operation: Mapping[str, Any], place: int) -> object:
     named = operation.get("reservation_id") or operation.get("request_id")
     return named if isinstance(named, str) else place
@@ -150,6 +159,8 @@ async def _answer_operation(enforcer: Enforcer, operation: Mapping[str, Any], ca
         return await call(enforcer, _encode(operation), caller)
     except ServiceError as error:
         return answer_error(error, caller)
+    except Exception:
+        return answer_bug(f"{name} in a batch")
 
 
 def _encode(operation: Mapping[str, Any]) -> bytes:

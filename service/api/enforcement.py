@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from service import metrics
 from service.api.answers import error_body
 from service.api.bodies import receive_body
-from service.api.calls import CALLS, Answer, Call, Caller, answer_error, idempotency_key
+from service.api.calls import CALLS, Answer, Call, Caller, answer_bug, answer_error, idempotency_key
 from service.api.credentials import presented_virtual_key, require_gateway
 from service.api.prices import answer_cost
 from service.api.services import Services
@@ -52,7 +52,7 @@ async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, se
     except ServiceError as error:
         answer = failure(scope, error, caller)
     except Exception:
-        answer = bug(scope)
+        answer = answer_bug(scope["path"])
     metrics.call_seconds(scope["path"].removeprefix(PREFIX)).observe(perf_counter() - started)
     await send_answer(send, answer)
 
@@ -66,12 +66,6 @@ def failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
     if error.status >= 500:
         _unavailable.warning("%s answered %d: %r", scope["path"], error.status, error.__cause__)
     return answer_error(error, caller)
-
-
-def bug(scope: Scope) -> Answer:
-    """Nothing of the error goes to the client; the server logs it."""
-    _log.exception("%s failed", scope["path"])
-    return Answer(500, error_body(500, "quotad made a mistake; its log says which"), [])
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.api import calls
 from tests.api.gateway import CALL, admitted, call, counts, create_key, explain, rate_limit
 
 
@@ -112,3 +113,14 @@ async def test_a_missing_key_is_a_refusal_of_the_item(client: httpx.AsyncClient)
     await admitted(client, await create_key(client))
     ((status, body),) = await batch(client, None, {"op": "reserve", **CALL})
     assert (status, body["decision"]) == (401, "virtual_key_required")
+
+
+async def test_a_mistake_of_ours_in_one_item_is_that_item_s(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch):
+    async def broken(*_: object) -> None:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(calls, "release", broken)
+    key = await create_key(client)
+    results = await batch(client, key, {"op": "release", "reservation_id": "a"}, {"op": "reserve", **CALL})
+    assert [status for status, _ in results] == [500, 200]
+    assert "secret" not in str(results[0])

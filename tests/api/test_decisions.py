@@ -149,6 +149,25 @@ async def test_every_level_refuses(client: httpx.AsyncClient, level: str, redis_
         await _remove_what_is_shared(client)
 
 
+@pytest.mark.parametrize(
+    "members, body",
+    [
+        ({"is_active": False}, {}),
+        ({"provider_configs": []}, {}),
+        ({"enforcement": "strict", "budgets": [budget(1)]}, {"cost": 2}),
+    ],
+)
+async def test_the_very_first_refusal_leaves_no_trace(
+    client: httpx.AsyncClient, redis_url: str, members: dict[str, Any], body: dict[str, Any]
+):
+    key = await create_key(client, **members)
+    with readable(redis_url) as redis:
+        before = values(redis)
+        await refused(client, key, **body)
+        await explain(client, key, **body)
+        assert values(redis) == before
+
+
 async def test_order_of_checks(client: httpx.AsyncClient):
     """All limits of one request are over: the first is named, all are listed."""
     limits = {"rate_limit": rate_limit(requests=1), "budgets": [budget(1, "1w"), budget(1, "1d")]}
