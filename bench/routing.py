@@ -119,7 +119,7 @@ async def configured(store: Store, rules: list[RoutingRule]) -> Enforcer:
     key = VirtualKey(
         id=virtual_key_id(VALUE), name="bench", value=VALUE, provider_configs=configs, created_at_ms=0, updated_at_ms=0
     )
-    change = Change()
+    change = Change(0)
     change.create(Kind.VIRTUAL_KEY, key)
     for rule in rules:
         change.create(Kind.ROUTING_RULE, rule)

@@ -14,6 +14,7 @@ ARGV
          writes: a command of Redis, or
                  ['carry_over', key, slot, length_ms, align, new length_ms ('0': last_reset stays), new align]
                  ['number_entries', key, sequence (place in KEYS), field]
+                 ['raise', key, field]    to a version that it never had, even if Redis lost its last second
 RETURNS
   {'committed'}
   {'refused', check}    the first check that failed, counted from 1
@@ -65,12 +66,18 @@ local function number_entries(config_key, sequence_key, field)
   redis.call('HSET', config_key, field, numbered)
 end
 
+local function raise(key, field)
+  redis.call('HSET', key, field, math.max(tonumber(redis.call('HGET', key, field) or 0) + 1, now))
+end
+
 for _, write in ipairs(change.writes) do
   local key = KEYS[tonumber(write[2])]
   if write[1] == 'carry_over' then
     carry_slot_over(key, unpack(write, 3))
   elseif write[1] == 'number_entries' then
     number_entries(key, KEYS[tonumber(write[3])], write[4])
+  elseif write[1] == 'raise' then
+    raise(key, write[3])
   else
     redis.call(write[1], key, unpack(write, 3))
   end

@@ -22,7 +22,7 @@ async def create(store: Store, request: CreateCustomerRequest) -> str:
 
     def build(snapshot: Snapshot) -> Change:
         edited = rules.create(request, now_ms=snapshot.now_ms, entity_id=customer_id)
-        change = Change()
+        change = Change(snapshot.now_ms)
         change.create(Kind.CUSTOMER, edited.entity, edited.counters)
         return change
 
@@ -36,7 +36,7 @@ async def update(store: Store, customer_id: str, request: UpdateCustomerRequest)
         if stored is None:
             raise not_found(customer_id)
         edited = rules.update(stored.entity, request, now_ms=snapshot.now_ms)
-        change = Change()
+        change = Change(snapshot.now_ms)
         change.replace(Kind.CUSTOMER, stored, edited.entity, edited.counters)
         return change
 
@@ -50,7 +50,7 @@ async def delete(store: Store, customer_id: str) -> None:
         stored = snapshot.customer(customer_id)
         if stored is None:
             raise not_found(customer_id)
-        change = Change()
+        change = Change(snapshot.now_ms)
         change.delete(Kind.CUSTOMER, stored)
         change.forget_children(Ref(Kind.CUSTOMER, customer_id), Kind.TEAM, Kind.VIRTUAL_KEY)
         return change

@@ -26,7 +26,7 @@ async def create(store: Store, request: CreateModelConfigRequest) -> str:
     key_id = request.scope_id or ""
 
     def build(snapshot: Snapshot) -> Change:
-        change = Change()
+        change = Change(snapshot.now_ms)
         if not in_key:
             edited = rules.create(request, now_ms=snapshot.now_ms, entity_id=config_id)
             change.create(Kind.MODEL_CONFIG, edited.entity, edited.counters)
@@ -48,7 +48,7 @@ async def update(store: Store, config_id: str, request: UpdateModelConfigRequest
         stored = snapshot.model_config(config_id)
         if stored is None:
             raise not_found(config_id)
-        change = Change()
+        change = Change(snapshot.now_ms)
         key = snapshot.holder(config_id)
         if key is None:
             edited = rules.update(stored.entity, request, now_ms=snapshot.now_ms)
@@ -68,7 +68,7 @@ async def delete(store: Store, config_id: str) -> None:
         stored = snapshot.model_config(config_id)
         if stored is None:
             raise not_found(config_id)
-        change = Change()
+        change = Change(snapshot.now_ms)
         key = snapshot.holder(config_id)
         if key is None:
             change.delete(Kind.MODEL_CONFIG, stored)

@@ -44,7 +44,7 @@ async def create(store: Store, request: CreatePricingOverrideRequest) -> str:
     override_id = str(uuid4())
 
     def build(snapshot: Snapshot) -> Change:
-        change = Change()
+        change = Change(snapshot.now_ms)
         override = rules.create(request, now_ms=snapshot.now_ms, override_id=override_id)
         change.create(Kind.PRICING_OVERRIDE, override)
         return change
@@ -58,7 +58,7 @@ async def update(store: Store, override_id: str, request: UpdatePricingOverrideR
         stored = snapshot.pricing_override(override_id)
         if stored is None:
             raise not_found(override_id)
-        change = Change()
+        change = Change(snapshot.now_ms)
         change.replace(Kind.PRICING_OVERRIDE, stored, rules.update(stored.entity, request, now_ms=snapshot.now_ms))
         return change
 
@@ -70,7 +70,7 @@ async def delete(store: Store, override_id: str) -> None:
         stored = snapshot.pricing_override(override_id)
         if stored is None:
             raise not_found(override_id)
-        change = Change()
+        change = Change(snapshot.now_ms)
         change.delete(Kind.PRICING_OVERRIDE, stored)
         return change
 

@@ -18,7 +18,7 @@ def require_known(name: str, known: frozenset[str]) -> None:
 async def update(store: Store, name: str, request: UpdateProviderGovernanceRequest) -> None:
     def build(snapshot: Snapshot) -> Change:
         stored = snapshot.provider(name)
-        change = Change()
+        change = Change(snapshot.now_ms)
         if stored is None:
             edited = rules.update(rules.unconfigured(name, now_ms=snapshot.now_ms), request, now_ms=snapshot.now_ms)
             change.create(Kind.PROVIDER, edited.entity, edited.counters)
@@ -35,7 +35,7 @@ async def delete(store: Store, name: str) -> None:
 
     def build(snapshot: Snapshot) -> Change:
         stored = snapshot.provider(name)
-        change = Change()
+        change = Change(snapshot.now_ms)
         if stored is not None:
             edited = rules.cleared(stored.entity, now_ms=snapshot.now_ms)
             change.replace(Kind.PROVIDER, stored, edited.entity, edited.counters)

@@ -26,7 +26,7 @@ async def create(store: Store, request: CreateRoutingRuleRequest, providers: fro
 
     def build(snapshot: Snapshot) -> Change:
         rule = rules.create(request, now_ms=snapshot.now_ms, rule_id=rule_id, providers=providers)
-        change = Change()
+        change = Change(snapshot.now_ms)
         _require_scope(change, snapshot, rule)
         change.create(Kind.ROUTING_RULE, rule)
         return change
@@ -41,7 +41,7 @@ async def update(store: Store, rule_id: str, request: UpdateRoutingRuleRequest, 
         if stored is None:
             raise not_found(rule_id)
         rule = rules.update(stored.entity, request, now_ms=snapshot.now_ms, providers=providers)
-        change = Change()
+        change = Change(snapshot.now_ms)
         if (rule.scope, rule.scope_id) != (stored.entity.scope, stored.entity.scope_id):
             _require_scope(change, snapshot, rule)
         change.replace(Kind.ROUTING_RULE, stored, rule)
@@ -57,7 +57,7 @@ async def delete(store: Store, rule_id: str) -> None:
         stored = snapshot.routing_rule(rule_id)
         if stored is None:
             raise not_found(rule_id)
-        change = Change()
+        change = Change(snapshot.now_ms)
         change.delete(Kind.ROUTING_RULE, stored)
         return change
 

@@ -23,7 +23,7 @@ async def create(store: Store, request: CreateTeamRequest) -> str:
 
     def build(snapshot: Snapshot) -> Change:
         edited = rules.create(request, now_ms=snapshot.now_ms, entity_id=team_id)
-        change = Change()
+        change = Change(snapshot.now_ms)
         _require_new_customer(change, snapshot, request.customer_id)
         change.create(Kind.TEAM, edited.entity, edited.counters)
         return change
@@ -39,7 +39,7 @@ async def update(store: Store, team_id: str, request: UpdateTeamRequest) -> None
             raise not_found(team_id)
         edited = rules.update(stored.entity, request, now_ms=snapshot.now_ms)
         team = edited.entity
-        change = Change()
+        change = Change(snapshot.now_ms)
         _require_new_customer(change, snapshot, request.customer_id)
         if team.customer_id and snapshot.customer(team.customer_id) is None:
             team = replace(team, customer_id=None)
@@ -58,7 +58,7 @@ async def delete(store: Store, team_id: str) -> None:
         stored = snapshot.team(team_id)
         if stored is None:
             raise not_found(team_id)
-        change = Change()
+        change = Change(snapshot.now_ms)
         change.delete(Kind.TEAM, stored)
         change.forget_children(Ref(Kind.TEAM, team_id), Kind.VIRTUAL_KEY)
         return change

@@ -50,7 +50,7 @@ async def create(store: Store, request: CreateVirtualKeyRequest, known: Known) -
 
     def build(snapshot: Snapshot) -> Change:
         edited = rules.create(request, key_id=key_id, value=value, now_ms=snapshot.now_ms, known=known, numbers=_numbers())
-        change = Change()
+        change = Change(snapshot.now_ms)
         _require_new_owner(change, snapshot, request)
         change.create(Kind.VIRTUAL_KEY, edited.entity, edited.counters)
         return change
@@ -67,7 +67,7 @@ async def update(store: Store, key_id: str, request: UpdateVirtualKeyRequest, kn
         if stored is None:
             raise not_found(key_id)
         edited = rules.update(stored.entity, request, now_ms=snapshot.now_ms, known=known, numbers=_numbers())
-        change = Change()
+        change = Change(snapshot.now_ms)
         if request.moves:
             _require_new_owner(change, snapshot, request)
         replace_key(change, snapshot, stored, edited.entity, edited.counters)
@@ -83,7 +83,7 @@ async def delete(store: Store, key_id: str) -> None:
         stored = snapshot.virtual_key(key_id)
         if stored is None:
             raise not_found(key_id)
-        change = Change()
+        change = Change(snapshot.now_ms)
         change.delete(Kind.VIRTUAL_KEY, stored)
         for config in stored.entity.model_configs:
             change.drop_held(config)

@@ -36,7 +36,9 @@ _KINDS_WITH_COUNTERS: Final = frozenset((Kind.VIRTUAL_KEY, Kind.TEAM, Kind.CUSTO
 class Change:
     """Checks and writes of one commit. The writes assume what was read; the checks make sure that it still holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: int) -> None:
+        # A version never comes back, not even when Redis has lost its last second: workers go by it.
+        self._least_version = now_ms
         self.keys: dict[str, int] = {}
         self.checks: list[list[str]] = []
         self.writes: list[list[str]] = []
@@ -56,7 +58,7 @@ class Change:
         cleared = encode_entity(stored.entity).keys() - fields.keys()
         if cleared:
             self._write("HDEL", config, *sorted(cleared))
-        self._write_entity(kind, entity, edits, version=stored.version + 1)
+        self._write_entity(kind, entity, edits, version=max(stored.version + 1, self._least_version))
         self._list(directory.entries(entity), directory.entries(stored.entity))
         self._announce(kind)
 
@@ -136,7 +138,7 @@ class Change:
 
     def _announce(self, kind: Kind) -> None:
         if kind in _SHARED:
-            self._write("HINCRBY", keys.versions(), _SHARED[kind], "1")
+            self._write("raise", keys.versions(), _SHARED[kind])
 
     def _key(self, key: str) -> str:
         return str(self.keys.setdefault(key, len(self.keys) + 1))

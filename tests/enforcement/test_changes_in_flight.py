@@ -189,7 +189,7 @@ async def test_a_commit_and_a_decision_do_not_mix(world: World, desk: Desk):
     await world.create(key)
     read_before = await existing(world.store, key)
     await desk.call(await world.plan("key"), "settle unreserved", "a", 0, 70)
-    change = Change()
+    change = Change(0)
     change.replace(Kind.VIRTUAL_KEY, read_before, replace(read_before.entity, name="new"))
     assert await commit(world.store, change)
     assert await desk.counters(await world.plan("key")) == "70+0"

@@ -123,7 +123,7 @@ class World:
 
     async def create(self, *owners: LimitOwner) -> None:
         for owner in owners:
-            change = Change()
+            change = Change(0)
             change.create(ref(owner).kind, owner, fresh_counters(owner, self.now_ms))
             assert await commit(self.store, change)
 
@@ -131,12 +131,12 @@ class World:
         """Writes the stored owner with other members."""
         stored: Stored[LimitOwner] = await existing(self.store, owner)
         changed = replace(stored.entity, **members)
-        change = Change()
+        change = Change(0)
         change.replace(ref(owner).kind, stored, changed, edits or fresh_counters(changed, self.now_ms, beside=stored.entity))
         assert await commit(self.store, change)
 
     async def delete(self, owner: LimitOwner) -> None:
-        change = Change()
+        change = Change(0)
         change.delete(ref(owner).kind, await existing(self.store, owner))
         assert await commit(self.store, change)
 

@@ -118,14 +118,14 @@ def changed(entity: Entity, **members: Any) -> Any:
 
 
 def changing(write: Callable[[Change], None]) -> Change:
-    change = Change()
+    change = Change(0)
     write(change)
     return change
 
 
 async def create(store: Store, *entities: Entity, edits: CounterEdits = NO_EDITS) -> None:
     for entity in entities:
-        change = Change()
+        change = Change(0)
         change.create(KINDS[type(entity)], entity, edits)
         assert await commit(store, change)
 

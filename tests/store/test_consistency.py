@@ -67,7 +67,7 @@ DAMAGES: list[tuple[Damage, str]] = [
     (lambda redis, key_id: redis.zpopmin(keys.index(Kind.PRICING_OVERRIDE, "created")), "price:created lacks"),
     (lambda redis, key_id: redis.zpopmin(keys.index(Kind.MODEL_CONFIG, "identity")), "model:identity lacks"),
     (lambda redis, key_id: redis.zadd(keys.index(Kind.TEAM, "name"), {"x\0y": 0}), "team:name lists 'x\\x00y'"),
-    (lambda redis, key_id: redis.hincrby(_config(key_id), "version", 1), "its counters at 2"),
+    (lambda redis, key_id: redis.hincrby(_config(key_id), "version", 1), "its counters at "),
     (lambda redis, key_id: redis.hset(_config(key_id), "name", '"other"'), "vk:name lacks"),
     (lambda redis, key_id: redis.hset(_config(key_id), "next_slot", "2"), "would use a slot again"),
     (lambda redis, key_id: redis.hdel(_usage(key_id), "u1"), "its counters u are"),

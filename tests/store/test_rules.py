@@ -12,7 +12,7 @@ from tests.routing.rules import rule
 
 async def create(store: Store, *rules: RoutingRule) -> None:
     for one in rules:
-        change = Change()
+        change = Change(0)
         change.create(Kind.ROUTING_RULE, one)
         assert await commit(store, change)
 
@@ -44,13 +44,16 @@ async def test_every_change_of_a_rule_raises_the_version(store: Store):
     def delete(snapshot: Snapshot) -> Change:
         stored = snapshot.routing_rule("one")
         assert stored is not None
-        change = Change()
+        change = Change(0)
         change.delete(Kind.ROUTING_RULE, stored)
         return change
 
     await transact(store, [Ref(Kind.ROUTING_RULE, "one")], delete)
     versions.append(await read_versions(store))
-    assert versions == [Versions(limits=0, routing=number, pricing=0) for number in (0, 1, 2)]
+    none, created, deleted = versions
+    assert none == Versions(limits=0, routing=0, pricing=0)
+    assert none.routing < created.routing < deleted.routing
+    assert {(one.limits, one.pricing) for one in versions} == {(0, 0)}
 
 
 async def test_more_rules_than_one_call_reads(store: Store):
