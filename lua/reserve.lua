@@ -11,14 +11,17 @@ ARGV
   [2]    JSON {versions: place of the versions hash or 0, retention_ms, index_ttl_ms, plan_ttl_ms, plans: [plan, ...],
          calls: [call, ...]}
          call: {plan: place in plans, record, index: places in KEYS, id, fingerprint, tokens, cost, lease_ms, granule_ms, fate,
-         basis, attempt}; the lease ends at a multiple of granule_ms; fate: what an expired lease does, b = give back, c = charge;
+         basis, attempt, extra_ms}; the lease ends at a multiple of granule_ms;
+         fate: what an expired lease does, b = give back, c = charge;
          basis: versions of the rules and prices that the caller went by, '' = whatever they are;
-         attempt: on a cluster, where a call is one of several (its plan a part of one), what withdraw names it by; else ''
+         on a cluster, where a call is one of several (its plan a part of one): attempt, what withdraw names it by (else ''),
+         and extra_ms, how much longer its record lives than retention_ms
   [3..]  detail of each call, kept for replays; then the texts of plans that are to be saved
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'granted', expires_at_ms, reserved_tokens, reserved_cost, counters}
-  {'replayed', plan_digest, now_ms, expires_at_ms, reserved_tokens, reserved_cost, counters, detail}    of the first answer
+  {'replayed', plan_digest, state, now_ms, expires_at_ms, reserved_tokens, reserved_cost, counters, detail}
+                                   the first answer; state: open, settled or released by now
   {'conflict'}                     same id, another fingerprint
   {'stale'}                        the configuration is not the one of the plan, or of the basis
   {'refused', violated, over, counters, holds}    places of limits: those that refuse, all that would; see list_holds
@@ -51,9 +54,13 @@ local owners = {}
 local function take(call, plan, counters, estimates, detail)
   local expires_at = math.ceil((now + call.lease_ms) / call.granule_ms) * call.granule_ms
   local taken, reserved = divide_estimate(plan, counters, estimates)
+  local begun = {}
   for number, limit in ipairs(plan.limits) do
     local counter = counters[number]
     if limit.kind == 'requests' then
+      if counter.is_over and not counter.counted then
+        begun[#begun + 1] = number
+      end
       counter.usage = counter.usage + 1
       counter.counted = true
     elseif taken[number] > 0 then
@@ -74,6 +81,7 @@ local function take(call, plan, counters, estimates, detail)
     first = first,
     settled = false,
     attempts = call.attempt,
+    begun = call.attempt ~= '' and begun,
     changed = call,
   }
   return { 'granted', expires_at, reserved.tokens, reserved.budget, first[5] }
@@ -90,7 +98,7 @@ local function answer(call, detail)
       record.attempts = record.attempts .. ' ' .. call.attempt
       record.changed = call
     end
-    return { 'replayed', record.digest, unpack(record.first) }
+    return { 'replayed', record.digest, record.state, unpack(record.first) }
   end
   if call.basis ~= '' and call.basis ~= basis then
     return { 'stale' }

@@ -53,9 +53,20 @@ local function answer(call)
   if rest ~= '' then
     return { 'kept' }
   end
+  -- Whatever an admin changed since: what was taken a moment ago goes back.
+  for _, planned in ipairs(plan.owners) do
+    planned.version = -1
+  end
   local counters = read_plan(plan, KEYS, owners, nil, now)
   for number in ipairs(plan.limits) do
     return_taken(record, plan, counters, number, false)
+  end
+  for _, number in ipairs(record.begun) do
+    local counter = counters[number]
+    if counter and counter.usage == 0 and counter.last_reset == record.first[1] then
+      -- The window that this attempt began was none: it reads as over until somebody is admitted.
+      counter.last_reset = 0
+    end
   end
   for _, owner in ipairs(plan.owner_states) do
     owner.keep = true

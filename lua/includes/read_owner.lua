@@ -41,9 +41,9 @@ local function read_owner(owners, key, planned, limits, now)
   for _, limit in pairs(new) do
     local counter = owner.counters[limit.slot]
     if counter then
-      counter.usage, counter.last_reset =
-        current_window(counter.usage, counter.last_reset, now, limit.length_ms, limit.align)
-      counter.unseen = nil
+      local usage, last_reset = current_window(counter.usage, counter.last_reset, now, limit.length_ms, limit.align)
+      counter.is_over = last_reset ~= counter.last_reset
+      counter.usage, counter.last_reset, counter.unseen = usage, last_reset, nil
     end
   end
   return owner

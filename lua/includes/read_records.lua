@@ -18,6 +18,7 @@ local function read_records(calls, keys)
         first = fields[6],
         settled = fields[7],
         attempts = fields[8],
+        begun = fields[9],
       }
     end
     records[places[number]] = record

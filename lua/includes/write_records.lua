@@ -4,7 +4,8 @@ local function write_records(records, keys, now, retention_ms, index_ttl_ms)
   local refreshed = {}
   for place, record in pairs(records) do
     if record and record.changed then
-      local lives_ms = retention_ms
+      -- Parts outlive the record of their whole, so that a call that is repeated finds them all or none.
+      local lives_ms = retention_ms + (record.changed.extra_ms or 0)
       local index, id = keys[record.changed.index], record.changed.id
       if record.state == 'open' then
         lives_ms = lives_ms + math.max(0, record.expires_at - now)
@@ -23,7 +24,7 @@ local function write_records(records, keys, now, retention_ms, index_ttl_ms)
       else
         redis.call('SET', keys[place], cmsgpack.pack({
           record.fingerprint, record.digest, record.state, record.fate, record.expires_at, record.first, record.settled,
-          record.attempts,
+          record.attempts, record.begun,
         }), 'PX', lives_ms)
       end
     end

@@ -87,6 +87,11 @@ def reservation(request_id: str) -> str:
     return f"{LAYOUT}:{{r{_bucket(request_id)}}}:id:{quote(request_id, safe='')}"
 
 
+def reservation_part(owner: Ref, request_id: str) -> str:
+    """The same, of what a reservation took in the slot of this owner; on a cluster only."""
+    return f"{LAYOUT}:{{{owner.kind}:{quote(owner.id, safe='')}}}:id:{quote(request_id, safe='')}"
+
+
 def open_reservations(request_id: str) -> str:
     """Sorted set: open reservations, in one bucket with this one, by the end of their lease."""
     return f"{LAYOUT}:{{r{_bucket(request_id)}}}:open"

@@ -35,9 +35,12 @@ Windows = Mapping[tuple[int, int], Window]
 """By place of the owner and slot: the counters that exist, and in which windows they count."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PackedPlan:
-    """A plan and what scripts are told of it. `digest` names what reservations were made by, also when that changed since."""
+    """A plan and what scripts are told of it. `digest` names what reservations were made by, also when that changed since.
+
+    Compared by identity: comparing two plans costs more than packing one of them again.
+    """
 
     plan: Plan
     digest: str

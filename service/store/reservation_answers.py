@@ -25,7 +25,7 @@ def granted(answer: Answer) -> Granted:
 
 
 def replayed(answer: Answer, plan: Plan) -> Replayed:
-    _, *first, detail = answer.rest
+    _, _, *first, detail = answer.rest
     return Replayed(first=_granted(*first), plan=plan, detail=detail)
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
+from service.errors import StoreUnavailable
 from service.store import keys
 from service.store.codec import encode_plan
 from service.store.connection import Store
@@ -33,6 +34,13 @@ class Call(NamedTuple):
         """On a whole reservation."""
         return cls(packed, fields, request_id, keys.reservation(request_id), keys.open_reservations(request_id), detail)
 
+    @property
+    def any_key(self) -> str:
+        """On a cluster all keys of a call are in the slot of this one."""
+        if self.record is not None:
+            return self.record
+        return self.packed.usage_keys[0] if self.packed is not None and self.packed.usage_keys else keys.versions()
+
 
 class Answer(NamedTuple):
     """`word` says which of the documented answers this is, `rest` is what follows it."""
@@ -42,13 +50,24 @@ class Answer(NamedTuple):
     rest: list[Any]
 
 
-async def run_calls(
-    store: Store, script: str, calls: Sequence[Call], *, retention_ms: int, with_versions: bool = True
-) -> list[Answer]:
-    """`with_versions` False: the versions hash is in another slot of the cluster, and not asked."""
-    redis_keys, args = encode_calls(calls, retention_ms=retention_ms, with_versions=with_versions)
-    now_ms, *answers = await store.scripts.run(script, redis_keys, [store.now_ms, *args])
-    return [Answer(now_ms, word.decode(), rest) for word, *rest in answers]
+async def run_calls(store: Store, script: str, calls: Sequence[Call], *, retention_ms: int) -> list[Answer | StoreUnavailable]:
+    """One script call, on a cluster one for each slot; what one of them fails with stands in the place of its answers."""
+    groups = store.by_slot(enumerate(calls), lambda numbered: numbered[1].any_key)
+    encoded = [
+        encode_calls([call for _, call in group], retention_ms=retention_ms, with_versions=not store.clustered)
+        for group in groups
+    ]
+    replies = await store.scripts.run_each(script, [(redis_keys, [store.now_ms, *args]) for redis_keys, args in encoded])
+    answers: dict[int, Answer | StoreUnavailable] = {}
+    for group, reply in zip(groups, replies, strict=True):
+        if isinstance(reply, StoreUnavailable):
+            answers.update({number: reply for number, _ in group})
+        else:
+            now_ms, *found = reply
+            answers.update(
+                {number: Answer(now_ms, word.decode(), rest) for (number, _), (word, *rest) in zip(group, found, strict=True)}
+            )
+    return [answers[number] for number in range(len(calls))]
 
 
 def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: bool = True) -> tuple[list[str], list[bytes]]:

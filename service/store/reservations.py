@@ -31,7 +31,7 @@ from service.store.plans import PackedPlan, Plans, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms, run_calls
 from service.store.scripts import store_errors
 
-_ATTEMPTS: Final = 8
+ATTEMPTS: Final = 8
 """How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
 _SWEPT_AT_ONCE: Final = 1000
 
@@ -56,9 +56,9 @@ class Reservations:
         self._largest_cache = largest_cache
         self._plans = Plans(store, retention_ms=retention_ms, largest_cache=cached_plans)
         self._made: OrderedDict[str, PackedPlan] = OrderedDict()
-        self._batches: dict[str, Batch[Call, Answer]] = {
+        self._batches: dict[str, Batch[Call, Answer | StoreUnavailable]] = {
             script: Batch(partial(self._run, script), largest=largest_batch)
-            for script in ("reserve", "settle", "release", "renew", "expire", "explain")
+            for script in ("reserve", "settle", "release", "renew", "expire", "explain", "withdraw")
         }
 
     async def reserve(self, call: Reserve) -> ReserveOutcome:
@@ -74,9 +74,7 @@ class Reservations:
             "attempt": "",
         }
         saves_plan = not self._plans.is_saved(packed)
-        answer = await self._batches["reserve"].call(
-            Call.on(call.request_id, packed, fields, call.detail)._replace(saves_plan=saves_plan)
-        )
+        answer = await self._ask("reserve", Call.on(call.request_id, packed, fields, call.detail)._replace(saves_plan=saves_plan))
         match answer.word:
             case "granted":
                 if saves_plan:
@@ -121,20 +119,21 @@ class Reservations:
     async def explain(self, call: Explain) -> ExplainOutcome:
         packed = self._plans.pack(call.plan)
         fields = {"tokens": call.tokens, "cost": call.cost_nanousd, "basis": call.basis}
-        answer = await self._batches["explain"].call(Call(packed, fields))
+        answer = await self._ask("explain", Call(packed, fields))
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
     async def sweep(self) -> int:
         """Returns what expired leases still hold; answers how many reservations expired. Safe to run in every worker at once."""
         expired = 0
         while due := await self._due():
-            answers = await asyncio.gather(
-                *(self._on_record("expire", request_id, partial(_call, request_id, {})) for request_id in due)
-            )
-            expired += sum(answer.word == "expired" for answer in answers)
+            expired += sum(await asyncio.gather(*(self._expire(request_id) for request_id in due)))
             if len(due) < _SWEPT_AT_ONCE:
                 break
         return expired
+
+    async def _expire(self, request_id: str) -> bool:
+        answer = await self._on_record("expire", request_id, partial(_call, request_id, {}))
+        return answer.word == "expired"
 
     async def count_open(self) -> int:
         """Reservations whose lease runs, of all workers."""
@@ -160,14 +159,20 @@ class Reservations:
             seconds, microseconds = await self.store.redis.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
-    async def _run(self, script: str, calls: Sequence[Call]) -> list[Answer]:
+    async def _run(self, script: str, calls: Sequence[Call]) -> list[Answer | StoreUnavailable]:
         return await run_calls(self.store, script, calls, retention_ms=self._retention_ms)
+
+    async def _ask(self, script: str, call: Call) -> Answer:
+        answer = await self._batches[script].call(call)
+        if isinstance(answer, StoreUnavailable):
+            raise answer
+        return answer
 
     async def _on_record(self, script: str, request_id: str, make: Callable[[PackedPlan | None], Call]) -> Answer:
         """A call on what was reserved under this id, by whatever plan and whichever worker that was."""
         packed = self._made.get(request_id)
-        for attempts_left in reversed(range(_ATTEMPTS)):
-            answer = await self._batches[script].call(make(packed))
+        for attempts_left in reversed(range(ATTEMPTS)):
+            answer = await self._ask(script, make(packed))
             if answer.word == "elsewhere":
                 packed = await self._plan(answer.rest[0])
             elif answer.word == "stale" and packed is not None:
@@ -182,7 +187,7 @@ class Reservations:
         saves_plan = not self._plans.is_saved(packed)
         made = _settle_call(call, packed)
         made = made._replace(fields={**made.fields, "unreserved": True}, saves_plan=saves_plan)
-        answer = await self._batches["settle"].call(made)
+        answer = await self._ask("settle", made)
         if answer.word == "settled" and saves_plan:
             self._plans.note_saved(packed)
         if answer.word == "elsewhere":

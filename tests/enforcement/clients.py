@@ -9,8 +9,8 @@ from multiprocessing import get_context
 
 from service.reservation import Granted, Plan, Refused, Reserve, Settle, Settled
 from service.settings import Settings
+from service.store.cluster_reservations import open_reservations
 from service.store.connection import open_store
-from service.store.reservations import Reservations
 from tests.store.plans import MINUTE, NOW
 
 CLIENTS = 4
@@ -31,6 +31,7 @@ class Job:
     settles: bool
     uses_all: bool = False
     """Every request uses the most it may."""
+    clustered: bool = False
 
 
 @dataclass
@@ -58,8 +59,8 @@ def run_job(job: Job) -> Ledger:
 
 
 async def _run(job: Job) -> Ledger:
-    store = open_store(Settings(), job.url, timeout_ms=60_000, now_ms=str(NOW))
-    reservations = Reservations(store, retention_ms=10 * MINUTE)
+    store = open_store(Settings(redis_cluster=job.clustered), job.url, timeout_ms=60_000, now_ms=str(NOW))
+    reservations = open_reservations(store, retention_ms=10 * MINUTE)
     ledger, chance, places = Ledger(), random.Random(job.name), asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int) -> None:

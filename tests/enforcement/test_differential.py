@@ -1,7 +1,7 @@
 """The scripts agree with a plain Python model of the rules, step by step, whatever is configured and called."""
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.enforcement.machine import Machine
@@ -12,6 +12,8 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
+    # Shrinking takes longer than reading a failure as it was found.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 
 

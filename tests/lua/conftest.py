@@ -1,21 +1,24 @@
-"""A desk on every Redis that this machine has (the wheel's, one on PATH) and on fakeredis, which runs Lua too."""
+"""A desk on every Redis that this machine has (the wheel's, one on PATH), alone and as a cluster, and on fakeredis with Lua."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
-from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
+from redis import Redis, RedisCluster
 
-from service.store.connection import Store
+from service.settings import Settings
+from service.store.connection import Store, open_store
 from service.store.scripts import Scripts
 from tests.conftest import TEST_REDIS_URL
+from tests.redis_cluster import redis_cluster
 from tests.redis_servers import binaries, redis_server
 from tests.store.quota_desk import Desk
 
 FAKE = "fakeredis"
-SERVERS = [FAKE, "given"] if TEST_REDIS_URL else [FAKE, *binaries()]
+CLUSTER = " cluster"
+SERVERS = [FAKE, "given"] if TEST_REDIS_URL else [FAKE, *(name + kind for name in binaries() for kind in ("", CLUSTER))]
 
 # fakeredis has no cmsgpack; what our scripts pack they alone unpack.
 PACK_AS_JSON = "local cmsgpack = { pack = cjson.encode, unpack = cjson.decode }\n"
@@ -28,34 +31,52 @@ class FakeClient(FakeAsyncRedis):
         return {"redis_version": "6.2.0"}
 
 
+@dataclass(frozen=True)
+class Server:
+    """Either of `fake` and `url`."""
+
+    fake: FakeServer | None = None
+    url: str = ""
+    clustered: bool = False
+
+
 @pytest.fixture(scope="session", params=SERVERS)
-def server(request: pytest.FixtureRequest) -> Iterator[str | FakeServer]:
-    if request.param == FAKE:
-        yield FakeServer()
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    name = str(request.param)
+    if name == FAKE:
+        yield Server(fake=FakeServer())
     elif TEST_REDIS_URL:
-        yield TEST_REDIS_URL
+        yield Server(url=TEST_REDIS_URL)
+    elif name.endswith(CLUSTER):
+        with redis_cluster(binaries()[name.removesuffix(CLUSTER)]) as urls:
+            yield Server(url=urls[0], clustered=True)
     else:
-        with redis_server(binaries()[request.param]) as url:
-            yield url
+        with redis_server(binaries()[name]) as url:
+            yield Server(url=url)
 
 
 @pytest.fixture
-def redis(server: str | FakeServer) -> Iterator[Redis]:
-    client = FakeRedis(server=server, decode_responses=True) if isinstance(server, FakeServer) else _connect(server)
+def redis(server: Server) -> Iterator[Redis]:
+    client: Redis
+    if server.fake is not None:
+        client = FakeRedis(server=server.fake, decode_responses=True)
+    elif server.clustered:
+        client = cast("Redis", RedisCluster.from_url(server.url, decode_responses=True))
+    else:
+        client = Redis.from_url(server.url, decode_responses=True)
     client.flushall()
     with client:
         yield client
 
 
 @pytest.fixture
-async def desk(server: str | FakeServer, redis: Redis) -> AsyncIterator[Desk]:
-    client: AsyncRedis = FakeClient(server=server) if isinstance(server, FakeServer) else AsyncRedis.from_url(server)
-    scripts = Scripts(client)
-    if isinstance(server, FakeServer):
-        scripts._texts = {name: PACK_AS_JSON + text for name, text in scripts._texts.items()}
-    yield Desk(Store(client, scripts))
-    await client.aclose()
-
-
-def _connect(url: str) -> Redis:
-    return Redis.from_url(url, decode_responses=True)
+async def desk(server: Server, redis: Redis) -> AsyncIterator[Desk]:
+    if server.fake is None:
+        settings = Settings(redis_cluster=server.clustered, redis_connections=100)
+        store = open_store(settings, server.url, timeout_ms=20_000)
+    else:
+        client = FakeClient(server=server.fake)
+        store = Store(client, Scripts(client))
+        store.scripts._texts = {name: PACK_AS_JSON + text for name, text in store.scripts._texts.items()}
+    yield Desk(store)
+    await store.close()

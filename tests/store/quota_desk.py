@@ -26,8 +26,8 @@ from service.reservation import (
     Stale,
     Unknown,
 )
+from service.store.cluster_reservations import open_reservations
 from service.store.connection import Store
-from service.store.reservations import Reservations
 from tests.store.plans import MINUTE, NOW, reserve
 
 RETENTION_MS = 10 * MINUTE
@@ -42,7 +42,7 @@ class Desk:
     def __init__(self, store: Store, **options: Any) -> None:
         self._options = options
         self.now_ms = NOW
-        self.reservations = Reservations(replace(store, now_ms=str(NOW)), retention_ms=RETENTION_MS, **options)
+        self.reservations = open_reservations(replace(store, now_ms=str(NOW)), retention_ms=RETENTION_MS, **options)
 
     def at(self, now_ms: int) -> "Desk":
         self.now_ms = now_ms

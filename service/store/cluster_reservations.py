@@ -1,0 +1,346 @@
+"""Reservations on a Redis Cluster: a call is one script call for each slot that its owners live in, all at the same time.
+
+Every part has a record of its own in its slot, so that it may be repeated. The head, in the slot of the request id, says
+whose the id is and by which plan; what ends a reservation is decided there first. A part that refuses has the others
+withdrawn; what a crash leaves half done runs out with its lease.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from secrets import token_hex
+from typing import Any, Final, cast
+
+from service.errors import StoreUnavailable
+from service.reservation import (
+    Charge,
+    Explain,
+    ExplainOutcome,
+    IdConflict,
+    Plan,
+    Release,
+    Released,
+    ReleaseOutcome,
+    Renew,
+    Renewed,
+    RenewOutcome,
+    Replayed,
+    Reserve,
+    ReserveOutcome,
+    Settle,
+    SettleOutcome,
+    Stale,
+    Unknown,
+)
+from service.store import keys, reservation_answers
+from service.store.connection import Store
+from service.store.plans import PackedPlan, unchecked
+from service.store.reservation_calls import Answer, Call, granule_ms
+from service.store.reservations import ATTEMPTS, Reservations
+from service.store.scripts import store_errors
+from service.store.shards import Merged, Shard, decide, head_of, shards_of
+from service.store.versions import Versions, read_versions
+
+EXTRA_MS: Final = 60_000
+"""How much longer the record of a part lives than the head's."""
+PAUSE_S: Final = (0.005, 0.02)
+"""How long an attempt waits for another one of the same request."""
+
+
+def open_reservations(store: Store, **options: Any) -> Reservations:
+    return ClusterReservations(store, **options) if store.clustered else Reservations(store, **options)
+
+
+class ClusterReservations(Reservations):
+    """The same calls and outcomes as on one node."""
+
+    async def reserve(self, call: Reserve) -> ReserveOutcome:
+        for _ in range(ATTEMPTS):
+            outcome = await self._try(call)
+            if outcome is not None:
+                return outcome
+            await asyncio.sleep(random.uniform(*PAUSE_S))
+        raise StoreUnavailable("an earlier attempt of this request is not finished; try again")
+
+    async def _try(self, call: Reserve) -> ReserveOutcome | None:
+        """None: another attempt of the same request is on its way, or left something behind."""
+        packed = self._plans.pack(call.plan)
+        if self._seems_blocked(call.plan) and not await self._is_known(call.request_id):
+            # Whoever cannot be admitted takes nothing, not even for a moment.
+            refusal = await self._refusal_in_advance(call)
+            if refusal is not None:
+                return refusal
+        attempt = token_hex(4)
+        versions, head, parts = await self._take(call, packed, attempt)
+        if head.word == "replayed" and head.rest[0].decode() != packed.digest:
+            await self._withdraw(call.request_id, packed, attempt)
+            return await self._replay(call, await self._plan(head.rest[0]))
+        if all(_has_part(part, packed, head) for part in parts):
+            if head.word == "replayed":
+                self._remember(call.request_id, packed)
+                return self._replayed(head, packed, parts)
+            if head.word == "granted" and self._is_current(call, versions) and not _is_over(call.plan, head.now_ms):
+                await self._save(call.request_id, packed, attempt)
+                self._remember(call.request_id, packed)
+                return reservation_answers.granted(self._granted(head, packed, parts))
+        await self._withdraw(call.request_id, packed, attempt)
+        if head.word == "conflict" or (head.word == "granted" and any(part.word == "conflict" for part in parts)):
+            return IdConflict()
+        if head.word == "replayed" or any(part.word == "replayed" and not _has_part(part, packed, head) for part in parts):
+            return None
+        if not self._is_current(call, versions) or any(part.word == "stale" for part in parts):
+            return Stale()
+        return self._refusal(call, head.now_ms, packed, parts)
+
+    async def settle(self, call: Settle) -> SettleOutcome:
+        packed = self._made.get(call.request_id)
+        while packed is None:
+            answer = await self._ask("settle", _head(call.request_id, None, _settlement(call), call.detail))
+            if answer.word == "unknown":
+                return Unknown() if call.plan is None else await self._settle_unreserved(call, self._plans.pack(call.plan))
+            packed = await self._plan(answer.rest[0])
+            if answer.word == "replayed":
+                return await self._settle_parts(call.request_id, packed, answer)
+        charge = await self._charge(call, packed)
+        if charge is None:
+            return Stale()
+        answer = await self._settle_head(call, packed, charge, unreserved=False)
+        if answer.word in ("unknown", "elsewhere"):
+            # What this worker remembered is gone.
+            self._made.pop(call.request_id, None)
+            return await self.settle(call)
+        return await self._settle_parts(call.request_id, await self._plan(answer.rest[0]), answer)
+
+    async def release(self, call: Release) -> ReleaseOutcome:
+        answer = await self._on_record("release", call.request_id, partial(_head, call.request_id, fields={}))
+        if answer.word == "released":
+            await self._on_parts("release", call.request_id, await self._plan(answer.rest[0]), {})
+        return IdConflict() if answer.word == "conflict" else Released(answer.word == "released")
+
+    async def renew(self, call: Renew) -> RenewOutcome:
+        fields = {"lease_ms": call.lease_ms, "granule_ms": granule_ms(call.lease_ms)}
+        answer = await self._on_record("renew", call.request_id, partial(_head, call.request_id, fields=fields))
+        if answer.word == "unknown":
+            return Unknown()
+        packed = await self._plan(answer.rest[1])
+        parts = await self._on_parts("renew", call.request_id, packed, fields)
+        await self._plans.save(packed)
+        return Renewed(min([answer.rest[0], *(part.rest[0] for _, part in parts if part.word == "renewed")]))
+
+    async def explain(self, call: Explain) -> ExplainOutcome:
+        answer = await self._explain(call)
+        return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
+
+    async def _expire(self, request_id: str) -> bool:
+        """The parts first: what is off the index is not looked at again."""
+        answer = await self._ask("expire", _head(request_id, None, {}))
+        if answer.word == "elsewhere":
+            packed = await self._plan(answer.rest[0])
+            await self._on_parts("expire", request_id, packed, {})
+            answer = await self._ask("expire", _head(request_id, packed, {}))
+        return answer.word == "expired"
+
+    # --- reserve
+
+    def _parts_of(self, call: Reserve, packed: PackedPlan, attempt: str) -> list[Call]:
+        fields: dict[str, object] = {
+            "fingerprint": call.fingerprint.hex(),
+            "tokens": call.tokens,
+            "cost": call.cost_nanousd,
+            "lease_ms": call.lease_ms,
+            "granule_ms": granule_ms(call.lease_ms),
+            "fate": self._fate,
+            "basis": "",
+            "attempt": attempt,
+        }
+        parts = [_part(shard, call.request_id, fields, b"") for shard in shards_of(packed)]
+        return [_head(call.request_id, packed, fields, call.detail), *parts]
+
+    async def _take(self, call: Reserve, packed: PackedPlan, attempt: str) -> tuple[Versions, Answer, list[Answer]]:
+        """Whatever did not answer may have taken its part: then all parts go back."""
+        work = [self._ask("reserve", part) for part in self._parts_of(call, packed, attempt)]
+        answers = await asyncio.gather(read_versions(self.store), *work, return_exceptions=True)
+        failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
+        if failed is not None:
+            await self._withdraw(call.request_id, packed, attempt)
+            raise failed
+        versions, head, *parts = cast("list[Any]", answers)
+        return versions, head, parts
+
+    async def _save(self, request_id: str, packed: PackedPlan, attempt: str) -> None:
+        try:
+            await self._plans.save(packed)
+        except StoreUnavailable:
+            await self._withdraw(request_id, packed, attempt)
+            raise
+
+    async def _withdraw(self, request_id: str, packed: PackedPlan, attempt: str) -> None:
+        """As well as it can be done: what cannot be reached runs out with its lease."""
+        fields = {"attempt": attempt}
+        calls = [_head(request_id, packed, fields)]
+        calls += [_part(shard, request_id, fields) for shard in shards_of(packed)]
+        answers = await asyncio.gather(*(self._ask("withdraw", call) for call in calls), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, StoreUnavailable):
+                raise answer
+
+    async def _replay(self, call: Reserve, packed: PackedPlan) -> ReserveOutcome | None:
+        """The first answer to a request that was admitted by another plan than that of now."""
+        attempt = token_hex(4)
+        _, head, parts = await self._take(call, packed, attempt)
+        if head.word == "replayed" and all(part.word == "replayed" and _has_part(part, packed, head) for part in parts):
+            self._remember(call.request_id, packed)
+            return self._replayed(head, packed, parts)
+        await self._withdraw(call.request_id, packed, attempt)
+        return IdConflict() if head.word == "conflict" else None
+
+    def _replayed(self, head: Answer, packed: PackedPlan, parts: Sequence[Answer]) -> Replayed:
+        _, _, now_ms, expires_at_ms, tokens, cost, _, detail = head.rest
+        whole = self._granted(Answer(now_ms, "granted", [expires_at_ms, tokens, cost, []]), packed, parts)
+        return Replayed(first=reservation_answers.granted(whole), plan=packed.plan, detail=detail)
+
+    def _granted(self, head: Answer, packed: PackedPlan, parts: Sequence[Answer]) -> Answer:
+        """As one node would have answered: the lease that ends first, the smallest holds."""
+        merged, numbers = Merged(packed.plan), [head.rest[:3]]
+        for shard, part in zip(shards_of(packed), parts, strict=True):
+            *first, counters = part.rest[:4] if part.word == "granted" else part.rest[3:7]
+            numbers.append(first)
+            merged.add_counters(shard, counters)
+        return Answer(head.now_ms, "granted", [*(min(column) for column in zip(*numbers, strict=True)), merged.counters])
+
+    def _refusal(self, call: Reserve, now_ms: int, packed: PackedPlan, parts: Sequence[Answer]) -> ReserveOutcome:
+        merged = Merged(call.plan)
+        for shard, part in zip(shards_of(packed), parts, strict=True):
+            if part.word == "refused":
+                _, over, counters, holds = part.rest
+                merged.add_refusal(shard, over, holds)
+                merged.add_counters(shard, counters)
+            else:
+                merged.add_counters(shard, part.rest[3] if part.word == "granted" else part.rest[6], untake=True)
+        answer = merged.refusal(call.plan, now_ms)
+        return reservation_answers.refused_or_blocked(answer, call.plan, call.tokens, call.cost_nanousd)
+
+    def _seems_blocked(self, plan: Plan) -> bool:
+        """By the clock of this machine, which only says whether to look before taking."""
+        now_ms = int(self.store.now_ms) if self.store.now_ms else time.time_ns() // 1_000_000
+        return plan.blocked is not None or _is_over(plan, now_ms)
+
+    async def _refusal_in_advance(self, call: Reserve) -> ReserveOutcome | None:
+        tokens, cost = call.tokens, call.cost_nanousd
+        answer = await self._explain(Explain(plan=call.plan, tokens=tokens, cost_nanousd=cost, basis=call.basis))
+        if answer.word == "stale":
+            return Stale()
+        if answer.word == "granted":
+            return None
+        rest = answer.rest[:4] if answer.word == "refused" else [answer.rest[2]]
+        return reservation_answers.refused_or_blocked(answer._replace(rest=rest), call.plan, tokens, cost)
+
+    async def _is_known(self, request_id: str) -> bool:
+        with store_errors("looking for a reservation"):
+            return bool(await self.store.redis.exists(keys.reservation(request_id)))
+
+    def _is_current(self, call: Reserve | Explain | Settle, versions: Versions) -> bool:
+        plan, basis = call.plan, getattr(call, "basis", "")
+        return plan is not None and plan.global_version == versions.limits and basis in ("", versions.basis)
+
+    async def _explain(self, call: Explain | Settle) -> Answer:
+        assert call.plan is not None
+        packed = self._plans.pack(call.plan)
+        fields = {"tokens": call.tokens, "cost": call.cost_nanousd, "basis": ""}
+        shards = shards_of(packed)
+        versions, *parts = await asyncio.gather(
+            read_versions(self.store), *(self._ask("explain", Call(shard.packed, fields)) for shard in shards)
+        )
+        if not self._is_current(call, versions) or any(part.word == "stale" for part in parts):
+            return Answer(0, "stale", [])
+        merged = Merged(call.plan)
+        reserved = [[call.tokens, call.cost_nanousd]] if call.plan.mode != "postpaid" else [[0, 0]]
+        for shard, part in zip(shards, parts, strict=True):
+            _, over, counters, holds, *amounts = part.rest
+            merged.add_refusal(shard, over, holds)
+            merged.add_counters(shard, counters)
+            reserved += [amounts] if amounts else []
+        now_ms = max((part.now_ms for part in parts), default=0) or await self._now_ms()
+        word, violated = decide(call.plan, merged.over, now_ms)
+        smallest = [min(column) for column in zip(*reserved, strict=True)] if word == "granted" else []
+        return Answer(now_ms, word, [violated, merged.over, merged.counters, merged.holds, *smallest])
+
+    # --- settle, and what follows on a reservation
+
+    async def _settle_unreserved(self, call: Settle, packed: PackedPlan) -> SettleOutcome:
+        if (await self._explain(call)).word == "stale":
+            return Stale()
+        charge = await self._charge(call, packed)
+        if charge is None:
+            return Stale()
+        await self._plans.save(packed)
+        answer = await self._settle_head(call, packed, charge, unreserved=True)
+        if answer.word == "elsewhere":
+            # Reserved in this moment, by another plan.
+            return await self.settle(replace(call, plan=None))
+        return await self._settle_parts(call.request_id, packed, answer)
+
+    async def _charge(self, call: Settle, packed: PackedPlan) -> Charge | None:
+        """What it costs by the plan of the reservation; None: by prices that are not in force any more."""
+        if call.charge_by is None:
+            return Charge(cost_nanousd=call.cost_nanousd, detail=call.detail)
+        charge = call.charge_by(packed.plan)
+        return charge if charge.basis in ("", (await read_versions(self.store)).basis) else None
+
+    async def _settle_head(self, call: Settle, packed: PackedPlan, charge: Charge, *, unreserved: bool) -> Answer:
+        """Once this is written the request is settled, whoever finishes it: its parts are charged by what stands here."""
+        fields = {**_settlement(call), "cost": charge.cost_nanousd, "unreserved": unreserved}
+        detail = (b"1" if call.success else b"0") + charge.detail
+        return await self._ask("settle", _head(call.request_id, packed, fields, detail))
+
+    async def _settle_parts(self, request_id: str, packed: PackedPlan, head: Answer) -> SettleOutcome:
+        digest, now_ms, tokens, cost, *overrun, _, detail = head.rest
+        fields = {"tokens": tokens, "cost": cost, "success": detail[:1] == b"1", "unreserved": True}
+        parts = await self._on_parts("settle", request_id, packed, fields, b"")
+        merged, overruns = Merged(packed.plan), [overrun]
+        for shard, part in parts:
+            overruns.append(part.rest[4:6])
+            merged.add_counters(shard, part.rest[6])
+        largest = [max(column) for column in zip(*overruns, strict=True)]
+        rest = [digest, now_ms, tokens, cost, *largest, merged.counters, detail[1:]]
+        return reservation_answers.settled(Answer(now_ms, head.word, rest), packed.plan)
+
+    async def _on_parts(
+        self, script: str, request_id: str, packed: PackedPlan, fields: dict[str, Any], detail: bytes | None = None
+    ) -> list[tuple[Shard, Answer]]:
+        """A call on every part; again with what is configured now where that has changed. Done parts answer as before."""
+        for attempts_left in reversed(range(ATTEMPTS)):
+            shards = shards_of(packed)
+            answers = await asyncio.gather(*(self._ask(script, _part(shard, request_id, fields, detail)) for shard in shards))
+            if all(answer.word != "stale" for answer in answers):
+                return list(zip(shards, answers, strict=True))
+            packed = await self._plans.refresh(packed)
+            packed = packed if attempts_left > 1 else unchecked(packed)
+        raise StoreUnavailable("the configuration changes faster than it can be read; try again")
+
+
+def _is_over(plan: Plan, now_ms: int) -> bool:
+    return plan.expires_at_ms is not None and now_ms >= plan.expires_at_ms
+
+
+def _has_part(part: Answer, packed: PackedPlan, head: Answer) -> bool:
+    """Whether the part holds what this plan asks of it, now or as long as the head has been there."""
+    if part.word != "replayed":
+        return part.word == "granted" and (head.word == "granted" or head.rest[1:2] == [b"open"])
+    # What was settled or released belongs to an earlier life of the id, unless the head was there before, too.
+    return part.rest[0].decode() == packed.digest and (head.word == "replayed" or part.rest[1] == b"open")
+
+
+def _head(request_id: str, packed: PackedPlan | None, fields: Any, detail: bytes | None = None) -> Call:
+    return Call.on(request_id, head_of(packed) if packed is not None else None, fields, detail)
+
+
+def _part(shard: Shard, request_id: str, fields: Any, detail: bytes | None = None) -> Call:
+    return Call(shard.packed, {**fields, "extra_ms": EXTRA_MS}, request_id, shard.record(request_id), None, detail)
+
+
+def _settlement(call: Settle) -> dict[str, object]:
+    return {"tokens": call.tokens, "cost": call.cost_nanousd, "success": call.success}

@@ -1,0 +1,109 @@
+"""A plan in parts, one for each hash slot of a cluster that its owners live in, and the parts' answers put together."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+from redis.crc import key_slot
+
+from service.reservation import Plan
+from service.store import keys
+from service.store.keys import Ref
+from service.store.plans import UNCHECKED, PackedPlan, pack_with
+from service.store.reservation_calls import Answer
+
+_KEPT: Final = 10_000
+_STATE: Final = 4
+"""Numbers of one counter in an answer: usage, last_reset, held, taken."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shard:
+    """What is decided in one slot. `places` are those of its limits in the whole plan."""
+
+    packed: PackedPlan
+    places: tuple[int, ...]
+
+    def record(self, request_id: str) -> str:
+        owner = self.packed.plan.owners[0]
+        return keys.reservation_part(Ref(owner.kind, owner.id), request_id)
+
+
+@lru_cache(maxsize=_KEPT)
+def shards_of(packed: PackedPlan) -> tuple[Shard, ...]:
+    slots: dict[int, list[int]] = {}
+    for place, key in enumerate(packed.usage_keys):
+        slots.setdefault(key_slot(key.encode()), []).append(place)
+    return tuple(_shard(packed, owners) for owners in slots.values())
+
+
+@lru_cache(maxsize=_KEPT)
+def head_of(packed: PackedPlan) -> PackedPlan:
+    """The plan without owners, for the record that says whose the request id is."""
+    return pack_with(_without_gate(packed.plan, [], []), packed.digest, UNCHECKED, (), {})
+
+
+def _shard(packed: PackedPlan, owners: Sequence[int]) -> Shard:
+    plan = packed.plan
+    places = tuple(place for place, limit in enumerate(plan.limits) if limit.owner in owners)
+    part = _without_gate(plan, owners, places)
+    windows = {(owners.index(owner), slot): window for (owner, slot), window in packed.windows.items() if owner in owners}
+    versions = [packed.versions[owner] for owner in owners]
+    return Shard(pack_with(part, packed.digest, UNCHECKED, versions, windows), places)
+
+
+def _without_gate(plan: Plan, owners: Sequence[int], places: Iterable[int]) -> Plan:
+    """What a part says is put in order with what the others say, so a part has no gate and no block of its own."""
+    limits = [replace(plan.limits[place], owner=owners.index(plan.limits[place].owner)) for place in places]
+    return replace(
+        plan,
+        owners=tuple(plan.owners[owner] for owner in owners),
+        limits=tuple(limits),
+        gate=0,
+        blocked=None,
+        expires_at_ms=None,
+    )
+
+
+def decide(plan: Plan, over: Sequence[int], now_ms: int) -> tuple[str, list[int]]:
+    """The same as lua/includes/decide.lua: the word, and the limits that refuse. Limits are numbered from 1."""
+    before = [number for number in over if number <= plan.gate]
+    if before:
+        return "refused", before
+    if plan.expires_at_ms is not None and now_ms >= plan.expires_at_ms:
+        return "expired", []
+    if plan.blocked is not None:
+        return "blocked", []
+    return ("refused", list(over)) if over else ("granted", [])
+
+
+class Merged:
+    """Counters, limits that would refuse and holds of all parts, by their numbers in the whole plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.counters = [0] * (_STATE * len(plan.limits))
+        self.over: list[int] = []
+        self.holds: list[int] = []
+
+    def add_counters(self, shard: Shard, counters: Sequence[int], *, untake: bool = False) -> None:
+        """`untake`: as they are without what the part took, which goes back."""
+        for place, start in zip(shard.places, range(0, len(counters), _STATE), strict=True):
+            usage, last_reset_ms, held, taken = counters[start : start + _STATE]
+            if untake:
+                is_request = shard.packed.plan.limits[start // _STATE].kind == "requests"
+                usage, held = (usage - taken, held) if is_request else (usage, held - taken)
+                taken = 0
+            self.counters[_STATE * place : _STATE * (place + 1)] = usage, last_reset_ms, held, taken
+
+    def add_refusal(self, shard: Shard, over: Sequence[int], holds: Sequence[int]) -> None:
+        self.over = sorted([*self.over, *(shard.places[number - 1] + 1 for number in over)])
+        for number, *rest in zip(*[iter(holds)] * _STATE, strict=True):
+            self.holds += [shard.places[number - 1] + 1, *rest]
+
+    def refusal(self, plan: Plan, now_ms: int) -> Answer:
+        """As reserve answers it on one node."""
+        word, violated = decide(plan, self.over, now_ms)
+        if word == "refused":
+            return Answer(now_ms, word, [violated, self.over, self.counters, self.holds])
+        return Answer(now_ms, word, [self.counters])

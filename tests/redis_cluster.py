@@ -1,0 +1,50 @@
+"""A real Redis Cluster on loopback: three primaries that share the slots, no replicas, gone with the context."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+from tests.redis_servers import PATIENCE_S, redis_server
+
+NODES = 3
+SLOTS = 16_384
+
+
+@contextlib.contextmanager
+def redis_cluster(binary: Path) -> Iterator[list[str]]:
+    """URLs of the nodes."""
+    with contextlib.ExitStack() as stack:
+        urls = [
+            stack.enter_context(
+                redis_server(binary, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--appendonly", "no")
+            )
+            for _ in range(NODES)
+        ]
+        nodes = [stack.enter_context(Redis.from_url(url, decode_responses=True)) for url in urls]
+        bounds = [SLOTS * number // NODES for number in range(NODES + 1)]
+        for node, (first, end) in zip(nodes, pairwise(bounds), strict=True):
+            node.execute_command("CLUSTER", "ADDSLOTS", *range(first, end))
+            host, port = _address(node)
+            for other in nodes:
+                if other is not node:
+                    other.execute_command("CLUSTER", "MEET", host, port)
+        deadline = time.monotonic() + 3 * PATIENCE_S
+        while not all(_is_whole(node) for node in nodes):
+            assert time.monotonic() < deadline, "the nodes do not become a cluster"
+            time.sleep(0.05)
+        yield urls
+
+
+def _address(node: Redis) -> tuple[str, int]:
+    options: dict[str, Any] = node.connection_pool.connection_kwargs
+    return options["host"], options["port"]
+
+
+def _is_whole(node: Redis) -> bool:
+    state = str(node.execute_command("CLUSTER", "INFO"))
+    return "cluster_state:ok" in state and f"cluster_known_nodes:{NODES}" in state and f"cluster_slots_ok:{SLOTS}" in state
