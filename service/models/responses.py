@@ -1,6 +1,6 @@
 """What every response is made of: times, members that may be left out, the plain message and the error bodies.
 
-Responses are built by api/render.py and never pass through these models at run time: they make the OpenAPI document and are
+Responses are built by api/rendering/ and never pass through these models at run time: they make the OpenAPI document and are
 the yardstick of the tests.
 """
 

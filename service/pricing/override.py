@@ -53,9 +53,7 @@ class Overrides:
 
     def __init__(self, overrides: Iterable[PricingOverride]) -> None:
         self._tables: dict[tuple[_Scope, str], _Table] = {}
-        self.count = 0
         for override in overrides:
-            self.count += 1
             scope = (override.scope_kind, override.virtual_key_id, override.provider_id, override.provider_key_id)
             for request_type in {_SAME_TYPE.get(one, one) for one in override.request_types}:
                 self._tables.setdefault((scope, request_type), _Table()).add(override)

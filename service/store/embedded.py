@@ -61,8 +61,6 @@ class _Server:
     def __init__(
         self, binary: RedisBinary, runtime_dir: Path, data_dir: Path | None, lock_fd: int | None, port: int | None, log: Logger
     ) -> None:
-        self._binary = binary
-        self._data_dir = data_dir
         self._lock_fd = lock_fd
         self._log = log
         self._socket = runtime_dir / "redis.sock"
