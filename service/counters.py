@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from service.entities import Budget, LimitOwner, RateLimit, VirtualKey
-from service.windows import Window, window_of
+from service.windows import Window, window_of_budget, windows_of_rate_limit
 
 Counted = tuple[int, str]
 """A slot and the id of the budget or rate limit that counts there: a provider configured anew begins with slot 1 again."""
@@ -23,7 +23,8 @@ def windows_of_counters(owner: LimitOwner) -> dict[Counted, Window]:
 
 def _windows(budgets: Iterable[Budget], rate_limit: RateLimit | None, aligned: bool) -> Iterator[tuple[Counted, Window]]:
     for budget in budgets:
-        yield (budget.slot, budget.id), window_of(budget.reset_duration, aligned or budget.calendar_aligned)
+        yield (budget.slot, budget.id), window_of_budget(budget, aligned=aligned)
     if rate_limit is not None:
-        yield (rate_limit.token_slot, rate_limit.id), window_of(rate_limit.token_reset_duration, aligned)
-        yield (rate_limit.request_slot, rate_limit.id), window_of(rate_limit.request_reset_duration, aligned)
+        token_window, request_window = windows_of_rate_limit(rate_limit, aligned=aligned)
+        yield (rate_limit.token_slot, rate_limit.id), token_window
+        yield (rate_limit.request_slot, rate_limit.id), request_window

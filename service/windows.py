@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from service.durations import LONGEST_MS, parse_duration
-from service.entities import Counter, CounterEdit
+from service.entities import Budget, Counter, CounterEdit, RateLimit
 
 _DAY_MS = 86_400_000
 # The epoch was a Thursday: three days after a Monday.
@@ -40,6 +40,16 @@ def window_of(reset_duration: str | None, aligned: bool) -> Window:
     except ValueError:
         return Window(LONGEST_MS, "")
     return Window(duration.length_ms, duration.unit if aligned else "")
+
+
+def window_of_budget(budget: Budget, *, aligned: bool) -> Window:
+    """`aligned` is the owner's flag; the budget's own is enough, too."""
+    return window_of(budget.reset_duration, aligned or budget.calendar_aligned)
+
+
+def windows_of_rate_limit(rate_limit: RateLimit, *, aligned: bool) -> tuple[Window, Window]:
+    """Of tokens and of requests."""
+    return window_of(rate_limit.token_reset_duration, aligned), window_of(rate_limit.request_reset_duration, aligned)
 
 
 def period_start_ms(align: str, now_ms: int) -> int:

@@ -16,7 +16,7 @@ from service.store.change import Change, transact
 from service.store.connection import Store
 from service.store.keys import Ref
 from service.store.snapshot import Snapshot, Stored, read
-from service.windows import current, window_of
+from service.windows import current, window_of_budget
 
 ORDERS: Final = frozenset(("created_at", "name", "status", "budget_spent"))
 _INDEXES: Final = {"created_at": "created", "name": "name", "status": "status"}
@@ -139,11 +139,7 @@ def _most_spent_nanousd(stored: Stored[VirtualKey], now_ms: int) -> int:
     key = stored.entity
     return max(
         (
-            current(
-                stored.counters[budget.slot],
-                window_of(budget.reset_duration, key.calendar_aligned or budget.calendar_aligned),
-                now_ms,
-            ).usage
+            current(stored.counters[budget.slot], window_of_budget(budget, aligned=key.calendar_aligned), now_ms).usage
             for budget in key.budgets
         ),
         default=0,

@@ -9,7 +9,15 @@ from service.entities import Budget, CounterEdit, CounterEdits, LimitOwner, Rate
 from service.errors import InvalidRequest
 from service.models.limits import CANNOT_ALIGN, CreateBudgetRequest, RateLimitRequest, UpdateBudgetRequest
 from service.money import to_nanousd
-from service.windows import CarryOver, Window, initial_reset_ms, period_start_ms, window_of
+from service.windows import (
+    CarryOver,
+    Window,
+    initial_reset_ms,
+    period_start_ms,
+    window_of,
+    window_of_budget,
+    windows_of_rate_limit,
+)
 
 Owner = TypeVar("Owner", bound=LimitOwner)
 
@@ -147,7 +155,7 @@ class LimitEditor:
             created_at_ms=self._now_ms,
             updated_at_ms=self._now_ms,
         )
-        self._begin(budget.slot, window_of(budget.reset_duration, budget.calendar_aligned or self.aligned))
+        self._begin(budget.slot, window_of_budget(budget, aligned=self.aligned))
         return budget
 
     def _change_budget(self, stored: Budget, terms: _Terms) -> Budget:
@@ -179,8 +187,9 @@ class LimitEditor:
             created_at_ms=self._now_ms,
             updated_at_ms=self._now_ms,
         )
-        self._begin(rate_limit.token_slot, window_of(rate_limit.token_reset_duration, self.aligned))
-        self._begin(rate_limit.request_slot, window_of(rate_limit.request_reset_duration, self.aligned))
+        token_window, request_window = windows_of_rate_limit(rate_limit, aligned=self.aligned)
+        self._begin(rate_limit.token_slot, token_window)
+        self._begin(rate_limit.request_slot, request_window)
         return rate_limit
 
     def _move_rate_limit(self, stored: RateLimit, changed: RateLimit) -> None:

@@ -8,7 +8,7 @@ from service.quota.allow_lists import ANY, blockage, pinned_keys
 from service.quota.names import names_of_model
 from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
 from service.store.snapshot import Stored
-from service.windows import window_of
+from service.windows import window_of, window_of_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ def _budgets(level: _Level, owner: int) -> Iterator[PlannedLimit]:
             kind=LimitKind.BUDGET,
             limit=budget.max_limit_nanousd,
             reset_duration=budget.reset_duration,
-            window=window_of(budget.reset_duration, level.aligned or budget.calendar_aligned),
+            window=window_of_budget(budget, aligned=level.aligned),
             owner=owner,
             slot=budget.slot,
         )

@@ -9,7 +9,7 @@ from typing import Any
 from service.api.rendering.times import timestamp
 from service.entities import Budget, Counter, Counters, RateLimit
 from service.money import to_dollars
-from service.windows import Window, current, next_reset_ms, window_of
+from service.windows import Window, current, next_reset_ms, window_of_budget, windows_of_rate_limit
 
 Owner = Mapping[str, str | int]
 """The member that names the owner of a budget, such as {"team_id": "..."}; empty for a provider."""
@@ -18,7 +18,7 @@ _NEVER_COUNTED = Counter()
 
 
 def budget(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, owner: Owner) -> dict[str, Any]:
-    """`aligned` is the owner's flag; the budget's own is enough, too."""
+    """`aligned` is the owner's flag."""
     window = window_of_budget(stored, aligned=aligned)
     shown = {
         "id": stored.id,
@@ -32,10 +32,6 @@ def budget(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, ow
     }
     count_budget(shown, stored, window, counters, now_ms)
     return shown
-
-
-def window_of_budget(stored: Budget, *, aligned: bool) -> Window:
-    return window_of(stored.reset_duration, aligned or stored.calendar_aligned)
 
 
 def count_budget(shown: dict[str, Any], stored: Budget, window: Window, counters: Counters, now_ms: int) -> None:
@@ -67,11 +63,6 @@ def rate_limit(stored: RateLimit, counters: Counters, now_ms: int, *, aligned: b
     shown["updated_at"] = timestamp(stored.updated_at_ms)
     count_rate_limit(shown, stored, windows_of_rate_limit(stored, aligned=aligned), counters, now_ms)
     return shown
-
-
-def windows_of_rate_limit(stored: RateLimit, *, aligned: bool) -> tuple[Window, Window]:
-    """Of tokens and of requests."""
-    return window_of(stored.token_reset_duration, aligned), window_of(stored.request_reset_duration, aligned)
 
 
 def count_rate_limit(

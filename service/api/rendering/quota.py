@@ -6,19 +6,12 @@ from typing import Any
 import orjson
 
 from service.api.headers import Policies, RawHeaders
-from service.api.rendering.limits import (
-    budgets,
-    count_budget,
-    count_rate_limit,
-    rate_limit,
-    window_of_budget,
-    windows_of_rate_limit,
-)
+from service.api.rendering.limits import budgets, count_budget, count_rate_limit, rate_limit
 from service.api.rendering.virtual_keys import by_provider, provider_configs
 from service.entities import Budget, Counters, ModelConfig, ProviderConfig, RateLimit, VirtualKey
 from service.quota.decision import read_counters
 from service.quota.plan import own_limits
-from service.windows import Window
+from service.windows import Window, window_of_budget, windows_of_rate_limit
 
 
 class QuotaView:
