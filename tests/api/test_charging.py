@@ -106,6 +106,13 @@ async def test_what_was_called_in_the_end_has_its_price(client: httpx.AsyncClien
     assert (await settle(client, "r2", model="gpt-4o-mini", input_tokens=1_000))["cost"] == 0.00015
 
 
+async def test_a_provider_in_front_of_the_model_is_no_way_around_a_budget(client: httpx.AsyncClient):
+    key = await create_key(client, provider_configs=[{**OPENAI, "allowed_models": ["gpt-4o"]}], **BUDGET)
+    answer = await admitted(client, key, model="openai/gpt-4o", request_id="r1", input_tokens=1_000)
+    assert (answer["model"], answer["reserved"]["cost"], answer["price"]) == ("openai/gpt-4o", 0.0025, OF_CATALOGUE)
+    assert (await settle(client, "r1", input_tokens=1_000))["cost"] == 0.0025
+
+
 async def test_a_route_has_the_price_of_where_it_leads(client: httpx.AsyncClient):
     key = await key_of_all(client, **BUDGET)
     await create_rule(client, "openai/gpt-4o-mini", when="model == 'gpt-4o'")

@@ -92,6 +92,23 @@ def test_a_blank_provider_is_none():
     assert price(book(), "gpt-4o", "", "chat_completion") == price(book(), "gpt-4o", None, "chat_completion")
 
 
+def test_a_provider_in_front_of_the_model_changes_no_price():
+    exact = override("a", pattern="gpt-4o", patch={"output_cost_per_token": 0})
+    for prices, expected in ((book(), None), (book(exact), "a")):
+        found = price(prices, "openai/gpt-4o", "openai", "chat_completion")
+        assert found.facts == {"source": "genai-prices", "provider": "openai", "model": "gpt-4o", "override_id": expected}
+        assert found.rates == price(prices, "gpt-4o", "openai", "chat_completion").rates
+    assert (
+        price(
+            book(override("b", pattern="own", patch={"input_cost_per_token": 1e-6})), "mine/own", "mine", "chat_completion"
+        ).override_id
+        == "b"
+    )
+    # Another provider's model of that name is another model; and a router's keeps its prefix.
+    assert book().price("openai/gpt-4o", "azure", "chat_completion") is None
+    assert price(book(), "openai/gpt-4o", "openrouter", "chat_completion").model == "openai/gpt-4o"
+
+
 def test_what_was_asked_before_is_ready():
     prices = book(override("a", "virtual_key", patch={"input_cost_per_token": 1e-6}))
     of_key = price(prices, "gpt-4o", "openai", "chat_completion", "vk")
