@@ -1,13 +1,16 @@
 """Finding the rows of a list: by index where one fits, so that a page costs what it shows (contract.md 1.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from service.entities import Kind
 from service.store import directory
 from service.store.connection import Store
 from service.store.keys import Ref
-from service.store.snapshot import Snapshot, read
+from service.store.snapshot import Snapshot, Stored, read
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,14 @@ async def find(store: Store, kind: Kind, index: str, page: Page | None, *, searc
     else:
         ids, total = await directory.page(store, index, offset=page.offset, limit=page.limit, descending=descending)
     return Found(await read(store, (Ref(kind, entity_id) for entity_id in ids)), ids, total)
+
+
+def narrowed(
+    everything: Found, stored: Callable[[str], Stored[E] | None], passes: Callable[[E], bool], page: Page | None
+) -> Found:
+    """Those rows of a whole list that pass a filter no index knows, page by page."""
+    ids = [entity_id for entity_id in everything.ids if (found := stored(entity_id)) is not None and passes(found.entity)]
+    return Found(everything.snapshot, cut(ids, page), len(ids))
 
 
 def cut(ids: Sequence[str], page: Page | None) -> list[str]:

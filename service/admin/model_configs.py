@@ -2,10 +2,11 @@
 
 from uuid import uuid4
 
-from service.admin.listing import Found, Page, cut, find
+from service.admin.listing import Found, Page, find, narrowed
+from service.admin.references import unknown
 from service.admin.virtual_keys import replace_key
-from service.entities import Kind
-from service.errors import InvalidRequest, NotFound
+from service.entities import Kind, ModelConfig
+from service.errors import NotFound
 from service.governance import model_configs as rules
 from service.models.model_configs import CreateModelConfigRequest, UpdateModelConfigRequest
 from service.store import keys
@@ -33,7 +34,7 @@ async def create(store: Store, request: CreateModelConfigRequest) -> str:
             return change
         key = snapshot.virtual_key(key_id)
         if key is None:
-            raise InvalidRequest("scope_id is not that of a virtual key", param="scope_id")
+            raise unknown(Kind.VIRTUAL_KEY, "scope_id")
         edited_key = rules.create_in_key(key.entity, request, now_ms=snapshot.now_ms, entity_id=config_id)
         replace_key(change, snapshot, key, edited_key.entity, edited_key.counters)
         change.hold(edited_key.entity.model_configs[-1])
@@ -88,11 +89,8 @@ async def find_configs(store: Store, page: Page | None, *, scope: str, provider:
     if not (scope or provider):
         return await find(store, Kind.MODEL_CONFIG, index, page, search=search, descending=descending)
     everything = await find(store, Kind.MODEL_CONFIG, index, None, search=search, descending=descending)
-    ids = [
-        config_id
-        for config_id in everything.ids
-        if (stored := everything.snapshot.model_config(config_id)) is not None
-        and scope in ("", stored.entity.scope)
-        and provider in ("", stored.entity.provider)
-    ]
-    return Found(everything.snapshot, cut(ids, page), len(ids))
+
+    def passes(config: ModelConfig) -> bool:
+        return scope in ("", config.scope) and provider in ("", config.provider)
+
+    return narrowed(everything, everything.snapshot.model_config, passes, page)

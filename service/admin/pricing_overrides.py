@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import uuid4
 
-from service.admin.listing import Found, Page, cut, find
+from service.admin.listing import Found, Page, find, narrowed
 from service.entities import Kind, PricingOverride
 from service.errors import NotFound
 from service.governance import pricing_overrides as rules
@@ -83,9 +83,4 @@ async def find_overrides(store: Store, page: Page | None, wanted: OverrideFilter
     if wanted == OverrideFilter():
         return await find(store, Kind.PRICING_OVERRIDE, index, page)
     everything = await find(store, Kind.PRICING_OVERRIDE, index, None)
-    ids = [
-        override_id
-        for override_id in everything.ids
-        if (stored := everything.snapshot.pricing_override(override_id)) is not None and wanted.passes(stored.entity)
-    ]
-    return Found(everything.snapshot, cut(ids, page), len(ids))
+    return narrowed(everything, everything.snapshot.pricing_override, wanted.passes, page)

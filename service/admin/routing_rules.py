@@ -2,9 +2,10 @@
 
 from uuid import uuid4
 
-from service.admin.listing import Found, Page, cut, find
+from service.admin.listing import Found, Page, find, narrowed
+from service.admin.references import refs, require
 from service.entities import Kind, RoutingRule
-from service.errors import InvalidRequest, NotFound
+from service.errors import NotFound
 from service.governance import routing_rules as rules
 from service.models.routing_rules import CreateRoutingRuleRequest, UpdateRoutingRuleRequest
 from service.store import keys
@@ -79,21 +80,13 @@ async def find_rules(store: Store, page: Page | None, *, scope: str, scope_id: s
             and (needle in rule.name.casefold() or needle in rule.cel_expression.casefold())
         )
 
-    ids = [
-        rule_id
-        for rule_id in everything.ids
-        if (stored := everything.snapshot.routing_rule(rule_id)) is not None and passes(stored.entity)
-    ]
-    return Found(everything.snapshot, cut(ids, page), len(ids))
+    return narrowed(everything, everything.snapshot.routing_rule, passes, page)
 
 
 def _scope_ref(scope: str, scope_id: str | None) -> list[Ref]:
-    return [Ref(_SCOPES[scope], scope_id)] if scope in _SCOPES and scope_id else []
+    return refs(_SCOPES[scope], scope_id) if scope in _SCOPES else []
 
 
 def _require_scope(change: Change, snapshot: Snapshot, rule: RoutingRule) -> None:
-    refusal = InvalidRequest(f"scope_id is not that of a {rule.scope.replace('_', ' ')}", param="scope_id")
-    for ref in _scope_ref(rule.scope, rule.scope_id):
-        if not snapshot.has(ref):
-            raise refusal
-        change.require(ref, refusal)
+    if rule.scope in _SCOPES:
+        require(change, snapshot, _SCOPES[rule.scope], rule.scope_id, param="scope_id")

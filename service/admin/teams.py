@@ -3,8 +3,9 @@
 from dataclasses import replace
 from uuid import uuid4
 
+from service.admin.references import refs, require
 from service.entities import Kind
-from service.errors import InvalidRequest, NotFound
+from service.errors import NotFound
 from service.governance import teams as rules
 from service.models.teams import CreateTeamRequest, UpdateTeamRequest
 from service.store.change import Change, transact
@@ -24,11 +25,11 @@ async def create(store: Store, request: CreateTeamRequest) -> str:
     def build(snapshot: Snapshot) -> Change:
         edited = rules.create(request, now_ms=snapshot.now_ms, entity_id=team_id)
         change = Change(snapshot.now_ms)
-        _require_new_customer(change, snapshot, request.customer_id)
+        require(change, snapshot, Kind.CUSTOMER, request.customer_id, param="customer_id")
         change.create(Kind.TEAM, edited.entity, edited.counters)
         return change
 
-    await transact(store, _customer(request.customer_id), build)
+    await transact(store, refs(Kind.CUSTOMER, request.customer_id), build)
     return team_id
 
 
@@ -40,15 +41,15 @@ async def update(store: Store, team_id: str, request: UpdateTeamRequest) -> None
         edited = rules.update(stored.entity, request, now_ms=snapshot.now_ms)
         team = edited.entity
         change = Change(snapshot.now_ms)
-        _require_new_customer(change, snapshot, request.customer_id)
+        require(change, snapshot, Kind.CUSTOMER, request.customer_id, param="customer_id")
         if team.customer_id and snapshot.customer(team.customer_id) is None:
             team = replace(team, customer_id=None)
-        for ref in _customer(team.customer_id):
+        for ref in refs(Kind.CUSTOMER, team.customer_id):
             change.require(ref)
         change.replace(Kind.TEAM, stored, team, edited.counters)
         return change
 
-    await transact(store, [Ref(Kind.TEAM, team_id), *_customer(request.customer_id)], build)
+    await transact(store, [Ref(Kind.TEAM, team_id), *refs(Kind.CUSTOMER, request.customer_id)], build)
 
 
 async def delete(store: Store, team_id: str) -> None:
@@ -64,15 +65,3 @@ async def delete(store: Store, team_id: str) -> None:
         return change
 
     await transact(store, [Ref(Kind.TEAM, team_id)], build)
-
-
-def _customer(customer_id: str | None) -> list[Ref]:
-    return [Ref(Kind.CUSTOMER, customer_id)] if customer_id else []
-
-
-def _require_new_customer(change: Change, snapshot: Snapshot, customer_id: str | None) -> None:
-    if customer_id:
-        refusal = InvalidRequest("customer_id is not that of a customer", param="customer_id")
-        if snapshot.customer(customer_id) is None:
-            raise refusal
-        change.require(Ref(Kind.CUSTOMER, customer_id), refusal)

@@ -6,8 +6,9 @@ from itertools import count
 from typing import Final
 
 from service.admin.listing import Found, Page, cut, find
+from service.admin.references import refs, require
 from service.entities import CounterEdits, Kind, VirtualKey
-from service.errors import InvalidRequest, NotFound
+from service.errors import NotFound
 from service.governance import virtual_keys as rules
 from service.governance.virtual_keys import Known
 from service.models.virtual_keys import CreateVirtualKeyRequest, UpdateVirtualKeyRequest
@@ -35,8 +36,7 @@ class KeyFilter:
 
     @property
     def parents(self) -> list[Ref]:
-        teams = [Ref(Kind.TEAM, self.team_id)] if self.team_id else []
-        return teams + ([Ref(Kind.CUSTOMER, self.customer_id)] if self.customer_id else [])
+        return _owners(self.team_id, self.customer_id)
 
 
 def not_found(key_id: str) -> NotFound:
@@ -152,18 +152,9 @@ def _numbers() -> Iterator[int]:
 
 
 def _owners(team_id: str | None, customer_id: str | None) -> list[Ref]:
-    teams = [Ref(Kind.TEAM, team_id)] if team_id else []
-    return teams + ([Ref(Kind.CUSTOMER, customer_id)] if customer_id else [])
+    return [*refs(Kind.TEAM, team_id), *refs(Kind.CUSTOMER, customer_id)]
 
 
 def _require_new_owner(change: Change, snapshot: Snapshot, request: CreateVirtualKeyRequest | UpdateVirtualKeyRequest) -> None:
-    if request.team_id:
-        refusal = InvalidRequest("team_id is not that of a team", param="team_id")
-        if snapshot.team(request.team_id) is None:
-            raise refusal
-        change.require(Ref(Kind.TEAM, request.team_id), refusal)
-    if request.customer_id:
-        refusal = InvalidRequest("customer_id is not that of a customer", param="customer_id")
-        if snapshot.customer(request.customer_id) is None:
-            raise refusal
-        change.require(Ref(Kind.CUSTOMER, request.customer_id), refusal)
+    require(change, snapshot, Kind.TEAM, request.team_id, param="team_id")
+    require(change, snapshot, Kind.CUSTOMER, request.customer_id, param="customer_id")
