@@ -8,13 +8,12 @@ from starlette.responses import Response
 from service.admin import providers as admin
 from service.admin.listing import find
 from service.api.answers import json_answer
-from service.api.bodies import read_body
+from service.api.bodies import parse_update
 from service.api.rendering.limit_owners import provider as shown_provider
 from service.api.routes import route
 from service.api.services import services_of
 from service.entities import Kind, Provider
 from service.governance.providers import unconfigured
-from service.models.parsing import InvalidValue, parse
 from service.models.provider_governance import UpdateProviderGovernanceRequest
 from service.store import keys
 from service.store.connection import Store
@@ -36,13 +35,12 @@ async def list_provider_governance(request: Request) -> Response:
 async def update_provider_governance(request: Request) -> Response:
     services = services_of(request)
     name: str = request.path_params["provider_name"]
-    body = await read_body(request)
-    try:
-        wanted = parse(UpdateProviderGovernanceRequest, body)
-    except InvalidValue:
+
+    async def require_provider() -> None:
         admin.require_known(name, services.providers)
-        raise
-    admin.require_known(name, services.providers)
+
+    wanted = await parse_update(request, UpdateProviderGovernanceRequest, require_provider)
+    await require_provider()
     await admin.update(services.store, name, wanted)
     return json_answer({"message": "Provider governance updated successfully", **await _shown(services.store, name)})
 
