@@ -13,6 +13,9 @@ from service.errors import ServiceError
 
 _log = logging.getLogger(__name__)
 
+BUG: Final = "quotad made a mistake; its log says which"
+"""Nothing of the error itself goes to the client."""
+
 _LONGEST_MESSAGE: Final = 500
 """A message repeats ids and paths of the client, which may be as long as it likes."""
 
@@ -51,6 +54,5 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def answer_bug(request: Request, error: Exception) -> Response:
-    """Nothing of the error goes to the client; the server logs it."""
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return json_answer(error_body(500, "quotad made a mistake; its log says which"), 500)
+    return json_answer(error_body(500, BUG), 500)

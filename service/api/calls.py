@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from service import metrics
-from service.api.answers import error_body
+from service.api.answers import BUG, error_body
 from service.api.headers import RawHeaders, policies_of, refusal_headers
 from service.api.rendering.enforcement import (
     admission_body,
@@ -140,9 +140,9 @@ CALLS: Final[Mapping[str, Call]] = {**_CALLS, "batch": _batch}
 
 
 def answer_bug(call: str) -> Answer:
-    """Nothing of the error goes to the client; the server logs it."""
+    """While the error is being handled: it is logged with its traceback."""
     _log.exception("%s failed", call)
-    return Answer(500, error_body(500, "quotad made a mistake; its log says which"), [])
+    return Answer(500, error_body(500, BUG), [])
 
 
 def _reservation_of(operation: Mapping[str, Any], place: int) -> object:

@@ -21,8 +21,7 @@ from service.api.services import Services
 from service.errors import ServiceError
 from service.logs import SparingLog
 
-_log = logging.getLogger(__name__)
-_unavailable = SparingLog(_log)
+_unavailable = SparingLog(logging.getLogger(__name__))
 
 PREFIX: Final = "/api/governance/quota/"
 CALLS_BY_PATH: Final[Mapping[str, Call]] = {PREFIX + name: call for name, call in {**CALLS, "cost": answer_cost}.items()}

@@ -14,10 +14,11 @@ from service.api.answers import error_body
 from service.api.credentials import presented_virtual_key, same_secret
 from service.api.rendering.quota import QuotaView
 from service.errors import StoreUnavailable
+from service.logs import SparingLog
 from service.store.keys import virtual_key_id
 from service.store.quota import QuotaReader
 
-_log = logging.getLogger(__name__)
+_unavailable = SparingLog(logging.getLogger(__name__))
 
 PATH: Final = "/api/governance/virtual-keys/quota"
 
@@ -32,7 +33,7 @@ async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: Quota
     try:
         reading = await reader.read(virtual_key_id(value))
     except StoreUnavailable as error:
-        _log.warning("quota read failed: %r", error.__cause__)
+        _unavailable.warning("quota read failed: %r", error.__cause__)
         retry_after = (b"retry-after", error.headers["Retry-After"].encode())
         return await _refuse(send, 503, error_body(503, error.message), retry_after)
     if reading is None or not same_secret(value, reading.key.value):
