@@ -63,11 +63,11 @@ def _owners(snapshot: Snapshot, kind: Kind, entity_id: str) -> Iterator[LimitsOf
         case Kind.MODEL_CONFIG:
             if model_config := snapshot.model_config(entity_id):
                 named: dict[str, str | int] = {"model_config_id": entity_id}
-                holder = snapshot.holder(entity_id)
-                if holder is None:
+                key_of_config = snapshot.key_of_model_config(entity_id)
+                if key_of_config is None:
                     yield _whole(snapshot, named, model_config.entity, model_config.counters)
                 else:
-                    yield _part(snapshot, named, model_config.entity, holder)
+                    yield _part(snapshot, named, model_config.entity, key_of_config)
         case Kind.TEAM:
             if team := snapshot.team(entity_id):
                 yield _whole(snapshot, {"team_id": entity_id}, team.entity, team.counters)

@@ -37,7 +37,7 @@ async def create(store: Store, request: CreateModelConfigRequest) -> str:
             raise unknown(Kind.VIRTUAL_KEY, "scope_id")
         edited_key = rules.create_in_key(key.entity, request, now_ms=snapshot.now_ms, entity_id=config_id)
         replace_key(change, snapshot, key, edited_key.entity, edited_key.counters)
-        change.hold(edited_key.entity.model_configs[-1])
+        change.create_in_key(edited_key.entity.model_configs[-1])
         return change
 
     await transact(store, [Ref(Kind.VIRTUAL_KEY, key_id)] if in_key else [], build)
@@ -50,7 +50,7 @@ async def update(store: Store, config_id: str, request: UpdateModelConfigRequest
         if stored is None:
             raise not_found(config_id)
         change = Change(snapshot.now_ms)
-        key = snapshot.holder(config_id)
+        key = snapshot.key_of_model_config(config_id)
         if key is None:
             edited = rules.update(stored.entity, request, now_ms=snapshot.now_ms)
             change.replace(Kind.MODEL_CONFIG, stored, edited.entity, edited.counters)
@@ -58,7 +58,7 @@ async def update(store: Store, config_id: str, request: UpdateModelConfigRequest
         edited_key = rules.update_in_key(key.entity, stored.entity, request, now_ms=snapshot.now_ms)
         replace_key(change, snapshot, key, edited_key.entity, edited_key.counters)
         changed = next(config for config in edited_key.entity.model_configs if config.id == config_id)
-        change.move_held(stored.entity, changed)
+        change.replace_in_key(stored.entity, changed)
         return change
 
     await transact(store, [Ref(Kind.MODEL_CONFIG, config_id)], build)
@@ -70,13 +70,13 @@ async def delete(store: Store, config_id: str) -> None:
         if stored is None:
             raise not_found(config_id)
         change = Change(snapshot.now_ms)
-        key = snapshot.holder(config_id)
+        key = snapshot.key_of_model_config(config_id)
         if key is None:
             change.delete(Kind.MODEL_CONFIG, stored)
             return change
         edited_key = rules.remove_from_key(key.entity, stored.entity, now_ms=snapshot.now_ms)
         replace_key(change, snapshot, key, edited_key.entity, edited_key.counters)
-        change.drop_held(stored.entity)
+        change.delete_in_key(stored.entity)
         return change
 
     await transact(store, [Ref(Kind.MODEL_CONFIG, config_id)], build)

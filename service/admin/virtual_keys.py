@@ -86,7 +86,7 @@ async def delete(store: Store, key_id: str) -> None:
         change = Change(snapshot.now_ms)
         change.delete(Kind.VIRTUAL_KEY, stored)
         for config in stored.entity.model_configs:
-            change.drop_held(config)
+            change.delete_in_key(config)
         return change
 
     await transact(store, [Ref(Kind.VIRTUAL_KEY, key_id)], build)

@@ -70,16 +70,16 @@ class Change:
         self._list([], directory.entries(stored.entity))
         self._announce(kind)
 
-    def hold(self, config: ModelConfig) -> None:
-        """Lists a model config that its virtual key holds, and says where it is."""
+    def create_in_key(self, config: ModelConfig) -> None:
+        """Lists a model config that is part of a virtual key, and says where it is."""
         locator = keys.config(Ref(Kind.MODEL_CONFIG, config.id))
         self._write("HSET", locator, "version", "1", HELD_BY, orjson.dumps(config.scope_id).decode())
         self._list(directory.entries(config), [])
 
-    def move_held(self, old: ModelConfig, new: ModelConfig) -> None:
+    def replace_in_key(self, old: ModelConfig, new: ModelConfig) -> None:
         self._list(directory.entries(new), directory.entries(old))
 
-    def drop_held(self, config: ModelConfig) -> None:
+    def delete_in_key(self, config: ModelConfig) -> None:
         self._write("UNLINK", keys.config(Ref(Kind.MODEL_CONFIG, config.id)))
         self._list([], directory.entries(config))
 

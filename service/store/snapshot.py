@@ -93,15 +93,15 @@ class Snapshot:
 
     def model_config(self, entity_id: str) -> Stored[ModelConfig] | None:
         """A model config with its counters, wherever it lives: those of a key are held by the key."""
-        holder = self.holder(entity_id)
-        if holder is None:
+        key = self.key_of_model_config(entity_id)
+        if key is None:
             return cast("Stored[ModelConfig] | None", self._get(Kind.MODEL_CONFIG, entity_id))
-        for config in holder.entity.model_configs:
+        for config in key.entity.model_configs:
             if config.id == entity_id:
-                return Stored(config, holder.version, holder.counters)
+                return Stored(config, key.version, key.counters)
         return None
 
-    def holder(self, model_config_id: str) -> Stored[VirtualKey] | None:
+    def key_of_model_config(self, model_config_id: str) -> Stored[VirtualKey] | None:
         """The virtual key that holds this model config; None for a global one."""
         found = self._found.get(keys.config(Ref(Kind.MODEL_CONFIG, model_config_id)))
         held_by = found[0].get(HELD_BY.encode()) if found else None
@@ -121,7 +121,7 @@ class Snapshot:
 
 
 async def read(store: Store, refs: Iterable[Ref]) -> Snapshot:
-    """The named entities, their teams, customers and holders. With no refs it still tells the time."""
+    """The named entities, their teams and customers, and the keys of model configs. With no refs it still tells the time."""
     wanted = list(dict.fromkeys(refs))
     snapshot = await _read_chunk(store, wanted[:_CHUNK])
     for start in range(_CHUNK, len(wanted), _CHUNK):

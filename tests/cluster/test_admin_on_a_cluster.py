@@ -33,13 +33,13 @@ async def test_references_are_followed_over_slots(world: World, store: Store):
     await world.create(customer("customer"), team("team", customer_id="customer"))
     change = Change(NOW)
     change.create(Kind.VIRTUAL_KEY, virtual_key("key", team_id="team", model_configs=(own,)), CounterEdits({}, set()))
-    change.hold(own)
+    change.create_in_key(own)
     assert await commit(store, change)
     snapshot = await read(store, [Ref(Kind.MODEL_CONFIG, "own"), Ref(Kind.VIRTUAL_KEY, "none")])
     assert snapshot.now_ms == NOW
-    holder, one_team, one_customer = snapshot.holder("own"), snapshot.team("team"), snapshot.customer("customer")
-    assert holder is not None
-    assert holder.entity.id == "key"
+    key, one_team, one_customer = snapshot.key_of_model_config("own"), snapshot.team("team"), snapshot.customer("customer")
+    assert key is not None
+    assert key.entity.id == "key"
     assert one_team is not None
     assert one_customer is not None
     assert snapshot.virtual_key("none") is None

@@ -77,8 +77,8 @@ def shown_model_config(snapshot: Snapshot, config_id: str) -> dict[str, Any] | N
     stored = snapshot.model_config(config_id)
     if stored is None:
         return None
-    holder = snapshot.holder(config_id)
-    return limit_owners.model_config(stored.entity, stored.counters, snapshot.now_ms, holder=holder.entity if holder else None)
+    key = snapshot.key_of_model_config(config_id)
+    return limit_owners.model_config(stored.entity, stored.counters, snapshot.now_ms, key=key.entity if key else None)
 
 
 def _id_of(stored: Stored[Team] | Stored[Customer] | None) -> str | None:

@@ -51,16 +51,16 @@ def customer(
     return shown
 
 
-def model_config(stored: ModelConfig, counters: Counters, now_ms: int, *, holder: VirtualKey | None = None) -> dict[str, Any]:
-    """`holder` is the virtual key of a key-scoped one; then the counters are the key's."""
-    aligned = stored.calendar_aligned if holder is None else holder.calendar_aligned
+def model_config(stored: ModelConfig, counters: Counters, now_ms: int, *, key: VirtualKey | None = None) -> dict[str, Any]:
+    """`key` is the virtual key of a key-scoped one; then the counters are the key's."""
+    aligned = stored.calendar_aligned if key is None else key.calendar_aligned
     shown: dict[str, Any] = {"id": stored.id, "model_name": stored.model_name}
     if stored.provider is not None:
         shown["provider"] = stored.provider
     shown["scope"] = stored.scope
     shown["scope_id"] = stored.scope_id
-    if holder is not None:
-        shown["scope_name"] = holder.name
+    if key is not None:
+        shown["scope_name"] = key.name
     shown["budgets"] = []
     shown |= _limits(stored, counters, now_ms, {"model_config_id": stored.id}, aligned=aligned)
     if stored.rate_limit is not None:

@@ -56,12 +56,12 @@ def test_model_configs():
         "budgets": [],
         **BARE,
     }
-    shown = fits(ModelConfigBody, limit_owners.model_config(FULL_KEY.model_configs[0], COUNTERS, NOW, holder=FULL_KEY))
+    shown = fits(ModelConfigBody, limit_owners.model_config(FULL_KEY.model_configs[0], COUNTERS, NOW, key=FULL_KEY))
     assert (shown["scope"], shown["scope_id"], shown["scope_name"]) == ("virtual_key", "k", "key")
     assert (shown["calendar_aligned"], shown["budget"]["calendar_aligned"]) == (True, True)
     assert (shown["budget"]["model_config_id"], shown["budget"]["current_usage"]) == ("m", 8)
     assert "budget_id" not in shown
-    limited = fits(ModelConfigBody, limit_owners.model_config(FULL_KEY.model_configs[1], COUNTERS, NOW, holder=FULL_KEY))
+    limited = fits(ModelConfigBody, limit_owners.model_config(FULL_KEY.model_configs[1], COUNTERS, NOW, key=FULL_KEY))
     assert (limited["provider"], limited["rate_limit_id"], limited["budgets"]) == ("azure", "r9", [])
 
 
