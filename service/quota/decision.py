@@ -93,11 +93,11 @@ class Verdict:
 
 
 def read_limits(plan: Plan, states: Iterable[LimitState]) -> tuple[Reading, ...]:
-    """Those that limit something, in order of checks."""
+    """Those that limit something, in order of checks; not those that an admin has removed since: they were never reset."""
     return tuple(
         _reading(planned, planned.limit, *state)
         for planned, state in zip(plan.limits, states, strict=True)
-        if planned.limit is not None
+        if planned.limit is not None and state.last_reset_ms
     )
 
 
