@@ -43,6 +43,7 @@ async def _settle_unreserved(enforcer: Enforcer, request: SettleRequest, key_val
     for _ in range(ATTEMPTS):
         holder = await find_holder(enforcer, key_value)
         if isinstance(holder, Verdict):
+            metrics.uncharged("unknown_reservation").inc()
             return holder
         plan = await enforcer.plans.plan(holder, provider, model, request.request_type)
         shared = await enforcer.plans.shared()
