@@ -56,10 +56,18 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
 def _request_of(params: Mapping[str, str], headers: Mapping[str, str]) -> ReserveRequest:
     members: dict[str, Any] = {}
     for name in _MEMBERS:
-        text = params.get(name) or headers.get(f"x-quota-{name}")
+        text = params.get(name) or _as_utf8(headers.get(f"x-quota-{name}", ""))
         if text:
             members[name] = _number(name, text) if name in _NUMBERS else text
     return parse(ReserveRequest, orjson.dumps(members))
+
+
+def _as_utf8(text: str) -> str:
+    """HTTP decodes headers as Latin-1; whoever writes other letters in them writes UTF-8."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
 
 
 def _number(name: str, text: str) -> float | int:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import MakeApp
-from tests.api.gateway import budget, counts, create_key, explain, rate_limit, settle
+from tests.api.gateway import OPENAI, budget, counts, create_key, explain, rate_limit, settle
 
 AUTHORIZE = "/quota/authorize"
 MakeClient = Callable[..., httpx.AsyncClient]
@@ -84,6 +84,15 @@ async def test_provider_model_and_estimate(client: httpx.AsyncClient, proxy: htt
     answer = await explain(client, key)
     assert counts(answer, "virtual_key", "tokens") == (0, 40, 60)
     assert counts(answer, "virtual_key", "budget") == (0, 0.25, 0.75)
+
+
+@pytest.mark.parametrize("name", ["modèle", "模型", "caf\u00e9".encode("latin-1")])
+async def test_names_in_other_letters(client: httpx.AsyncClient, proxy: httpx.AsyncClient, name: str | bytes):
+    text = name if isinstance(name, str) else name.decode("latin-1")
+    key = await create_key(client, provider_configs=[{**OPENAI, "allowed_models": [text]}])
+    headers: Any = {b"x-quota-provider": b"openai", b"x-quota-model": name if isinstance(name, bytes) else name.encode()}
+    assert (await ask(proxy, key, headers=headers)).status_code == 200
+    assert (await ask(proxy, key, provider="openai", model=text)).status_code == 200
 
 
 async def test_what_the_operator_says_beats_what_a_client_may_send(client: httpx.AsyncClient, proxy: httpx.AsyncClient):
