@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What the headers say: whose quota it is, which request, and how to be told of a failure."""
+    """What the headers say: whose quota it is, which request (as sent), and how to be told of a failure."""
 
     key_value: str | None = None
     idempotency_key: str | None = None
@@ -185,13 +185,13 @@ def answer_error(error: ServiceError, caller: Caller) -> Answer:
 
 
 def _request_id(request: ReserveRequest, caller: Caller) -> str:
-    return request.request_id or caller.idempotency_key or str(uuid.uuid4())
+    if request.request_id is not None:
+        return request.request_id
+    return str(uuid.uuid4()) if caller.idempotency_key is None else _idempotency_key(caller.idempotency_key)
 
 
-def idempotency_key(text: str | None) -> str | None:
+def _idempotency_key(text: str) -> str:
     """The Idempotency-Key header, with the quotes of its draft or without, as many clients send it."""
-    if text is None:
-        return None
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")

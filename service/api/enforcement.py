@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from service import metrics
 from service.api.answers import error_body
 from service.api.bodies import receive_body
-from service.api.calls import CALLS, Answer, Call, Caller, answer_bug, answer_error, idempotency_key
+from service.api.calls import CALLS, Answer, Call, Caller, answer_bug, answer_error
 from service.api.credentials import presented_virtual_key, require_gateway
 from service.api.prices import answer_cost
 from service.api.services import Services
@@ -35,16 +35,14 @@ _PROBLEM_HEADER: Final = (b"content-type", _PROBLEM.encode())
 async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, services: Services) -> None:
     started = perf_counter()
     headers = headers_of(scope)
-    caller = Caller(wants_problem=_PROBLEM in headers.get("accept", ""))
+    caller = Caller(wants_problem=_PROBLEM in headers.get("accept", "").lower())
     settings = services.settings
     try:
         if scope["method"] != "POST":
             return await send_answer(send, Answer(405, error_body(405, f"{scope['method']} is not possible here"), [_ALLOW]))
         require_gateway(headers, settings)
         caller = Caller(
-            presented_virtual_key(headers, any_in_own_header=True),
-            idempotency_key(headers.get("idempotency-key")),
-            caller.wants_problem,
+            presented_virtual_key(headers, any_in_own_header=True), headers.get("idempotency-key"), caller.wants_problem
         )
         body = await receive_body(receive, headers, settings.max_body_bytes)
         answer = await call(services.enforcer, body, caller)

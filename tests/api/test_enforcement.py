@@ -274,8 +274,15 @@ async def test_what_is_no_json_object_is_refused(client: httpx.AsyncClient, oper
 
 @pytest.mark.parametrize("header", ['""', "", "a\tb", "x" * 129])
 async def test_an_idempotency_key_must_be_an_id(client: httpx.AsyncClient, header: str):
-    response = await client.post("/quota/reserve", json=CALL, headers={"idempotency-key": header})
+    key = await create_key(client)
+    headers = {"idempotency-key": header, "x-bf-vk": key["value"]}
+    response = await client.post("/quota/reserve", json=CALL, headers=headers)
     assert refusal(response) == (400, None)
+    # Whatever stands in it: no charge is lost to a header that names nothing.
+    response = await client.post("/quota/reserve", json={**CALL, "request_id": "r1"}, headers=headers)
+    assert response.json()["reservation_id"] == "r1"
+    response = await client.post("/quota/settle", json={"reservation_id": "r1"}, headers=headers)
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize(

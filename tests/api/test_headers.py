@@ -136,6 +136,8 @@ async def test_a_problem_for_those_who_ask_for_one(client: httpx.AsyncClient):
     assert response.json()["detail"].startswith("ttl")
     response = await call(client, "reserve", key, provider="openai")
     assert response.headers["content-type"] == "application/json"
+    response = await client.post("/quota/reserve", json={}, headers={"accept": "Application/Problem+JSON"})
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 def reading(kind: LimitKind, *, limit: int, remaining: int, duration: str, limit_id: str = "id", scope: str = "team") -> Reading:
