@@ -53,7 +53,9 @@ class Gateway(BaseHTTPRequestHandler):
             for word in model(prompt):
                 used += 1
                 self.wfile.write(word.encode())
-        finally:  # a client that hangs up has used what it got
+        except ConnectionError:
+            pass  # the client hung up, and has used what it got
+        finally:
             ask("settle", reservation_id=request_id, input_tokens=words, output_tokens=used)
 
 
