@@ -5,7 +5,7 @@ A refused request (over budget, over limit) is a value, not an exception; see qu
 
 
 class ServiceError(Exception):
-    """Rendered as the standard error body (contract.md 0.2) by api/answers.py; `param` is the member at fault."""
+    """Rendered as the standard error body by api/answers.py; `param` is the member at fault."""
 
     status = 500
 

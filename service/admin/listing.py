@@ -1,4 +1,4 @@
-"""Finding the rows of a list: by index where one fits, so that a page costs what it shows (contract.md 1.1)."""
+"""Finding the rows of a list: by index where one fits, so that a page costs what it shows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

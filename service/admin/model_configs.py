@@ -83,7 +83,7 @@ async def delete(store: Store, config_id: str) -> None:
 
 
 async def find_configs(store: Store, page: Page | None, *, scope: str, provider: str, search: str) -> Found:
-    """Oldest first, newest first when paged (contract.md 1.1). A filter reads all model configs: there are few."""
+    """Oldest first, newest first when paged. A filter reads all model configs: there are few."""
     index = keys.index(Kind.MODEL_CONFIG, "created")
     descending = page is not None
     if not (scope or provider):

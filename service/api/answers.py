@@ -1,4 +1,4 @@
-"""Responses: JSON bodies, and every failure as the standard error body (contract.md 0.2)."""
+"""Responses: JSON bodies, and every failure as the standard error body."""
 
 import logging
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Who is calling: which headers carry a credential, and what it allows (contract.md 0.3 and 3.2)."""
+"""Who is calling: which headers carry a credential, and what it allows."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ _KEY_HEADERS: Final = ("x-api-key", "x-goog-api-key", "api-key")
 
 
 def presented_virtual_key(headers: Mapping[str, str], *, any_in_own_header: bool) -> str | None:
-    """The first virtual key that the headers offer, in the order of contract.md 3.2; None without one.
+    """The first virtual key that the headers offer, x-bf-vk before Authorization before the others; None without one.
 
     `any_in_own_header`: x-bf-vk counts whatever it holds (quota endpoint), not only with the prefix (gateway calls).
     """

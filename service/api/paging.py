@@ -1,4 +1,4 @@
-"""Paging of lists (contract.md 1.1): off until a paging or filter parameter is given."""
+"""Paging of lists: off until a paging or filter parameter is given."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,7 +18,7 @@ def page_of(params: QueryParams, *switches: str, export: bool = False, strict: b
     """The page asked for; None when none of limit, offset and the `switches` is given: all rows are wanted.
 
     An `export` is one large page. A negative or non-numeric number is refused, or ignored when not `strict` (teams and
-    customers, Decided 15).
+    customers: their clients rely on it).
     """
     if not export and not any(params.get(name) for name in ("limit", "offset", *switches)):
         return None

@@ -1,4 +1,4 @@
-"""Rules for virtual keys: what a create or an update makes of the request and of what is stored (contract.md 2.8, 3.7, 3.8)."""
+"""Rules for virtual keys: what a create or an update makes of the request and of what is stored."""
 
 import uuid
 from collections.abc import Iterator

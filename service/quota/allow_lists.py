@@ -1,4 +1,4 @@
-"""What a virtual key may use at all: providers, models, keys of providers (contract.md 4.5 and steps 4 to 6 of 4.1)."""
+"""What a virtual key may use at all: providers, models, keys of providers (steps 4 to 6 of docs/limits.md)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Which provider serves a request that names none (contract.md 4.5): drawn by weight, the others are its fallbacks."""
+"""Which provider serves a request that names none: drawn by weight, the others are its fallbacks."""
 
 import math
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The words of a decision: its name, its HTTP status, a sentence for people, and the limits behind it (contract.md 4.2)."""
+"""The words of a decision: its name, its HTTP status, a sentence for people, and the limits behind it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the calls of gateways share in one worker; and the first question of each, whose quota it is."""
+"""What the calls of gateways share in one worker; and step 1 of docs/limits.md, whose quota it is."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,7 +61,7 @@ def open_enforcer(settings: Settings, store: Store) -> Enforcer:
 
 
 async def find_holder(enforcer: Enforcer, key_value: str | None) -> Holder | Verdict | None:
-    """Who holds this virtual key, why there is nobody, or None where requests without a key are welcome (step 1 of 4.1)."""
+    """Who holds this virtual key, why there is nobody, or None where requests without a key are welcome."""
     if key_value is None:
         return KEY_REQUIRED if enforcer.require_key else None
     holder = await enforcer.plans.holder(_key_id(key_value))

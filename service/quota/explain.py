@@ -17,7 +17,7 @@ from service.reservation import Blocked, Explain, Explained, Granted, Plan, Refu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One step of contract.md 4.1. Limits are judged even where an earlier step has refused."""
+    """One step of the order of checks in docs/limits.md. Limits are judged even where an earlier step has refused."""
 
     name: str
     passed: bool

@@ -1,4 +1,4 @@
-"""Which limits apply to a request, in the order in which they are checked (contract.md 4.1): a pure function of configuration."""
+"""Which limits apply to a request, in the order in which they are checked (docs/limits.md): a pure function of configuration."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -143,7 +143,7 @@ def _own_model_levels(stored: Stored[VirtualKey], provider: str | None, names: t
 def _tiers(
     configs: Mapping[tuple[str, str | None], ModelConfig], provider: str | None, names: tuple[str, ...]
 ) -> Iterable[ModelConfig]:
-    """The four tiers of contract.md 4.4: all apply, none overrides another. Without a model no limit of models applies."""
+    """All that match apply, none overrides another: this model or every model, of this provider or of any. None without a model."""
     if not names:
         return ()
     identities = [

@@ -1,4 +1,4 @@
-"""Where routing rules send a request before its limits are asked (contract.md 5.1)."""
+"""Where routing rules send a request before its limits are asked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ async def suppose_no_usage(aim: Aim) -> Usage:
 def avoid_also(avoided: frozenset[str], routed: Routed, refusal: Verdict) -> frozenset[str] | None:
     """Which providers to avoid from now on, where a rule has a target elsewhere; None: nothing is left to try.
 
-    A provider that is over a limit of its own is left out of the draw (contract.md 4.5).
+    A provider that is over a limit of its own is left out of the draw.
     """
     provider = routed.aim.provider
     if provider is None or not refusal.violations:

@@ -1,7 +1,7 @@
 """Where a request goes: the first rule in scope whose condition holds, a target drawn by weight, then the rules it chains to.
 
-Contract.md 5.4 and 5.5. Nothing here reads the store: `read_usage` says how full the limits are, and is asked only when
-evaluation comes to a rule that refers to it.
+Nothing here reads the store: `read_usage` says how full the limits are, and is asked only when evaluation comes to a rule that
+refers to it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

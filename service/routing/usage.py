@@ -1,4 +1,4 @@
-"""How full the limits of a provider and model are, in percent, as conditions of routing rules see it (contract.md 4.8)."""
+"""How full the limits of a provider and model are, in percent, as conditions of routing rules see it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every refusal looks like: the standard error body of contract.md 0.2, and nothing of the inside of the service."""
+"""What every refusal looks like: the standard error body, and nothing of the inside of the service."""
 
 from typing import Any
 

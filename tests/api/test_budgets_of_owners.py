@@ -1,4 +1,4 @@
-"""Budgets on updates, at every owner of limits: found again by reset_duration or by id, with what was spent (contract.md 3.5)."""
+"""Budgets on updates, at every owner of limits: found again by reset_duration or by id, with what was spent."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Deletion: what goes with a key, a team or a customer, and what stays without it (contract.md 3.10)."""
+"""Deletion: what goes with a key, a team or a customer, and what stays without it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Lists of teams and customers, and of all budgets and rate limits there are (contract.md 1.1, 2.12)."""
+"""Lists of teams and customers, and of all budgets and rate limits there are."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ PAGES: list[tuple[str, list[str], tuple[int, ...]]] = [
     ("?offset=900000", [], (0, 5, 25, 900_000)),
     ("?limit=0", OLDEST_FIRST, (5, 5, 25, 0)),
     ("?limit=101", OLDEST_FIRST, (5, 5, 100, 0)),
-    # Not refused here, but taken for nothing (Decided 15); paging is on all the same.
+    # Not refused here, but taken for nothing; paging is on all the same.
     *((f"?limit={wrong}", OLDEST_FIRST, (5, 5, 25, 0)) for wrong in ("-1", "abc", "1.5", "%20")),
     *((f"?offset={wrong}", OLDEST_FIRST, (5, 5, 25, 0)) for wrong in ("-1", "abc")),
     ("?limit=-5&offset=3", OLDEST_FIRST[3:], (2, 5, 25, 3)),

@@ -1,4 +1,4 @@
-"""GET /virtual-keys: paging, searching, sorting, filtering, and the envelope (contract.md 1.1)."""
+"""GET /virtual-keys: paging, searching, sorting, filtering, and the envelope."""
 
 import asyncio
 from itertools import chain

@@ -1,4 +1,4 @@
-"""Lists of routing rules, model configs, pricing overrides and providers: order, filters, search, paging (contract.md 1.1)."""
+"""Lists of routing rules, model configs, pricing overrides and providers: order, filters, search, paging."""
 
 from typing import Any
 

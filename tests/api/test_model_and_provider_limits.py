@@ -1,4 +1,4 @@
-"""Budgets and rate limits of models and providers: the same rules as at keys, teams and customers (contract.md 2.3 to 3.6)."""
+"""Budgets and rate limits of models and providers: the same rules as at keys, teams and customers."""
 
 from typing import Any
 

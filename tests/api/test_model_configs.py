@@ -1,4 +1,4 @@
-"""Model configs over HTTP: which model of whom they limit, and that there is one of each (contract.md 2.14, 3.10, 3.12)."""
+"""Model configs over HTTP: which model of whom they limit, and that there is one of each."""
 
 from typing import Any
 

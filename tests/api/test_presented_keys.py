@@ -1,4 +1,4 @@
-"""Where a virtual key may stand in the headers of a quota read, and which of several is taken (contract.md 3.2)."""
+"""Where a virtual key may stand in the headers of a quota read, and which of several is taken."""
 
 from base64 import b64encode
 

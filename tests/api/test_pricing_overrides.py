@@ -1,4 +1,4 @@
-"""Pricing overrides over HTTP: whose prices, of which models, and what an update makes of them (contract.md 2.16, 6.3, 6.4)."""
+"""Pricing overrides over HTTP: whose prices, of which models, and what an update makes of them."""
 
 import json
 from typing import Any, get_args

@@ -1,4 +1,4 @@
-"""provider_configs and mcp_configs on updates of a key: the complete new list, entries found again by id (contract.md 3.8)."""
+"""provider_configs and mcp_configs on updates of a key: the complete new list, entries found again by id."""
 
 from typing import Any
 

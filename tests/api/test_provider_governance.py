@@ -1,4 +1,4 @@
-"""Provider governance over HTTP: which providers there are, which are listed, what stays (contract.md 2.15, 3.10, 3.13, 3.14)."""
+"""Provider governance over HTTP: which providers there are, which are listed, what stays."""
 
 from typing import Any
 

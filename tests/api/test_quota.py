@@ -1,4 +1,4 @@
-"""GET /virtual-keys/quota: who is answered and with what (contract.md 2.9, 3.3; Decided 4 and 14). Reading consumes nothing."""
+"""GET /virtual-keys/quota: who is answered and with what. Reading consumes nothing."""
 
 import asyncio
 from typing import Any

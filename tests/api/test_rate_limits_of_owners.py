@@ -1,4 +1,4 @@
-"""Rate limits on updates, at every owner of limits: four members replaced together, counters kept (contract.md 2.4, 3.6)."""
+"""Rate limits on updates, at every owner of limits: four members replaced together, counters kept."""
 
 from typing import Any
 

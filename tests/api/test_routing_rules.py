@@ -1,4 +1,4 @@
-"""Routing rules over HTTP: what a rule takes, gives back and keeps (contract.md 2.13, 3.9, 3.12, 5.3)."""
+"""Routing rules over HTTP: what a rule takes, gives back and keeps."""
 
 from typing import Any
 

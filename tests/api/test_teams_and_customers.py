@@ -1,4 +1,4 @@
-"""Teams and customers: what new ones are, what updates do member by member, what they show of each other (contract.md 2.10)."""
+"""Teams and customers: what new ones are, what updates do member by member, what they show of each other."""
 
 from typing import Any
 

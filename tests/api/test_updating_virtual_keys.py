@@ -1,4 +1,4 @@
-"""PUT /virtual-keys/{id}: what each member does when it is left out, null, empty, {} or [] (contract.md 3.9), and who owns it."""
+"""PUT /virtual-keys/{id}: what each member does when it is left out, null, empty, {} or [], and who owns it."""
 
 from typing import Any
 

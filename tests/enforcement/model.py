@@ -1,4 +1,4 @@
-"""The rules of enforcement.md written down a second time, as plainly as possible: one process, lists, no scripts.
+"""The rules of docs/enforcement.md written down a second time, as plainly as possible: one process, lists, no scripts.
 
 What the scripts answer is held against it, step by step. It shares only calendar arithmetic with the service.
 """

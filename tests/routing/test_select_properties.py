@@ -1,4 +1,4 @@
-"""Random rules and requests: the selection agrees with a plain reading of contract.md 5.4 and 5.5, step by step."""
+"""Random rules and requests: the selection agrees with a plain reading of docs/routing.md, step by step."""
 
 import asyncio
 from collections.abc import Callable
