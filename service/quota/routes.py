@@ -18,7 +18,7 @@ from service.routing.select import Aim
 class Route:
     """`own` are the places in the plan of limits that bind this choice of provider only: where they refuse, another may do.
 
-    `fallbacks` is what the gateway may try when the provider itself fails; none of them is over a limit of its own.
+    `fallbacks` is what the gateway may try when the provider itself fails: what the key may use and no limit of its own refuses.
     """
 
     plan: Plan
@@ -64,7 +64,7 @@ async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, reques
 async def _open_fallbacks(
     enforcer: Enforcer, holder: Holder | None, plan: Plan, fallbacks: tuple[str, ...], estimates: Estimates
 ) -> tuple[str, ...] | None:
-    """None: what this worker knew was stale."""
+    """Those that would pass all checks. None: what this worker knew was stale."""
     plans = []
     for fallback in fallbacks:
         provider, _, model = fallback.partition("/")
@@ -72,7 +72,9 @@ async def _open_fallbacks(
     over = await _which_are_over(enforcer, plans, _own_limits([plan, *plans])[1:], estimates)
     if over is None:
         return None
-    return tuple(fallback for fallback, is_over in zip(fallbacks, over, strict=True) if not is_over)
+    return tuple(
+        fallback for fallback, plan, is_over in zip(fallbacks, plans, over, strict=True) if plan.blocked is None and not is_over
+    )
 
 
 async def _which_are_over(

@@ -23,7 +23,8 @@ async def use_up(client: httpx.AsyncClient, key: Entity, **body: Any) -> None:
 
 async def test_providers_over_a_limit_are_no_fallbacks(client: httpx.AsyncClient):
     await limit_provider(client, "azure", rate_limit=rate_limit(requests=1))
-    key = await key_of_all(client, provider_configs=[OPENAI, AZURE, {**GROQ, "rate_limit": rate_limit(requests=1)}])
+    mistral = {**OPENAI, "provider": "mistral", "weight": None}
+    key = await key_of_all(client, provider_configs=[OPENAI, AZURE, {**GROQ, "rate_limit": rate_limit(requests=1)}, mistral])
     await use_up(client, key, provider="azure")
     rule = await create_rule(client, "openai/", when="provider == 'openai'", fallbacks=["azure/", "groq/", "mistral/"])
     answer = await admitted(client, key)
@@ -35,6 +36,15 @@ async def test_providers_over_a_limit_are_no_fallbacks(client: httpx.AsyncClient
     await change_rule(client, rule, targets=[target("/routed")], cel_expression="provider == ''", fallbacks=[])
     answer = await admitted(client, key, provider=None)
     assert (aim(answer), answer["fallbacks"]) == ("openai/routed", [])
+
+
+async def test_what_the_key_may_not_use_is_no_fallback(client: httpx.AsyncClient):
+    key = await key_of_all(client, provider_configs=[OPENAI, {**AZURE, "blacklisted_models": ["gpt-4o"]}])
+    rule = await create_rule(client, "openai/", fallbacks=["groq/", "azure/", "azure/gpt-5"])
+    for answer in (await admitted(client, key), await explain(client, key)):
+        assert answer["fallbacks"] == answer["route"]["fallbacks"] == ["azure/gpt-5"]
+    await change_rule(client, rule, fallbacks=["groq/"])
+    assert (await admitted(client, key))["fallbacks"] == []
 
 
 async def test_targets_whose_provider_is_over_a_limit_are_not_drawn(client: httpx.AsyncClient):
