@@ -13,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
+from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import (
     AuthenticationError,
@@ -151,10 +152,23 @@ class Scripts:
         sha = self._shas.get(name)
         if sha is not None:
             try:
-                return await self._redis.evalsha(sha, len(keys), *keys, *args)
+                return await self._evalsha(sha, keys, args)
             except NoScriptError:
                 pass
-        return await self._redis.evalsha(await self._load(name), len(keys), *keys, *args)
+        return await self._evalsha(await self._load(name), keys, args)
+
+    async def _evalsha(self, sha: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
+        if not isinstance(self._redis, Redis):
+            return await self._redis.evalsha(sha, len(keys), *keys, *args)
+        # The connection itself: the client above it takes longer to pack hundreds of arguments than Redis to use them.
+        pool: Any = self._redis.connection_pool
+        command: Any = ("EVALSHA", sha, len(keys), *keys, *args)
+        connection = await pool.get_connection()
+        try:
+            await connection.send_packed_command(pack_command(command))
+            return await connection.read_response()
+        finally:
+            await pool.release(connection)
 
     async def _evaluate_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
         sha = self._shas.get(name) or await self._load(name)
