@@ -143,7 +143,7 @@ def _own_model_levels(stored: Stored[VirtualKey], provider: str | None, names: t
 def _tiers(
     configs: Mapping[tuple[str, str | None], ModelConfig], provider: str | None, names: tuple[str, ...]
 ) -> Iterable[ModelConfig]:
-    """All that match apply, none overrides another: this model or every one, of this provider or of any. Without a model, none."""
+    """All that match apply, none overrides another: this model or every one, of this provider or any. Without a model, none."""
     if not names:
         return ()
     identities = [
