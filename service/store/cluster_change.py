@@ -1,17 +1,19 @@
 """Committing an admin's change on a cluster, where an entity, what it refers to and the directory live in several slots.
 
-One slot after the other, in an order in which every state between is harmless:
-1. the directory: names that must be unique are claimed, new places in lists are taken;
-2. entities that must exist;
-3. the entity, if it is still the version that was read, with its counters: this is the change;
-4. what hangs on it: locators of model configs;
-5. the directory: places it no longer has, and the versions that tell workers to read again.
-What fails before 3 is taken back. What a crash leaves: after 1 a claimed name without an entity, which the next who wants
-the name takes over; after 3 an old place in a list, and workers that learn of new limits of a provider or model with the
-next such change. The same request once more mends both.
+One slot after the other, in an order in which every state between is harmless, while nobody else changes that entity:
+1. the entity is still the version that was read;
+2. the directory: names that must be unique are claimed, new places in lists are taken, for old ones in the same list;
+3. entities that must exist do;
+4. the entity is written, with its counters: this is the change;
+5. what hangs on it: locators of model configs;
+6. the directory: places it no longer has, and the versions that tell workers to read again.
+What fails before 4 is taken back. What a crash leaves: after 2 a claimed name without an entity, which the next who wants
+the name takes over, or a place in a list that is not that of its name; after 4 an old name that nobody else may have, and
+workers that learn of new limits of a provider or model with the next such change. The same request once more mends all.
 """
 
 import asyncio
+import random
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -19,6 +21,7 @@ from typing import Any, Final
 import orjson
 from redis.crc import key_slot
 
+from service.errors import Conflict
 from service.store import keys
 from service.store.connection import Store
 from service.store.keys import Ref
@@ -29,6 +32,11 @@ CLAIM_S: Final = 1.0
 
 _UNNUMBERED: Final = re.compile(r'"id":-\d+')
 """As in lua/commit.lua: quotes inside JSON texts are escaped, so what looks like the member is the member."""
+
+LOCK_MS: Final = 60_000
+"""How long an entity whose change was cut short by a crash cannot be changed: longer than any change takes."""
+_TRIES: Final = 500
+_PAUSE_S: Final = (0.002, 0.02)
 
 Step = list[str]
 """A check or a write of a commit; the key is its second member, as the place in the keys of the change."""
@@ -45,19 +53,56 @@ class ClusterCommit:
         self._directory = key_slot(keys.versions().encode())
 
     async def run(self) -> int | None:
-        await self._number_entries()
-        in_directory = [place for place in range(len(self._checks)) if self._slot(self._checks[place]) == self._directory]
-        claims = self._writes_of(lambda write: self._slot(write) == self._directory and write[0] == "ZADD")
-        failed = await self._claim(in_directory, claims)
+        changed = next((self._keys[int(check[1]) - 1] for check in self._checks if check[0] == "version"), None)
+        if changed is None:
+            return await self._run()
+        lock = keys.lock(changed)
+        await self._acquire(lock)
+        try:
+            return await self._run()
+        finally:
+            # After LOCK_MS it may be another's, but no call of ours takes that long.
+            with store_errors("ending a change"):
+                await self._store.redis.delete(lock)
+
+    async def _acquire(self, lock: str) -> None:
+        for _ in range(_TRIES):
+            with store_errors("beginning a change"):
+                if await self._store.redis.set(lock, "1", nx=True, px=LOCK_MS):
+                    return
+            await asyncio.sleep(random.uniform(*_PAUSE_S))
+        raise Conflict("others keep changing this entity: read it again and retry")
+
+    async def _run(self) -> int | None:
+        for place, check in enumerate(self._checks):
+            if check[0] == "version" and await self._commit([place], []) is not None:
+                return place
+        in_directory = [place for place, check in enumerate(self._checks) if self._slot(check) == self._directory]
+        claims, moves, rest = self._steps_in_directory(in_directory)
+        failed = await self._claim(in_directory, claims + moves)
         if failed is not None:
             return failed
+        await self._number_entries()
         failed = await self._write_entities(set(in_directory))
         if failed is not None:
-            await self._commit([], [["ZREM", key, *members[1::2]] for _, key, *members in claims])
+            back = [["ZREM", key, *members[1::2]] for _, key, *members in claims]
+            back += [["ZADD", key, *(text for member in members for text in ("0", member))] for _, key, *members in moves]
+            await self._commit([], back)
             return failed
-        rest = self._writes_of(lambda write: self._slot(write) == self._directory and write[0] != "ZADD")
         await self._commit([], rest)
         return None
+
+    def _steps_in_directory(self, checks: Sequence[int]) -> tuple[list[Step], list[Step], list[Step]]:
+        """New places; old places in lists that get a new one with it, so that no list has the entity twice; the rest.
+
+        The old of two names stays until the change is made: nobody else may have it before.
+        """
+        named = {self._checks[place][1] for place in checks}
+        writes = self._writes_of(lambda write: self._slot(write) == self._directory)
+        claims = [write for write in writes if write[0] == "ZADD"]
+        listed = {write[1] for write in claims} - named
+        moves = [write for write in writes if write[0] == "ZREM" and write[1] in listed]
+        return claims, moves, [write for write in writes if write not in claims and write not in moves]
 
     async def _claim(self, checks: Sequence[int], claims: Sequence[Step]) -> int | None:
         failed = await self._commit(checks, claims)

@@ -77,6 +77,11 @@ def price_sheet() -> str:
     return f"{LAYOUT}:{{directory}}:price_sheet"
 
 
+def lock(config_key: str) -> str:
+    """String: somebody changes this entity; on a cluster only, where a change takes several calls."""
+    return f"{LAYOUT}:{{directory}}:lock:{config_key}"
+
+
 def versions() -> str:
     """Hash: `limits`, `routing` and `pricing`, each raised by every change of what applies to more than one key."""
     return f"{LAYOUT}:{{directory}}:versions"
