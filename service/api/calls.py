@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-import orjson
-
 from service import metrics
 from service.api.answers import BUG, error_body
 from service.api.headers import RawHeaders, policies_of, refusal_headers
@@ -33,7 +31,7 @@ from service.models.enforcement import (
     ReserveRequest,
     SettleRequest,
 )
-from service.models.parsing import parse
+from service.models.parsing import as_sent, parse
 from service.quota.decision import ALLOW, Verdict, read_limits
 from service.quota.enforcer import Enforcer
 from service.quota.explain import explain
@@ -156,18 +154,11 @@ async def _answer_operation(enforcer: Enforcer, operation: Mapping[str, Any], ca
     try:
         if call is None:
             raise InvalidRequest(f"op must be one of {', '.join(_CALLS)}", param="op")
-        return await call(enforcer, _encode(operation), caller)
+        return await call(enforcer, as_sent(operation), caller)
     except ServiceError as error:
         return answer_error(error, caller)
     except Exception:
         return answer_bug(f"{name} in a batch")
-
-
-def _encode(operation: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(operation)
-    except TypeError as error:
-        raise InvalidRequest("a number is too large or too deeply nested") from error
 
 
 def _refuse(verdict: Verdict, caller: Caller) -> Answer:

@@ -4,11 +4,11 @@ A model says what it wants as a predicate ("must not be blank"); the path of the
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import ErrorDetails, from_json, to_json
 
 from service.errors import InvalidRequest
 
@@ -47,6 +47,11 @@ def parse(model: type[Model], body: bytes) -> Model:
         return model.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise _invalid(error.errors(include_url=False)) from error
+
+
+def as_sent(part: Mapping[str, Any]) -> bytes:
+    """A part of a body as a body of its own. What is too large to be a number stays so, where others write null."""
+    return to_json(part, inf_nan_mode="constants")
 
 
 def _refuse_non_numbers(body: bytes) -> None:

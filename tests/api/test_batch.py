@@ -72,13 +72,22 @@ async def test_one_bad_item_does_not_spoil_the_others(client: httpx.AsyncClient)
     assert [status for status, _ in results] == [400] * 7 + [200]
     assert [body["error"].get("param") for status, body in results if status == 400] == [
         "tokens",
-        None,
+        "tokens",
         "op",
         "op",
         "op",
         "op",
         "reservation_id",
     ]
+
+
+@pytest.mark.parametrize("member", ['"cost": 1e400', '"tokens": 1e400', '"cost": -1e400', '"x": 1e400, "cost": -1'])
+async def test_a_number_too_large_to_be_one_is_not_left_out(client: httpx.AsyncClient, member: str):
+    """Left out, a cost would follow from the price of the model, or be nothing."""
+    key = await create_key(client)
+    body = f'{{"operations": [{{"op": "reserve", "provider": "openai", {member}}}, {{"op": "reserve", "provider": "openai"}}]}}'
+    response = await client.post("/quota/batch", content=body, headers={"x-bf-vk": key["value"]})
+    assert [result["status"] for result in response.json()["results"]] == [400, 200]
 
 
 async def test_each_may_name_a_key_of_its_own(client: httpx.AsyncClient):
