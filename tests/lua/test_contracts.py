@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from service.store import keys
 from service.store.scripts import LUA, compose, with_flags
 
+KEYS_MODULE = Path(keys.__file__)
 COMMANDS = sorted(LUA.glob("*.lua"))
 INCLUDES = sorted((LUA / "includes").glob("*.lua"))
 
@@ -121,3 +123,36 @@ def test_every_include_is_used():
 @pytest.mark.parametrize("path", COMMANDS, ids=_id)
 def test_the_server_takes_it(redis: Redis, path: Path):
     assert redis.script_load(compose(path.stem))
+
+
+KEY_MAP = {
+    "config": "`q1:{<kind>:<id>}:config`",
+    "usage": "`q1:{<kind>:<id>}:usage`",
+    "index": "`q1:{directory}:<kind>:<order>`",
+    "children": "`q1:{directory}:<kind>:of:<parent kind>:<parent id>`",
+    "versions": "`q1:{directory}:versions`",
+    "price_sheet": "`q1:{directory}:price_sheet`",
+    "sequence": "`q1:{directory}:sequence:<name>`",
+    "lock": "`q1:{directory}:lock:<config key>`",
+    "reservation": "`q1:{r<bucket>}:id:<request id>`",
+    "open_reservations": "`q1:{r<bucket>}:open`",
+    "reservation_part": "`q1:{<kind>:<id>}:id:<request id>`",
+    "plan": "`q1:{plan:<digest>}:plan`",
+}
+OF_THE_SAME_KEYS = {"template", "all_open_reservations"}
+
+
+def test_the_key_map_has_every_key():
+    spelled = set(
+        re.findall(r"^def ([a-z_]+)\(.*?\n(?:    .*\n|\n)*?    return \[?f\"\{LAYOUT\}", KEYS_MODULE.read_text(), re.MULTILINE)
+    )
+    assert spelled == KEY_MAP.keys() | OF_THE_SAME_KEYS
+    readme = (LUA / "README.md").read_text()
+    assert [row for row in KEY_MAP.values() if row not in readme] == []
+
+
+def test_the_readme_has_every_status_word():
+    documented = set(re.findall(r"`([a-z]+)`", (LUA / "README.md").read_text()))
+    for path in COMMANDS:
+        words = set(re.findall(r"\{'([a-z_]+)'", sections_of(path)["RETURNS"]))
+        assert words <= documented, path.stem
