@@ -116,6 +116,7 @@ class Plans:
         self._by_id: OrderedDict[int, PackedPlan] = OrderedDict()
         self._by_digest: OrderedDict[str, PackedPlan] = OrderedDict()
         self._saved_until: dict[str, float] = {}
+        self._forgotten_scripts = 0
         self._saving: Batch[PackedPlan, None] = Batch(self._save)
         self._loading: Batch[str, PackedPlan | None] = Batch(self._load)
         self._refreshing: Batch[PackedPlan, PackedPlan] = Batch(self._refresh)
@@ -131,6 +132,10 @@ class Plans:
 
     def is_saved(self, packed: PackedPlan) -> bool:
         """Whether the plan can be loaded as long as any reservation that is made or renewed now may be asked about."""
+        if self._store.scripts.forgotten != self._forgotten_scripts:
+            # A server that has forgotten its scripts may have lost what was saved last, too.
+            self._forgotten_scripts = self._store.scripts.forgotten
+            self._saved_until.clear()
         return self._saved_until.get(packed.digest, 0.0) > time.monotonic()
 
     def note_saved(self, packed: PackedPlan) -> None:

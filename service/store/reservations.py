@@ -79,6 +79,9 @@ class Reservations:
             case "granted":
                 if saves_plan:
                     self._plans.note_saved(packed)
+                else:
+                    # Only where this very call found that Redis had been started anew.
+                    await self._plans.save(packed)
                 self._remember(call.request_id, packed)
                 return reservation_answers.granted(answer)
             case "replayed":
@@ -126,8 +129,13 @@ class Reservations:
         """Returns what expired leases still hold; answers how many reservations expired. Safe to run in every worker at once."""
         expired = 0
         while due := await self._due():
-            expired += sum(await asyncio.gather(*(self._expire(request_id) for request_id in due)))
-            if len(due) < _SWEPT_AT_ONCE:
+            outcomes = await asyncio.gather(*(self._expire(request_id) for request_id in due), return_exceptions=True)
+            expired += sum(outcome is True for outcome in outcomes)
+            failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+            if failures and not expired:
+                raise failures[0]
+            # One that fails (its plan is lost) must not keep the others from being returned and counted.
+            if failures or len(due) < _SWEPT_AT_ONCE:
                 break
         return expired
 

@@ -112,6 +112,8 @@ class Scripts:
         # All scripts are composed here, so a missing include stops the start and not a request.
         self._texts = {path.stem: compose(path.stem, directory) for path in sorted(directory.glob("*.lua"))}
         self._shas: dict[str, str] = {}
+        self.forgotten = 0
+        """How often a server had forgotten a script: it was started anew, maybe without its last second."""
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """One EVALSHA; the script is loaded first where the server does not know it (start, failover, SCRIPT FLUSH)."""
@@ -192,6 +194,7 @@ class Scripts:
         server: dict[str, Any] = await self._redis.info("server")
         text = with_flags(self._texts[name], int(str(server["redis_version"]).split(".")[0]))
         await self._redis.script_load(text)
+        self.forgotten += name in self._shas
         self._shas[name] = sha1(text.encode(), usedforsecurity=False).hexdigest()
         return self._shas[name]
 

@@ -140,6 +140,23 @@ async def test_a_lost_plan_is_an_outage(desk: Desk, redis: Redis):
     assert await desk.call(PLAN, "settle", "a", 5) == "settled 5/0"
 
 
+async def test_a_plan_that_redis_lost_when_it_was_started_anew_is_saved_again(desk: Desk, redis: Redis):
+    await desk.call(PLAN, "reserve", "a", 5)
+    # A crash that lost the last second leaves neither the scripts nor the plan, but a worker that believes it saved it.
+    redis.script_flush()
+    redis.delete(*[name for name in redis.scan_iter() if "{plan:" in str(name)])
+    await desk.call(PLAN, "reserve", "b", 5)
+    for name in ("a", "b"):
+        assert await desk.another_worker().call(PLAN, "settle", name, 5) == "settled 5/0"
+
+
+async def test_a_lost_plan_does_not_keep_the_sweep_from_the_others(desk: Desk, redis: Redis):
+    await desk.call(PLAN, "reserve", "a", 5)
+    redis.delete(*[name for name in redis.scan_iter() if "{plan:" in str(name)])
+    await desk.call(plan_of(tokens("key", 9_999)), "reserve", "b", 5)
+    assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "1 expired"
+
+
 async def test_a_plan_lists_each_counter_once(desk: Desk):
     with pytest.raises(AssertionError, match="once"):
         await desk.call(plan_of(tokens("key", 5), tokens("key", 7)), "reserve", "a")
