@@ -4,43 +4,49 @@
 -- out taken into account. It is read once per script and kept in `owners`: later calls of a batch see what earlier ones took.
 local function read_owner(owners, key, planned, limits, now)
   local owner = owners[key]
+  local is_read = owner ~= nil
   if not owner then
     owner = { key = key, counters = {}, holds = {}, changed = {} }
     owners[key] = owner
   end
-  local new, by_slot = {}, {}
-  for place, number in ipairs(planned.limits) do
-    local limit = limits[number]
-    by_slot[limit.slot] = limit
-    local counter = owner.counters[limit.slot]
-    if not counter or counter.unseen then
-      new[place] = limit
-    end
+  for _, number in ipairs(planned.limits) do
+    local counter = owner.counters[limits[number].slot]
+    is_read = is_read and counter and not counter.unseen
   end
-  if owner.version and not next(new) then
+  if is_read then
     return owner
   end
 
-  -- v, e, then u, r, h of each limit.
-  local stored = redis.call('HMGET', key, unpack(planned.fields))
+  local fields, by_slot = {}, {}
+  fields[1], fields[2] = 'v', 'e'
+  for place, number in ipairs(planned.limits) do
+    local slot = limits[number].slot
+    by_slot[slot] = limits[number]
+    fields[3 * place], fields[3 * place + 1], fields[3 * place + 2] = 'u' .. slot, 'r' .. slot, 'h' .. slot
+  end
+  local stored = redis.call('HMGET', key, unpack(fields))
   if not owner.version then
     owner.version = tonumber(stored[1] or 0)
     owner.earliest = tonumber(stored[2] or '')
     owner.stored_earliest = owner.earliest
   end
-  for place, limit in pairs(new) do
-    local usage, last_reset, held = stored[3 * place], stored[3 * place + 1], stored[3 * place + 2]
-    if usage and not owner.counters[limit.slot] then
-      owner.counters[limit.slot] =
-        { usage = tonumber(usage), last_reset = tonumber(last_reset), held = tonumber(held or 0), unseen = true }
+  for place, number in ipairs(planned.limits) do
+    local slot, usage = limits[number].slot, stored[3 * place]
+    if usage and not owner.counters[slot] then
+      owner.counters[slot] = {
+        usage = tonumber(usage),
+        last_reset = tonumber(stored[3 * place + 1]),
+        held = tonumber(stored[3 * place + 2] or 0),
+        unseen = true,
+      }
     end
   end
   if owner.earliest and owner.earliest <= now then
     return_expired(owner, by_slot, now)
   end
-  for _, limit in pairs(new) do
-    local counter = owner.counters[limit.slot]
-    if counter then
+  for slot, limit in pairs(by_slot) do
+    local counter = owner.counters[slot]
+    if counter and counter.unseen then
       local usage, last_reset = current_window(counter.usage, counter.last_reset, now, limit.length_ms, limit.align)
       counter.is_over = last_reset ~= counter.last_reset
       counter.usage, counter.last_reset, counter.unseen = usage, last_reset, nil

@@ -79,8 +79,7 @@ def pack_with(plan: Plan, digest: str, global_version: int, versions: Sequence[i
     owners = []
     for place, version in enumerate(versions, start=1):
         numbers = [number for number, limit in enumerate(limits, start=1) if limit["owner"] == place]
-        fields = ["v", "e", *(f"{part}{limits[number - 1]['slot']}" for number in numbers for part in "urh")]
-        owners.append({"version": version, "limits": numbers, "fields": fields})
+        owners.append({"version": version, "limits": numbers})
     spec = {
         "digest": digest,
         "global_version": global_version,
