@@ -95,9 +95,14 @@ class Reservations:
         return reservation_answers.refused_or_blocked(answer, call.plan, call.tokens, call.cost_nanousd)
 
     async def settle(self, call: Settle) -> SettleOutcome:
-        answer = await self._on_record("settle", call.request_id, partial(_settle_call, call))
+        answer = None
+        if call.plan is not None and call.request_id not in self._made:
+            # Most often the plan is the one it was reserved by, if it was at all.
+            answer = await self._settle_by(call, self._plans.pack(call.plan))
+        if answer is None:
+            answer = await self._on_record("settle", call.request_id, partial(_settle_call, call))
         if answer.word == "unknown" and call.plan is not None:
-            answer = await self._charge_unreserved(call, self._plans.pack(call.plan))
+            answer = await self._settle_by(call, self._plans.pack(call.plan)) or answer
         match answer.word:
             case "unknown":
                 return Unknown()
@@ -191,16 +196,17 @@ class Reservations:
             self._remember(request_id, packed)
         raise StoreUnavailable("the configuration changes faster than it can be read; try again")
 
-    async def _charge_unreserved(self, call: Settle, packed: PackedPlan) -> Answer:
+    async def _settle_by(self, call: Settle, packed: PackedPlan) -> Answer | None:
+        """Also when nobody reserved this id. None: it was reserved by another plan, which is known from now on."""
         saves_plan = not self._plans.is_saved(packed)
         made = _settle_call(call, packed)
         made = made._replace(fields={**made.fields, "unreserved": True}, saves_plan=saves_plan)
         answer = await self._ask("settle", made)
+        if answer.word == "elsewhere":
+            self._remember(call.request_id, await self._plan(answer.rest[0]))
+            return None
         if answer.word == "settled" and saves_plan:
             self._plans.note_saved(packed)
-        if answer.word == "elsewhere":
-            # Reserved in this moment, by another plan.
-            return await self._on_record("settle", call.request_id, partial(_settle_call, call))
         return answer
 
     async def _plan(self, digest: bytes) -> PackedPlan:
