@@ -6,6 +6,7 @@ A `slot` is the number of a counter in the usage hash of its owner (lua/README.m
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Kind(StrEnum):
@@ -198,8 +199,7 @@ LimitOwner = VirtualKey | Team | Customer | Provider | ModelConfig
 Entity = LimitOwner | RoutingRule | PricingOverride
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(NamedTuple):
     """One window's count as stored: `usage` since `last_reset_ms`, `held` for requests in flight."""
 
     usage: int = 0

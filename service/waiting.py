@@ -1,7 +1,6 @@
 """When a refused request would be admitted if nobody else took what comes free: the future of one counter, played forward."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from service.durations import LONGEST_MS
@@ -52,9 +51,9 @@ def fits_at_ms(
             at_ms = hold.expires_at_ms
             if hold.charged:
                 then = current(counter, limit.window, at_ms)
-                counter = replace(then, usage=then.usage + hold.amount, held=then.held - hold.amount)
+                counter = then._replace(usage=then.usage + hold.amount, held=then.held - hold.amount)
             else:
-                counter = replace(counter, held=counter.held - hold.amount)
+                counter = counter._replace(held=counter.held - hold.amount)
         elif as_read.usage and limit.window.length_ms < LONGEST_MS:
             at_ms = reset_ms
         else:

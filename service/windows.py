@@ -1,6 +1,6 @@
 """When a window began, whether it is over, when the next one begins: the arithmetic of lua/includes/current_window.lua."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from service.durations import LONGEST_MS, parse_duration
@@ -99,7 +99,7 @@ def carry_over(counter: Counter, edit: CarryOver, now_ms: int) -> Counter:
     settled = current(counter, edit.was, now_ms)
     if edit.into is None:
         return settled
-    return replace(settled, last_reset_ms=current(settled, edit.into, now_ms).last_reset_ms)
+    return settled._replace(last_reset_ms=current(settled, edit.into, now_ms).last_reset_ms)
 
 
 def _utc(at_ms: int) -> datetime:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -32,6 +33,7 @@ _ADAPTERS: Final[dict[Kind, TypeAdapter[Any]]] = {
     Kind.PRICING_OVERRIDE: TypeAdapter(PricingOverride),
 }
 _PLAN: Final = TypeAdapter(Plan)
+_USAGE: Final = ord("u")
 
 
 def encode_entity(entity: Entity) -> dict[str, str]:
@@ -58,11 +60,18 @@ def decode_plan(text: bytes | str) -> Plan:
 
 def decode_counters(stored: Mapping[bytes, bytes]) -> Counters:
     """Counters by slot from a usage hash (`u<slot>`, `r<slot>`, `h<slot>`)."""
-    return {
-        int(name[1:]): Counter(int(value), int(stored.get(b"r" + name[1:], b"0")), int(stored.get(b"h" + name[1:], b"0")))
-        for name, value in stored.items()
-        if name.startswith(b"u")
-    }
+    counters = {}
+    for name, value in stored.items():
+        if name[0] == _USAGE:
+            slot, last_reset, held = _names_of_counter(name)
+            counters[slot] = Counter(int(value), int(stored.get(last_reset, 0)), int(stored.get(held, 0)))
+    return counters
+
+
+@lru_cache(maxsize=1024)
+def _names_of_counter(usage: bytes) -> tuple[int, bytes, bytes]:
+    """The slot of a field `u<slot>`, and the names of the two fields beside it."""
+    return int(usage[1:]), b"r" + usage[1:], b"h" + usage[1:]
 
 
 def pairs(flat: Iterable[bytes]) -> dict[bytes, bytes]:

@@ -6,6 +6,7 @@ one owner, one slot; what lists owners (the directory) is a slot of its own.
 
 import uuid
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
@@ -28,6 +29,7 @@ class Ref:
     id: str
 
 
+@lru_cache(maxsize=16_384)
 def virtual_key_id(value: str) -> str:
     """The id of the virtual key with this value: a version 4 UUID made of the value's SHA-256.
 

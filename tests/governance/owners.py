@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from service.entities import Budget, Counter, CounterEdits, Counters, LimitOwner, RateLimit, VirtualKey
@@ -134,9 +134,9 @@ def applied(counters: Counters, edits: CounterEdits, now_ms: int) -> Counters:
         if isinstance(edit, CarryOver):
             counter = carry_over(counter, edit, now_ms)
         if edit.usage is not None:
-            counter = replace(counter, usage=edit.usage)
+            counter = counter._replace(usage=edit.usage)
         if edit.last_reset_ms is not None:
-            counter = replace(counter, last_reset_ms=edit.last_reset_ms)
+            counter = counter._replace(last_reset_ms=edit.last_reset_ms)
         after[slot] = counter
     return after
 

@@ -1,51 +1,71 @@
-"""Budgets and rate limits with what is used of them now: a window that is over is shown as empty.
-
-What a counter says is filled in by functions of its own, so that a limit read again and again is made only once.
-"""
+"""Budgets and rate limits with what is used of them now: a window that is over is shown as empty."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from service.api.rendering.times import timestamp
 from service.entities import Budget, Counter, Counters, RateLimit
 from service.money import to_dollars
-from service.windows import Window, current, next_reset_ms, window_of_budget, windows_of_rate_limit
+from service.windows import current, next_reset_ms, window_of_budget, windows_of_rate_limit
 
 Owner = Mapping[str, str | int]
 """The member that names the owner of a budget, such as {"team_id": "..."}; empty for a provider."""
 
-_NEVER_COUNTED = Counter()
+Said = tuple[str | int | float, ...]
+"""What counters say, in the order of the members that tell it."""
+
+_NEVER_COUNTED: Final = Counter()
 
 
 def budget(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, owner: Owner) -> dict[str, Any]:
     """`aligned` is the owner's flag."""
-    window = window_of_budget(stored, aligned=aligned)
-    shown = {
+    counted = CountedBudget(stored, aligned=aligned)
+    return {
         "id": stored.id,
         "max_limit": to_dollars(stored.max_limit_nanousd),
         "reset_duration": stored.reset_duration,
-        "calendar_aligned": window.align != "",
+        "calendar_aligned": counted.window.align != "",
         **owner,
         "config_hash": "",
         "created_at": timestamp(stored.created_at_ms),
         "updated_at": timestamp(stored.updated_at_ms),
+        **dict(zip(counted.members, counted.say(counters, now_ms), strict=True)),
     }
-    count_budget(shown, stored, window, counters, now_ms)
-    return shown
-
-
-def count_budget(shown: dict[str, Any], stored: Budget, window: Window, counters: Counters, now_ms: int) -> None:
-    """Fills in what its counter says."""
-    counter = current(counters.get(stored.slot, _NEVER_COUNTED), window, now_ms)
-    shown["last_reset"] = timestamp(counter.last_reset_ms)
-    shown["current_usage"] = to_dollars(counter.usage)
-    shown["reserved"] = to_dollars(counter.held)
-    shown["remaining"] = to_dollars(max(0, stored.max_limit_nanousd - counter.usage - counter.held))
-    shown["next_reset_at"] = timestamp(next_reset_ms(window, counter.last_reset_ms))
 
 
 def budgets(stored: Iterable[Budget], counters: Counters, now_ms: int, *, aligned: bool, owner: Owner) -> list[dict[str, Any]]:
     return [budget(one, counters, now_ms, aligned=aligned, owner=owner) for one in stored]
+
+
+class CountedBudget:
+    """What the counter of a budget says. Remembered until it moves or its window ends."""
+
+    members = ("last_reset", "current_usage", "reserved", "remaining", "next_reset_at")
+
+    def __init__(self, stored: Budget, *, aligned: bool) -> None:
+        self.window = window_of_budget(stored, aligned=aligned)
+        self._slot = stored.slot
+        self._max_nanousd = stored.max_limit_nanousd
+        self._seen: Counter | None = None
+        self._until_ms = 0
+        self._said: Said = ()
+
+    def say(self, counters: Counters, now_ms: int) -> Said:
+        stored = counters.get(self._slot, _NEVER_COUNTED)
+        if stored is not self._seen or now_ms >= self._until_ms:
+            counter = current(stored, self.window, now_ms)
+            left = self._max_nanousd - counter.usage - counter.held
+            resets_at_ms = next_reset_ms(self.window, counter.last_reset_ms)
+            self._said = (
+                timestamp(counter.last_reset_ms),
+                to_dollars(counter.usage),
+                to_dollars(counter.held),
+                to_dollars(left if left > 0 else 0),
+                timestamp(resets_at_ms),
+            )
+            # A window that is over says something else every millisecond.
+            self._seen, self._until_ms = stored, resets_at_ms if counter is stored else 0
+        return self._said
 
 
 def rate_limit(stored: RateLimit, counters: Counters, now_ms: int, *, aligned: bool) -> dict[str, Any]:
@@ -61,23 +81,49 @@ def rate_limit(stored: RateLimit, counters: Counters, now_ms: int, *, aligned: b
     shown["config_hash"] = ""
     shown["created_at"] = timestamp(stored.created_at_ms)
     shown["updated_at"] = timestamp(stored.updated_at_ms)
-    count_rate_limit(shown, stored, windows_of_rate_limit(stored, aligned=aligned), counters, now_ms)
+    counted = CountedRateLimit(stored, aligned=aligned)
+    shown.update(zip(counted.members, counted.say(counters, now_ms), strict=True))
     return shown
 
 
-def count_rate_limit(
-    shown: dict[str, Any], stored: RateLimit, windows: tuple[Window, Window], counters: Counters, now_ms: int
-) -> None:
-    """Fills in what its counters say."""
-    token_window, request_window = windows
-    tokens = current(counters.get(stored.token_slot, _NEVER_COUNTED), token_window, now_ms)
-    requests = current(counters.get(stored.request_slot, _NEVER_COUNTED), request_window, now_ms)
-    if stored.token_reset_duration is not None:
-        shown["token_next_reset_at"] = timestamp(next_reset_ms(token_window, tokens.last_reset_ms))
-    shown["token_current_usage"] = tokens.usage
-    shown["token_reserved"] = tokens.held
-    shown["token_last_reset"] = timestamp(tokens.last_reset_ms)
-    if stored.request_reset_duration is not None:
-        shown["request_next_reset_at"] = timestamp(next_reset_ms(request_window, requests.last_reset_ms))
-    shown["request_current_usage"] = requests.usage
-    shown["request_last_reset"] = timestamp(requests.last_reset_ms)
+class CountedRateLimit:
+    """What the counters of a rate limit say: tokens, then requests. Remembered as that of a budget."""
+
+    def __init__(self, stored: RateLimit, *, aligned: bool) -> None:
+        self._token_window, self._request_window = windows_of_rate_limit(stored, aligned=aligned)
+        self._token_slot, self._request_slot = stored.token_slot, stored.request_slot
+        # Without a duration a window never ends: nothing to tell.
+        self._tells_tokens_end = stored.token_reset_duration is not None
+        self._tells_requests_end = stored.request_reset_duration is not None
+        self.members = (
+            "token_current_usage",
+            "token_reserved",
+            "token_last_reset",
+            *(["token_next_reset_at"] if self._tells_tokens_end else []),
+            "request_current_usage",
+            "request_last_reset",
+            *(["request_next_reset_at"] if self._tells_requests_end else []),
+        )
+        self._seen: tuple[Counter, Counter] | None = None
+        self._until_ms = 0
+        self._said: Said = ()
+
+    def say(self, counters: Counters, now_ms: int) -> Said:
+        stored = counters.get(self._token_slot, _NEVER_COUNTED), counters.get(self._request_slot, _NEVER_COUNTED)
+        if self._seen is None or stored[0] is not self._seen[0] or stored[1] is not self._seen[1] or now_ms >= self._until_ms:
+            tokens = current(stored[0], self._token_window, now_ms)
+            requests = current(stored[1], self._request_window, now_ms)
+            tokens_end_ms = next_reset_ms(self._token_window, tokens.last_reset_ms)
+            requests_end_ms = next_reset_ms(self._request_window, requests.last_reset_ms)
+            self._said = (
+                tokens.usage,
+                tokens.held,
+                timestamp(tokens.last_reset_ms),
+                *([timestamp(tokens_end_ms)] if self._tells_tokens_end else []),
+                requests.usage,
+                timestamp(requests.last_reset_ms),
+                *([timestamp(requests_end_ms)] if self._tells_requests_end else []),
+            )
+            is_lasting = tokens is stored[0] and requests is stored[1]
+            self._seen, self._until_ms = stored, min(tokens_end_ms, requests_end_ms) if is_lasting else 0
+        return self._said
