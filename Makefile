@@ -8,10 +8,10 @@ COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --no-header 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-all check format lock clean
+.PHONY: help serve test test-all bench bench-smoke check format lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.runtime ## run quotad on 127.0.0.1:8080 with its own Redis and demo data, until Ctrl-C
 	@$(BIN)/quotad serve --demo
@@ -21,6 +21,12 @@ test: $(VENV)/.dev ## run the test suite against a real Redis that it starts its
 
 test-all: $(VENV)/.dev ## the same with the slow tests
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/.bench ## measure speed and exactness beside floors and peers (about an hour; results in bench/results)
+	$(BIN)/python -m bench
+
+bench-smoke: $(VENV)/.bench ## the same once, briefly and small: shows that everything runs
+	$(BIN)/python -m bench --smoke
 
 check: $(VENV)/.dev ## ruff and mypy --strict
 	$(BIN)/ruff check
@@ -59,4 +65,9 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo "Installing requirements-dev.lock"
 	@$(PIP) install -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.dev
+	@echo "Installing requirements-bench.lock"
+	@$(PIP) install -r requirements-bench.lock
 	@touch $@
