@@ -37,7 +37,7 @@ def measure(context: Context) -> None:
     context.progress.step(f"25 rows of {_FEW} keys and of {many:,}", planned_s(context.options))
     rows = rows_of(many, context.options)
     columns = ("page", f"ms of {_FEW} keys", f"ms of {many:,} keys", "ratio")
-    note = "Median of one request at a time, by an administrator; every row with its counters, team and customer. A search reads every name."
+    note = "Median of one request at a time, by an administrator; every row with its counters. A search reads every name."
     context.findings.tables.append(Table("Paging", columns, rows, note))
     worst = max(float(row[-1]) for row in rows if isinstance(row[-1], float) and row[0] != _SEARCH)
     context.findings.at_most(f"25 rows of {many:,} keys against 25 of {_FEW}, slowest page", worst, _WANTED)
