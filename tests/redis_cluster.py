@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from redis import Redis
+from redis import Redis, RedisCluster
 
 from tests.redis_servers import PATIENCE_S, redis_server
 
@@ -48,3 +48,15 @@ def _address(node: Redis) -> tuple[str, int]:
 def _is_whole(node: Redis) -> bool:
     state = str(node.execute_command("CLUSTER", "INFO"))
     return "cluster_state:ok" in state and f"cluster_known_nodes:{NODES}" in state and f"cluster_slots_ok:{SLOTS}" in state
+
+
+@contextlib.contextmanager
+def cluster_client(url: str) -> Iterator[Redis]:
+    """A client of the whole cluster, with the commands of one of a single node: strings in, strings out."""
+    client = RedisCluster.from_url(url, decode_responses=True)
+    try:
+        yield cast("Redis", client)
+    finally:
+        # Closing it alone would leave its connections to the garbage collector.
+        client.disconnect_connection_pools()
+        client.close()

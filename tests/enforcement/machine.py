@@ -3,12 +3,14 @@
 import asyncio
 import copy
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar, cast
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from redis import Redis, RedisCluster
+from redis import Redis
 
 from service.counters import windows_of_counters
 from service.entities import Budget, CounterEdit, CounterEdits, LimitOwner, RateLimit
@@ -19,6 +21,7 @@ from service.windows import CarryOver, Window, initial_reset_ms, next_reset_ms
 from tests.enforcement.configurations import TERMS, amounts, jumps, leases, limit_terms
 from tests.enforcement.model import CounterName, Model, name_of
 from tests.enforcement.world import Limits, World, customer, model_config, provider, provider_config, team, virtual_key
+from tests.redis_cluster import cluster_client
 from tests.store.owners import existing, ref
 from tests.store.plans import DAY, NOW
 from tests.store.quota_desk import Desk
@@ -38,8 +41,9 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        client = RedisCluster if self.clustered else Redis
-        self.redis = cast("Redis", client.from_url(self.redis_url, decode_responses=True))
+        self.opened = ExitStack()
+        connect = cluster_client if self.clustered else partial(Redis.from_url, decode_responses=True)
+        self.redis: Redis = self.opened.enter_context(connect(self.redis_url))
         self.redis.flushall()
         self.store = open_store(Settings(redis_cluster=self.clustered), self.redis_url, timeout_ms=20_000, now_ms=str(NOW))
         self.world = World(self.store, NOW)
@@ -56,7 +60,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.run(self.store.close())
         self.loop.close()
-        self.redis.close()
+        self.opened.close()
 
     # --- configuration
 

@@ -1,18 +1,19 @@
 """A desk on every Redis that this machine has (the wheel's, one on PATH), alone and as a cluster, and on fakeredis with Lua."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
-from redis import Redis, RedisCluster
+from redis import Redis
 
 from service.settings import Settings
 from service.store.connection import Store, open_store
 from service.store.scripts import Scripts
 from tests.conftest import TEST_REDIS_URL
-from tests.redis_cluster import redis_cluster
+from tests.redis_cluster import cluster_client, redis_cluster
 from tests.redis_servers import binaries, redis_server
 from tests.store.quota_desk import Desk
 
@@ -57,16 +58,15 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def redis(server: Server) -> Iterator[Redis]:
-    client: Redis
-    if server.fake is not None:
-        client = FakeRedis(server=server.fake, decode_responses=True)
-    elif server.clustered:
-        client = cast("Redis", RedisCluster.from_url(server.url, decode_responses=True))
-    else:
-        client = Redis.from_url(server.url, decode_responses=True)
-    client.flushall()
-    with client:
+    with _client(server) as client:
+        client.flushall()
         yield client
+
+
+def _client(server: Server) -> AbstractContextManager[Redis]:
+    if server.fake is not None:
+        return FakeRedis(server=server.fake, decode_responses=True)
+    return cluster_client(server.url) if server.clustered else Redis.from_url(server.url, decode_responses=True)
 
 
 @pytest.fixture
