@@ -20,7 +20,7 @@ from service.store.keys import virtual_key_id
 
 ADMIN: Final = {"authorization": f"Bearer {ADMIN_TOKEN}"}
 GOVERNANCE: Final = "/api/governance"
-_CHUNK: Final = 500
+CHUNK: Final = 500
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 _COPY: Final = """
@@ -120,7 +120,7 @@ class Copier:
         values: list[str] = []
         while len(values) < count:
             for original in self._originals:
-                wanted = min(_CHUNK, count // len(self._originals) + 1, count - len(values))
+                wanted = min(CHUNK, count // len(self._originals) + 1, count - len(values))
                 copies = [original.copy(self._next + place) for place in range(wanted)]
                 if copies:
                     self._script(args=[original.as_json, *(orjson.dumps(texts) for _, texts in copies)])

@@ -10,7 +10,7 @@ from typing import Any, Final
 from redis import Redis
 
 from bench.plain_http import ask
-from bench.seed import Copier, SeededKey, check_copies, create, create_key
+from bench.seed import CHUNK, Copier, SeededKey, check_copies, create, create_key
 from bench.servers import Server, quotad, redis_server
 from bench.traffic import GATEWAY_PATH, GATEWAY_TOKEN, post
 
@@ -39,8 +39,9 @@ class World:
         """Seeds keys until there are `count`."""
         made = self._copier.copy(count - len(self.keys), progress)
         if made:
-            # Copies of one original come one after the other.
-            check_copies(self.quotad.url, self.originals[0], made[: 1 + len(made) // len(self.originals) // 2])
+            # Copies of one original come one after the other, in chunks.
+            first = min(CHUNK, 1 + len(made) // len(self.originals) // 2)
+            check_copies(self.quotad.url, self.originals[0], made[:first])
             self.keys.extend(made)
 
 
