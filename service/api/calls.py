@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from service import metrics
 from service.api.answers import BUG, error_body
-from service.api.headers import RawHeaders, policies_of, refusal_headers
+from service.api.headers import RawHeaders, refusal_headers
 from service.api.rendering.enforcement import (
     admission_body,
     degraded_body,
@@ -20,6 +20,7 @@ from service.api.rendering.enforcement import (
     refusal_problem,
     settlement_body,
 )
+from service.api.rendering.limits_of_plan import limits_of
 from service.api.rendering.times import timestamp
 from service.errors import InvalidRequest, ServiceError
 from service.models.enforcement import (
@@ -32,7 +33,7 @@ from service.models.enforcement import (
     SettleRequest,
 )
 from service.models.parsing import as_sent, parse
-from service.quota.decision import ALLOW, Verdict, read_limits
+from service.quota.decision import ALLOW, Verdict
 from service.quota.enforcer import Enforcer
 from service.quota.explain import explain
 from service.quota.release import release
@@ -79,9 +80,8 @@ async def answer_reserve(enforcer: Enforcer, request: ReserveRequest, caller: Ca
         metrics.uncharged("degraded").inc()
         return Answer(200, degraded_body(outcome), [])
     metrics.decisions("allow", ALLOW, "").inc()
-    readings = read_limits(outcome.plan, outcome.granted.states)
-    headers = policies_of(outcome.plan).headers(readings, outcome.granted.now_ms)
-    return Answer(200, admission_body(outcome, readings), headers)
+    told = limits_of(outcome.plan).tell(outcome.granted.states, outcome.granted.now_ms)
+    return Answer(200, admission_body(outcome, told.limits), told.headers)
 
 
 async def _settle(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
@@ -89,7 +89,7 @@ async def _settle(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
     outcome = await settle(enforcer, request, request.virtual_key or caller.key_value)
     if isinstance(outcome, Verdict):
         return _refuse(outcome, caller)
-    return Answer(200, settlement_body(outcome), [])
+    return Answer(200, settlement_body(outcome, limits_of(outcome.plan).limits(outcome.states)), [])
 
 
 async def _release(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:

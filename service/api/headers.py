@@ -1,7 +1,7 @@
 """The headers that say what is left: RateLimit and RateLimit-Policy (IETF draft), x-ratelimit-* (OpenAI), Retry-After. Hot."""
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from operator import itemgetter
 from typing import Final
 
 from service.quota.decision import Reading, Verdict
@@ -10,14 +10,17 @@ from service.reservation import LimitKind, Plan, PlannedLimit
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-_LARGEST_INTEGER: Final = 999_999_999_999_999
+Left = tuple[int, int, int]
+"""Limit, what remains of it, when it resets."""
+
+LARGEST_INTEGER: Final = 999_999_999_999_999
 """Of a structured field (RFC 9651): 15 digits."""
 
 _UNITS: Final = {LimitKind.REQUESTS: "", LimitKind.TOKENS: ';qu="tokens"', LimitKind.BUDGET: ';qu="microusd"'}
 """The unit of a policy when it is not requests. Dollars would not be whole numbers, nano-dollars have too many digits."""
 
 _PER_UNIT: Final = {LimitKind.REQUESTS: 1, LimitKind.TOKENS: 1, LimitKind.BUDGET: 1000}
-_REMAINING: Final = attrgetter("remaining")
+_REMAINING: Final = itemgetter(1)
 
 
 class Policies:
@@ -29,7 +32,7 @@ class Policies:
         named = list(zip(self.names, shown, strict=True))
         policies = ", ".join(_policy(name, planned, planned.limit or 0) for name, planned in named)
         self._policies = (b"ratelimit-policy", policies.encode())
-        self._starts = [(f'"{name}";r=', _PER_UNIT[planned.kind]) for name, planned in named]
+        self.starts = [(f'"{name}";r=', _PER_UNIT[planned.kind]) for name, planned in named]
         self._openai = [
             (_openai_names(kind), places)
             for kind in (LimitKind.REQUESTS, LimitKind.TOKENS)
@@ -40,19 +43,25 @@ class Policies:
         """None where nothing is limited. `retry_after_s`: when a refused request may be tried again."""
         if not readings:
             return []
+        lefts = [(reading.limit, reading.remaining, reading.resets_at_ms) for reading in readings]
         states = []
-        for (start, per_unit), reading in zip(self._starts, readings, strict=True):
-            left = reading.remaining // per_unit
-            wait_s = (reading.resets_at_ms - now_ms + 999) // 1000
+        for (start, per_unit), (_, remaining, resets_at_ms) in zip(self.starts, lefts, strict=True):
+            left = remaining // per_unit
+            wait_s = (resets_at_ms - now_ms + 999) // 1000
             if left == 0 and retry_after_s is not None and retry_after_s < wait_s:
                 wait_s = retry_after_s
-            states.append(f"{start}{left if left < _LARGEST_INTEGER else _LARGEST_INTEGER};t={wait_s if wait_s > 0 else 0}")
+            states.append(f"{start}{left if left < LARGEST_INTEGER else LARGEST_INTEGER};t={wait_s if wait_s > 0 else 0}")
+        return self.with_states(states, lefts, now_ms)
+
+    def with_states(self, states: Iterable[str], lefts: Sequence[Left], now_ms: int) -> RawHeaders:
+        """Of limits of which somebody has written the states of RateLimit already."""
         headers = [self._policies, (b"ratelimit", ", ".join(states).encode())]
-        for (limit, remaining, reset), places in self._openai:
-            tightest = readings[places[0]] if len(places) == 1 else min((readings[place] for place in places), key=_REMAINING)
-            headers.append((limit, b"%d" % tightest.limit))
-            headers.append((remaining, b"%d" % tightest.remaining))
-            headers.append((reset, go_duration(max(0, tightest.resets_at_ms - now_ms)).encode()))
+        for (limit_name, remaining_name, reset_name), places in self._openai:
+            tightest = lefts[places[0]] if len(places) == 1 else min((lefts[place] for place in places), key=_REMAINING)
+            limit, remaining, resets_at_ms = tightest
+            headers.append((limit_name, b"%d" % limit))
+            headers.append((remaining_name, b"%d" % remaining))
+            headers.append((reset_name, go_duration(max(0, resets_at_ms - now_ms)).encode()))
         return headers
 
 
@@ -83,7 +92,7 @@ def _names(limits: Iterable[PlannedLimit]) -> list[str]:
 
 def _policy(name: str, planned: PlannedLimit, limit: int) -> str:
     window_s = -(-planned.window.length_ms // 1000)
-    quota = min(limit // _PER_UNIT[planned.kind], _LARGEST_INTEGER)
+    quota = min(limit // _PER_UNIT[planned.kind], LARGEST_INTEGER)
     return f'"{name}";q={quota};w={window_s}{_UNITS[planned.kind]}'
 
 

@@ -116,11 +116,6 @@ def read_counters(limits: Iterable[PlannedLimit], counters: Counters, now_ms: in
     return readings
 
 
-def tightest_first(readings: Iterable[Reading]) -> list[Reading]:
-    """By the share that is left; among equals in order of checks."""
-    return sorted(readings, key=lambda reading: reading.remaining / reading.limit)
-
-
 def refused(plan: Plan, outcome: Refused, estimate: Estimate) -> Verdict:
     readings = read_limits(plan, outcome.states)
     # A key that is shut out anyway is not told what else would refuse it.

@@ -1,6 +1,5 @@
 """Answers to gateways: admissions, refusals, settlements, explanations. Hot."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -9,7 +8,7 @@ from service.api.answers import error_body
 from service.api.headers import policies_of
 from service.api.rendering.times import timestamp
 from service.money import to_dollars
-from service.quota.decision import ALLOW, Reading, Verdict, read_limits, tightest_first
+from service.quota.decision import ALLOW, Reading, Verdict
 from service.quota.explain import Check, Explanation
 from service.quota.reserve import Admission, DegradedAdmission
 from service.quota.routed import RouteFacts
@@ -37,7 +36,7 @@ def limit_body(reading: Reading) -> dict[str, Any]:
     }
 
 
-def admission_body(admission: Admission, readings: Sequence[Reading]) -> dict[str, Any]:
+def admission_body(admission: Admission, limits: orjson.Fragment) -> dict[str, Any]:
     plan, granted = admission.plan, admission.granted
     return {
         "decision": ALLOW,
@@ -51,7 +50,7 @@ def admission_body(admission: Admission, readings: Sequence[Reading]) -> dict[st
         "reserved": {"requests": 1, "tokens": granted.reserved_tokens, "cost": to_dollars(granted.reserved_nanousd)},
         "priced": admission.price is not None,
         "price": admission.price,
-        "limits": [limit_body(reading) for reading in tightest_first(readings)],
+        "limits": limits,
     }
 
 
@@ -131,8 +130,7 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
     return facts
 
 
-def settlement_body(settled: Settled) -> dict[str, Any]:
-    readings = tightest_first(read_limits(settled.plan, settled.states))
+def settlement_body(settled: Settled, limits: orjson.Fragment) -> dict[str, Any]:
     price = orjson.loads(settled.detail)
     return {
         "cost": to_dollars(settled.cost_nanousd),
@@ -141,7 +139,7 @@ def settlement_body(settled: Settled) -> dict[str, Any]:
         "price": price,
         "replayed": settled.replayed,
         "overrun": {"tokens": settled.overrun_tokens, "cost": to_dollars(settled.overrun_nanousd)},
-        "limits": [limit_body(reading) for reading in readings],
+        "limits": limits,
     }
 
 
