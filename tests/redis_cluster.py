@@ -57,6 +57,8 @@ def cluster_client(url: str) -> Iterator[Redis]:
     try:
         yield cast("Redis", client)
     finally:
-        # Closing it alone would leave its connections to the garbage collector.
-        client.disconnect_connection_pools()
+        # Closing it alone would leave connections to the garbage collector, the first one among them.
+        for node in {*client.nodes_manager.startup_nodes.values(), *client.get_nodes()}:
+            if node.redis_connection is not None:
+                node.redis_connection.connection_pool.disconnect()
         client.close()

@@ -41,7 +41,7 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
     caller = Caller()
     try:
         require_gateway(headers, services.settings)
-        caller = Caller(presented_virtual_key(headers, any_in_own_header=False))
+        caller = Caller(presented_virtual_key(headers, any_in_own_header=False), reads_body=False)
         answer = await answer_reserve(services.enforcer, _request_of(params, headers), caller, by_rules=False)
     except ServiceError as error:
         answer = failure(scope, error, caller)

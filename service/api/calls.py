@@ -46,11 +46,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What the headers say: whose quota it is, which request (as sent), and how to be told of a failure."""
+    """What the headers say: whose quota it is, which request (as sent), and how to be told of a failure.
+
+    A proxy reads no body, an item of a batch has no headers: what nobody reads is not written.
+    """
 
     key_value: str | None = None
     idempotency_key: str | None = None
     wants_problem: bool = False
+    reads_body: bool = True
+    reads_headers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +85,13 @@ async def answer_reserve(enforcer: Enforcer, request: ReserveRequest, caller: Ca
         metrics.uncharged("degraded").inc()
         return Answer(200, degraded_body(outcome), [])
     metrics.decisions("allow", ALLOW, "").inc()
-    told = limits_of(outcome.plan).tell(outcome.granted.states, outcome.granted.now_ms)
-    return Answer(200, admission_body(outcome, told.limits), told.headers)
+    limits, states = limits_of(outcome.plan), outcome.granted.states
+    if not caller.reads_body:
+        return Answer(200, {"reservation_id": outcome.request_id}, limits.headers(states, outcome.granted.now_ms))
+    if not caller.reads_headers:
+        return Answer(200, admission_body(outcome, limits.body(states)), [])
+    body, headers = limits.tell(states, outcome.granted.now_ms)
+    return Answer(200, admission_body(outcome, body), headers)
 
 
 async def _settle(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
@@ -89,7 +99,7 @@ async def _settle(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
     outcome = await settle(enforcer, request, request.virtual_key or caller.key_value)
     if isinstance(outcome, Verdict):
         return _refuse(outcome, caller)
-    return Answer(200, settlement_body(outcome, limits_of(outcome.plan).limits(outcome.states)), [])
+    return Answer(200, settlement_body(outcome, limits_of(outcome.plan).body(outcome.states)), [])
 
 
 async def _release(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
@@ -123,7 +133,7 @@ async def _batch(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
         groups.setdefault(_reservation_of(operation, place), []).append(place)
     answers: dict[int, Answer] = {}
     # The key of the caller goes for all that name none; an id cannot.
-    caller_of_each = Caller(caller.key_value)
+    caller_of_each = Caller(caller.key_value, reads_headers=False)
 
     async def run(places: list[int]) -> None:
         for place in places:

@@ -1,6 +1,7 @@
 """Several calls on reservations as one script call: keys and plans that they share are sent once."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, Self
 
 import orjson
@@ -114,6 +115,7 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
     return list(places), [orjson.dumps(batch), *texts]
 
 
+@lru_cache(maxsize=1024)
 def granule_ms(lease_ms: int) -> int:
     """Leases of this length end at multiples of this: 1, 2 or 5 times a power of ten, at most a 500th of the lease."""
     most = max(1, lease_ms // _STEPS_IN_LEASE)

@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from service.api.headers import LARGEST_INTEGER, Left, Policies, RawHeaders
+from service.api.headers import LARGEST_INTEGER, Left, RawHeaders, policies_of
 from service.api.rendering.enforcement import limit_body
 from service.api.rendering.times import timestamp
 from service.money import NANOUSD_PER_DOLLAR
-from service.quota.decision import Reading
+from service.quota.decision import Reading, read_limits
 from service.remembered import remembered
 from service.reservation import LimitKind, LimitState, Plan
 from service.windows import Window, next_reset_ms
@@ -22,9 +22,9 @@ _SHARE: Final = itemgetter(0)
 
 
 class Told(NamedTuple):
-    """`limits` is the list of the body, written out."""
+    """`body` is the list of limits, written out."""
 
-    limits: orjson.Fragment
+    body: orjson.Fragment
     headers: RawHeaders
 
 
@@ -60,7 +60,8 @@ class LimitsOfPlan:
     """Those that limit something. What is filled in is written out before anybody else can fill in."""
 
     def __init__(self, plan: Plan) -> None:
-        self._policies = Policies(plan.limits)
+        self._plan = plan
+        self._policies = policies_of(plan)
         limited = [(place, planned) for place, planned in enumerate(plan.limits) if planned.limit is not None]
         self._rows = [
             _Row(
@@ -86,7 +87,10 @@ class LimitsOfPlan:
             told.append(f"{row.start}{units if units < LARGEST_INTEGER else LARGEST_INTEGER};t={wait_s if wait_s > 0 else 0}")
         return Told(_tightest_first(by_share), self._policies.with_states(told, lefts, now_ms) if lefts else [])
 
-    def limits(self, states: Sequence[LimitState]) -> orjson.Fragment:
+    def headers(self, states: Sequence[LimitState], now_ms: int) -> RawHeaders:
+        return self._policies.headers(read_limits(self._plan, states), now_ms)
+
+    def body(self, states: Sequence[LimitState]) -> orjson.Fragment:
         """Those that an admin has removed since are left out: they were never reset."""
         by_share = []
         for row in self._rows:
