@@ -1,7 +1,7 @@
 """The headers that say what is left: RateLimit and RateLimit-Policy (IETF draft), x-ratelimit-* (OpenAI), Retry-After. Hot."""
 
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
+from functools import lru_cache
 from typing import Final
 
 from service.quota.decision import Reading, Verdict
@@ -10,8 +10,8 @@ from service.reservation import LimitKind, Plan, PlannedLimit
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-Left = tuple[int, int, int]
-"""Limit, what remains of it, when it resets."""
+Left = tuple[int, int]
+"""What remains of a limit, and when it resets (milliseconds)."""
 
 LARGEST_INTEGER: Final = 999_999_999_999_999
 """Of a structured field (RFC 9651): 15 digits."""
@@ -20,7 +20,6 @@ _UNITS: Final = {LimitKind.REQUESTS: "", LimitKind.TOKENS: ';qu="tokens"', Limit
 """The unit of a policy when it is not requests. Dollars would not be whole numbers, nano-dollars have too many digits."""
 
 _PER_UNIT: Final = {LimitKind.REQUESTS: 1, LimitKind.TOKENS: 1, LimitKind.BUDGET: 1000}
-_REMAINING: Final = itemgetter(1)
 
 
 class Policies:
@@ -32,37 +31,55 @@ class Policies:
         named = list(zip(self.names, shown, strict=True))
         policies = ", ".join(_policy(name, planned, planned.limit or 0) for name, planned in named)
         self._policies = (b"ratelimit-policy", policies.encode())
-        self.starts = [(f'"{name}";r=', _PER_UNIT[planned.kind]) for name, planned in named]
+        self._starts = [(f'"{name}";r=', _PER_UNIT[planned.kind]) for name, planned in named]
         self._openai = [
-            (_openai_names(kind), places)
+            _OpenAiHeaders(kind, [(place, planned.limit or 0) for place, planned in enumerate(shown) if planned.kind is kind])
             for kind in (LimitKind.REQUESTS, LimitKind.TOKENS)
-            if (places := [place for place, planned in enumerate(shown) if planned.kind is kind])
+            if any(planned.kind is kind for planned in shown)
         ]
 
     def headers(self, readings: Sequence[Reading], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
-        """None where nothing is limited. `retry_after_s`: when a refused request may be tried again."""
-        if not readings:
-            return []
-        lefts = [(reading.limit, reading.remaining, reading.resets_at_ms) for reading in readings]
-        states = []
-        for (start, per_unit), (_, remaining, resets_at_ms) in zip(self.starts, lefts, strict=True):
-            left = remaining // per_unit
-            wait_s = (resets_at_ms - now_ms + 999) // 1000
-            if left == 0 and retry_after_s is not None and retry_after_s < wait_s:
-                wait_s = retry_after_s
-            states.append(f"{start}{left if left < LARGEST_INTEGER else LARGEST_INTEGER};t={wait_s if wait_s > 0 else 0}")
-        return self.with_states(states, lefts, now_ms)
+        return self.tell([(reading.remaining, reading.resets_at_ms) for reading in readings], now_ms, retry_after_s)
 
-    def with_states(self, states: Iterable[str], lefts: Sequence[Left], now_ms: int) -> RawHeaders:
-        """Of limits of which somebody has written the states of RateLimit already."""
+    def tell(self, lefts: Sequence[Left], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
+        """None where nothing is limited. `retry_after_s`: when a refused request may be tried again."""
+        if not lefts:
+            return []
+        states = []
+        for (start, per_unit), (remaining, resets_at_ms) in zip(self._starts, lefts, strict=True):
+            units = remaining // per_unit
+            # _wait_s, without a call for each limit.
+            wait_s = (resets_at_ms - now_ms + 999) // 1000 if resets_at_ms > now_ms else 0
+            if retry_after_s is not None and units == 0 and retry_after_s < wait_s:
+                wait_s = retry_after_s
+            states.append(f"{start}{units if units < LARGEST_INTEGER else LARGEST_INTEGER};t={wait_s}")
         headers = [self._policies, (b"ratelimit", ", ".join(states).encode())]
-        for (limit_name, remaining_name, reset_name), places in self._openai:
-            tightest = lefts[places[0]] if len(places) == 1 else min((lefts[place] for place in places), key=_REMAINING)
-            limit, remaining, resets_at_ms = tightest
-            headers.append((limit_name, b"%d" % limit))
-            headers.append((remaining_name, b"%d" % remaining))
-            headers.append((reset_name, go_duration(max(0, resets_at_ms - now_ms)).encode()))
+        for openai in self._openai:
+            headers += openai.tell(lefts, now_ms)
         return headers
+
+
+class _OpenAiHeaders:
+    """Of all limits of one kind the tightest. `limits`: their places, and how much they allow."""
+
+    def __init__(self, kind: LimitKind, limits: Sequence[tuple[int, int]]) -> None:
+        limit_name, self._remaining_name, self._reset_name = (
+            f"x-ratelimit-{part}-{kind}".encode() for part in ("limit", "remaining", "reset")
+        )
+        self._limits = {place: (limit_name, b"%d" % limit) for place, limit in limits}
+        self._places = list(self._limits)
+
+    def tell(self, lefts: Sequence[Left], now_ms: int) -> RawHeaders:
+        place = self._places[0]
+        for other in self._places:
+            if lefts[other][0] < lefts[place][0]:
+                place = other
+        remaining, resets_at_ms = lefts[place]
+        return [
+            self._limits[place],
+            (self._remaining_name, b"%d" % remaining),
+            (self._reset_name, _reset(_wait_s(resets_at_ms, now_ms))),
+        ]
 
 
 @remembered(largest=20_000)
@@ -96,8 +113,14 @@ def _policy(name: str, planned: PlannedLimit, limit: int) -> str:
     return f'"{name}";q={quota};w={window_s}{_UNITS[planned.kind]}'
 
 
-def _openai_names(kind: LimitKind) -> tuple[bytes, bytes, bytes]:
-    return f"x-ratelimit-limit-{kind}".encode(), f"x-ratelimit-remaining-{kind}".encode(), f"x-ratelimit-reset-{kind}".encode()
+def _wait_s(resets_at_ms: int, now_ms: int) -> int:
+    """Whole seconds, never too early."""
+    return (resets_at_ms - now_ms + 999) // 1000 if resets_at_ms > now_ms else 0
+
+
+@lru_cache(maxsize=16_384)
+def _reset(wait_s: int) -> bytes:
+    return go_duration(wait_s * 1000).encode()
 
 
 def go_duration(length_ms: int) -> str:

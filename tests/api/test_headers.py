@@ -51,6 +51,18 @@ async def test_headers_of_an_admission(make_client: MakeClient):
         }
 
 
+async def test_resets_are_told_in_whole_seconds_never_too_early(make_client: MakeClient):
+    async with make_client(now_ms=NOW_MS) as client:
+        key = await create_key(client, rate_limit=rate_limit(tokens=1000, per="90s"))
+        await admitted(client, key)
+    async with make_client(now_ms=NOW_MS + 1) as client:
+        headers = (await reserve(client, key)).headers
+    assert headers["x-ratelimit-reset-tokens"] == "1m30s"
+    async with make_client(now_ms=NOW_MS + 1000) as client:
+        headers = (await reserve(client, key)).headers
+    assert headers["x-ratelimit-reset-tokens"] == "1m29s"
+
+
 async def test_headers_of_a_request_that_nothing_limits(client: httpx.AsyncClient):
     response = await reserve(client, await create_key(client))
     assert not [name for name in response.headers if "ratelimit" in name]

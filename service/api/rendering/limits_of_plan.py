@@ -1,22 +1,24 @@
 """The limits of a plan as admissions and settlements tell them: in the body tightest first, in the headers in order of checks.
 
-Hot: body and headers are written in one pass over the counters, into what was made once for the plan.
+Hot: what the counters say is filled into what was made once for every limit.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import compress
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from service.api.headers import LARGEST_INTEGER, Left, RawHeaders, policies_of
+from service.api.headers import Left, RawHeaders, policies_of
 from service.api.rendering.enforcement import limit_body
 from service.api.rendering.times import timestamp
 from service.money import NANOUSD_PER_DOLLAR
-from service.quota.decision import Reading, read_limits
+from service.quota.decision import Reading
 from service.remembered import remembered
-from service.reservation import LimitKind, LimitState, Plan
-from service.windows import Window, next_reset_ms
+from service.reservation import LimitKind, LimitState, Plan, PlannedLimit
+from service.windows import next_reset_ms
 
 _SHARE: Final = itemgetter(0)
 
@@ -28,83 +30,89 @@ class Told(NamedTuple):
     headers: RawHeaders
 
 
-class _Row(NamedTuple):
-    """One limit: `place` in the plan, `body` as it is shown, `start` of its state in the header."""
+class _ShownLimit:
+    """`body` says when the window ends that began at `last_reset_ms`; few answers see another one begin."""
 
-    place: int
-    limit: int
-    window: Window
-    in_dollars: bool
-    body: dict[str, Any]
-    start: str
-    per_unit: int
+    __slots__ = ("_window", "body", "in_dollars", "last_reset_ms", "limit", "resets_at_ms")
 
-    def fill(self, usage: int, last_reset_ms: int, held: int) -> Left:
-        """Into the body."""
-        _, limit, window, in_dollars, body, _, _ = self
-        left = limit - usage - held
-        if left < 0:
-            left = 0
-        if in_dollars:
-            body["usage"] = usage / NANOUSD_PER_DOLLAR
-            body["reserved"] = held / NANOUSD_PER_DOLLAR
-            body["remaining"] = left / NANOUSD_PER_DOLLAR
-        else:
-            body["usage"], body["reserved"], body["remaining"] = usage, held, left
-        resets_at_ms = next_reset_ms(window, last_reset_ms)
-        body["resets_at"] = timestamp(resets_at_ms)
-        return limit, left, resets_at_ms
+    def __init__(self, planned: PlannedLimit, limit: int) -> None:
+        self.limit = limit
+        self.in_dollars = planned.kind is LimitKind.BUDGET
+        self.body = limit_body(Reading(planned, limit, 0, 0, 0, 0))
+        self.last_reset_ms = 0
+        self.resets_at_ms = 0
+        self._window = planned.window
+
+    def begin_window(self, last_reset_ms: int) -> None:
+        self.last_reset_ms = last_reset_ms
+        self.resets_at_ms = next_reset_ms(self._window, last_reset_ms)
+        self.body["resets_at"] = timestamp(self.resets_at_ms)
+
+
+_Share = tuple[float, dict[str, Any]]
+"""How much is left of a limit (0 to 1), and the limit as a body shows it."""
 
 
 class LimitsOfPlan:
     """Those that limit something. What is filled in is written out before anybody else can fill in."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
         self._policies = policies_of(plan)
-        limited = [(place, planned) for place, planned in enumerate(plan.limits) if planned.limit is not None]
-        self._rows = [
-            _Row(
-                place,
-                planned.limit or 0,
-                planned.window,
-                planned.kind is LimitKind.BUDGET,
-                limit_body(Reading(planned, planned.limit or 0, 0, 0, 0, 0)),
-                *start,
-            )
-            for (place, planned), start in zip(limited, self._policies.starts, strict=True)
-        ]
+        self._is_shown = [planned.limit is not None for planned in plan.limits]
+        self._limits = [_shown(planned, planned.limit) for planned in plan.limits if planned.limit is not None]
 
     def tell(self, states: Sequence[LimitState], now_ms: int) -> Told:
-        by_share, told, lefts = [], [], []
-        for row in self._rows:
-            usage, last_reset_ms, held, _ = states[row.place]
-            limit, left, resets_at_ms = counted = row.fill(usage, last_reset_ms, held)
-            by_share.append((left / limit, row.body))
-            lefts.append(counted)
-            wait_s = (resets_at_ms - now_ms + 999) // 1000
-            units = left // row.per_unit
-            told.append(f"{row.start}{units if units < LARGEST_INTEGER else LARGEST_INTEGER};t={wait_s if wait_s > 0 else 0}")
-        return Told(_tightest_first(by_share), self._policies.with_states(told, lefts, now_ms) if lefts else [])
-
-    def headers(self, states: Sequence[LimitState], now_ms: int) -> RawHeaders:
-        return self._policies.headers(read_limits(self._plan, states), now_ms)
+        shares, lefts = self._fill(states)
+        return Told(_tightest_first(shares), self._policies.tell(lefts, now_ms))
 
     def body(self, states: Sequence[LimitState]) -> orjson.Fragment:
         """Those that an admin has removed since are left out: they were never reset."""
-        by_share = []
-        for row in self._rows:
-            usage, last_reset_ms, held, _ = states[row.place]
-            if last_reset_ms:
-                limit, left, _ = row.fill(usage, last_reset_ms, held)
-                by_share.append((left / limit, row.body))
-        return _tightest_first(by_share)
+        shares, _ = self._fill(states)
+        return _tightest_first(shares)
+
+    def headers(self, states: Sequence[LimitState], now_ms: int) -> RawHeaders:
+        lefts: list[Left] = []
+        for shown, (usage, last_reset_ms, held, _) in zip(self._limits, compress(states, self._is_shown), strict=True):
+            if last_reset_ms != shown.last_reset_ms:
+                shown.begin_window(last_reset_ms)
+            left = shown.limit - usage - held
+            lefts.append((left if left > 0 else 0, shown.resets_at_ms))
+        return self._policies.tell(lefts, now_ms)
+
+    def _fill(self, states: Sequence[LimitState]) -> tuple[list[_Share], list[Left]]:
+        """Into the bodies."""
+        shares: list[_Share] = []
+        lefts: list[Left] = []
+        for shown, (usage, last_reset_ms, held, _) in zip(self._limits, compress(states, self._is_shown), strict=True):
+            if last_reset_ms != shown.last_reset_ms:
+                shown.begin_window(last_reset_ms)
+            if not last_reset_ms:
+                continue
+            limit, body = shown.limit, shown.body
+            left = limit - usage - held
+            if left < 0:
+                left = 0
+            if shown.in_dollars:
+                body["usage"] = usage / NANOUSD_PER_DOLLAR
+                body["reserved"] = held / NANOUSD_PER_DOLLAR
+                body["remaining"] = left / NANOUSD_PER_DOLLAR
+            else:
+                body["usage"], body["reserved"], body["remaining"] = usage, held, left
+            shares.append((left / limit, body))
+            lefts.append((left, shown.resets_at_ms))
+        return shares, lefts
 
 
-def _tightest_first(by_share: list[tuple[float, dict[str, Any]]]) -> orjson.Fragment:
+@lru_cache(maxsize=100_000)
+def _shown(planned: PlannedLimit, limit: int) -> _ShownLimit:
+    """The same for all plans with this limit: those of providers and teams are in the plans of many keys."""
+    return _ShownLimit(planned, limit)
+
+
+def _tightest_first(shares: list[_Share]) -> orjson.Fragment:
     """By the share that is left; among equals in order of checks."""
-    by_share.sort(key=_SHARE)
-    return orjson.Fragment(orjson.dumps([body for _, body in by_share]))
+    shares.sort(key=_SHARE)
+    return orjson.Fragment(orjson.dumps([body for _, body in shares]))
 
 
 @remembered(largest=20_000)
