@@ -149,7 +149,7 @@ def test_every_import_is_pinned(folder: str, lock: str):
     pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / lock).read_text(), re.MULTILINE))
     distributions = packages_distributions()
     imported = {name.split(".")[0] for path in (ROOT / folder).rglob("*.py") for name in _imports(path)}
-    for name in sorted(imported - sys.stdlib_module_names - {"service", "tests"}):
+    for name in sorted(imported - sys.stdlib_module_names - {"service", "tests", "bench"}):
         known_as = {distribution.lower().replace("_", "-") for distribution in distributions.get(name, [])}
         assert known_as & pinned, (
             f"{name} is imported in {folder}/ but not in {lock}: name it in pyproject.toml, then `make lock`"
