@@ -19,6 +19,7 @@ from bench.machine import described
 from bench.progress import Progress
 from bench.report import markdown, markdown_table, targets, write_report
 from bench.rounds import Rounds
+from bench.scenarios import SCENARIOS
 from bench.steps import accuracy, latency, memory, peers, scripts_alone, sizes, soak, startup, throughput, workers
 from bench.world import opened_world
 
@@ -43,15 +44,18 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(given)
     # Servers that were started are ended on the way out, however we are asked to go.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    findings = Findings(described())
+    warmth = "after one to warm up" if options.warm_up else "nothing warmed up"
+    rounds = f"{options.rounds} of {options.seconds:g} s for each contender, {warmth}"
+    findings = Findings({**described(options.seconds), "rounds": rounds})
     try:
         _measure(options, findings)
     except KeyboardInterrupt:
         print("Stopped; what was measured until now is written.", file=sys.stderr)
-    folder = given.results / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    write_report(findings, folder)
-    print(markdown(findings) if given.print_all else "\n".join(markdown_table(targets(findings))))
-    print(f"\nWritten to {folder}", file=sys.stderr)
+    finally:
+        folder = given.results / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+        write_report(findings, folder)
+        print(markdown(findings) if given.print_all else "\n".join(markdown_table(targets(findings))))
+        print(f"\nWritten to {folder}", file=sys.stderr)
     return 0
 
 
@@ -64,7 +68,14 @@ def _measure(options: Options, findings: Findings) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         progress.step("starting Redis and quotad, seeding", 0)
         world = stack.enter_context(opened_world(_KEYS))
-        rounds = Rounds(world.redis, progress, rounds=options.rounds, seconds=options.seconds, patience_s=options.patience_s)
+        rounds = Rounds(
+            world.redis,
+            progress,
+            rounds=options.rounds,
+            seconds=options.seconds,
+            patience_s=options.patience_s,
+            warm_up=options.warm_up,
+        )
         context = Context(options, progress, rounds, world, findings, folder)
         for step in steps:
             step.measure(context)
@@ -82,6 +93,7 @@ def _options(given: argparse.Namespace) -> Options:
         "sizes": given.sizes,
         "soak_s": given.soak,
         "only": frozenset(given.only) if given.only else None,
+        "scenarios": frozenset(given.scenarios) if given.scenarios else None,
     }
     return replace(options, **{name: value for name, value in changed.items() if value is not None})
 
@@ -90,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="once, briefly, small: shows that everything runs")
     parser.add_argument("--only", nargs="+", choices=STEPS, metavar="STEP", help=f"steps to take: {', '.join(STEPS)}")
+    names = [scenario.name for scenario in SCENARIOS]
+    parser.add_argument(
+        "--scenarios", nargs="+", choices=names, metavar="NAME", help=f"whose throughput to measure: {', '.join(names)}"
+    )
     parser.add_argument("--rounds", type=int, help=f"rounds of each comparison ({FULL.rounds})")
     parser.add_argument("--seconds", type=float, help=f"seconds of one run ({FULL.seconds})")
     parser.add_argument("--sizes", type=int, nargs="+", metavar="KEYS", help="numbers of keys in the store, smallest first")

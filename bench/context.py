@@ -17,6 +17,16 @@ class Options:
 
     rounds: int
     seconds: float
+    warm_up: bool
+    """Whether a round that is thrown away comes first."""
+    tuning: int
+    """How many runs may be spent on bringing a server to a wanted rate."""
+    pages_s: float
+    """Seconds of reading one page again and again."""
+    starts: int
+    """How often a start is timed."""
+    crowding: float
+    """How often callers press on once a limit is reached: share of the turns of the accuracy step that are taken."""
     sizes: Sequence[int]
     """Numbers of keys in the store."""
     stored_at_start: int
@@ -26,31 +36,42 @@ class Options:
     patience_s: float
     """How long to wait for neighbours to pause before a round, and whether (0: no) to repeat rounds that they disturbed."""
     peers: bool
-    only: frozenset[str]
+    only: frozenset[str] = frozenset()
     """Steps to take; empty: all."""
+    scenarios: frozenset[str] = frozenset()
+    """Scenarios whose throughput is measured; empty: all."""
 
 
 FULL: Final = Options(
     rounds=3,
     seconds=3,
+    warm_up=True,
+    tuning=3,
+    pages_s=1,
+    starts=3,
+    crowding=1,
     sizes=(1_000, 100_000, 1_000_000),
     stored_at_start=100_000,
     copies_for_memory=50_000,
     soak_s=600,
     patience_s=10,
     peers=True,
-    only=frozenset(),
 )
 SMOKE: Final = Options(
     rounds=1,
-    seconds=1,
+    # Under a second the load comes from Python, see load.py: wrk counts whole seconds.
+    seconds=0.3,
+    warm_up=False,
+    tuning=1,
+    pages_s=0.1,
+    starts=1,
+    crowding=0.4,
     sizes=(100, 1_000),
     stored_at_start=1_000,
     copies_for_memory=1_000,
-    soak_s=3,
+    soak_s=2,
     patience_s=0,
     peers=False,
-    only=frozenset(),
 )
 
 

@@ -1,4 +1,7 @@
-"""Drives load at a server with wrk, or with processes of our own where wrk is absent, and says which it was."""
+"""Drives load at a server with wrk, or with processes of our own where wrk is absent, and says which it was.
+
+wrk counts whole seconds: shorter runs are left to our own processes.
+"""
 
 import json
 import shutil
@@ -37,8 +40,8 @@ class Measured:
         return self.requests / self.seconds
 
 
-def generator() -> str:
-    return "python" if shutil.which("wrk") is None else "wrk"
+def generator(seconds: float) -> str:
+    return "python" if seconds < 1 or shutil.which("wrk") is None else "wrk"
 
 
 def drive(url: str, traffic: Traffic, *, seconds: float, connections: int = CONNECTIONS, pause_ms: int = 0) -> Measured:
@@ -48,16 +51,14 @@ def drive(url: str, traffic: Traffic, *, seconds: float, connections: int = CONN
         requests.write_bytes(b"\0".join(traffic.requests))
         keys.write_text("\n".join(traffic.keys))
         files = [str(requests), str(keys), str(traffic.first), str(traffic.lag), str(pause_ms)]
-        if generator() == "wrk":
+        if generator(seconds) == "wrk":
             return _wrk(url, files, seconds, connections)
         return _python(url, files, seconds, connections)
 
 
 def _wrk(url: str, files: list[str], seconds: float, connections: int) -> Measured:
-    # wrk counts whole seconds only.
-    wanted = max(1, round(seconds))
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{wanted}s", "--timeout", "10s", "-s", str(_SCRIPT), url, "--", *files]
-    return _measured("wrk", _output(command))
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--timeout", "10s"]
+    return _measured("wrk", _output([*command, "-s", str(_SCRIPT), url, "--", *files]))
 
 
 def _python(url: str, files: list[str], seconds: float, connections: int) -> Measured:

@@ -15,7 +15,7 @@ from service.store.redis_binary import find_redis_binary
 _LIBRARIES = ("starlette", "uvicorn", "uvloop", "httptools", "redis", "hiredis", "granian", "limits", "throttled-py", "locust")
 
 
-def described() -> dict[str, str]:
+def described(seconds: float) -> dict[str, str]:
     redis = find_redis_binary()
     return {
         "taken at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -25,7 +25,7 @@ def described() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "Redis": f"{redis.name} {'.'.join(map(str, redis.version))}, appendonly everysec, TCP on loopback",
-        "load": _load_generator(),
+        "load": _load_generator(seconds),
         "libraries": ", ".join(f"{name} {version}" for name in _LIBRARIES if (version := _version(name))),
     }
 
@@ -50,11 +50,12 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def _load_generator() -> str:
-    if generator() == "wrk":
+def _load_generator(seconds: float) -> str:
+    if generator(seconds) == "wrk":
         said = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split()
         return f"wrk {said[1]}, one thread, 64 connections"
-    return "processes of our own in Python (wrk is not installed), 64 connections"
+    reason = "wrk is not installed" if shutil.which("wrk") is None else "wrk counts whole seconds"
+    return f"processes of our own in Python ({reason}), 64 connections"
 
 
 def _version(name: str) -> str:

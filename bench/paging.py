@@ -18,7 +18,6 @@ from bench.world import World, opened_world
 _FEW: Final = 100
 _MANY: Final = 100_000
 _WANTED: Final = 1.3
-_SECONDS: Final = 1
 _PAGES: Final = {
     "first 25": "limit=25",
     "25 from the middle": "limit=25&offset={middle}",
@@ -29,7 +28,7 @@ _SEARCH: Final = "25 found by search"
 
 
 def planned_s(options: Options) -> float:
-    return 10 + 2 * len(_PAGES) * options.rounds * (_SECONDS + 0.5)
+    return 10 + 2 * len(_PAGES) * options.rounds * (options.pages_s + 0.5)
 
 
 def measure(context: Context) -> None:
@@ -50,16 +49,16 @@ def rows_of(many: int, options: Options) -> list[list[Cell]]:
             times: dict[str, list[float]] = {"small": [], "large": []}
             for _ in range(options.rounds):
                 wait_for_quiet(options.patience_s)
-                times["small"].append(_page_ms(small, query))
-                times["large"].append(_page_ms(large, query))
+                times["small"].append(_page_ms(small, query, options.pages_s))
+                times["large"].append(_page_ms(large, query, options.pages_s))
             few_ms, many_ms = median(times["small"]), median(times["large"])
             rows.append([name, round(few_ms, 2), round(many_ms, 2), round(many_ms / few_ms, 2)])
         return rows
 
 
-def _page_ms(world: World, query: str) -> float:
+def _page_ms(world: World, query: str, seconds: float) -> float:
     path = f"{GOVERNANCE}/virtual-keys?{query.format(middle=len(world.keys) // 2)}"
-    return drive(world.quotad.url, Traffic((get(path, ADMIN),)), seconds=_SECONDS, connections=1).p50_us / 1000
+    return drive(world.quotad.url, Traffic((get(path, ADMIN),)), seconds=seconds, connections=1).p50_us / 1000
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def measure(context: Context) -> None:
     with quotad(context.world.redis_url, workers=2) as server:
         for case in _cases():
             keys = [_key(server.url, case) for _ in range(case.keys)]
-            tally, excess = asyncio.run(_run(server.url, case, keys))
+            tally, excess = asyncio.run(_run(server.url, case, keys, context.options.crowding))
             overspent += excess if case.mode == "strict" else 0
             share = f"{min(tally.used_at_refusal):.1%}" if tally.used_at_refusal else None
             rows.append(
@@ -100,9 +100,9 @@ def measure(context: Context) -> None:
     context.findings.at_most("overspend in strict mode", overspent, 0)
 
 
-async def _run(url: str, case: _Case, keys: Sequence[str]) -> tuple[_Tally, float]:
+async def _run(url: str, case: _Case, keys: Sequence[str], crowding: float) -> tuple[_Tally, float]:
     tally = _Tally()
-    turns = iter(range(case.turns * case.keys))
+    turns = iter(range(int(crowding * case.turns) * case.keys))
     async with connections(url, _CALLERS) as made:
 
         async def work(connection: Connection) -> None:

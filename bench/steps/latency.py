@@ -11,23 +11,21 @@ from bench.floor_servers import FLOOR, QUOTAD, contenders
 from bench.load import CONNECTIONS, drive
 from bench.rounds import Contender, of
 from bench.scenarios.quota_read import QUOTA_READ
-from bench.traffic import Traffic
 
 _WANTED: Final = 2.0
 _PROBE_S: Final = 1
-_TRIALS: Final = 4
 
 
 def planned_s(options: Options) -> float:
-    return 2 * (options.rounds + 1) * (options.seconds + 0.5) + (2 * _TRIALS + 1) * (_PROBE_S + 0.5)
+    return 2 * (options.rounds + options.warm_up) * (options.seconds + 0.5) + (2 * options.tuning + 1) * (_probe_s(options) + 0.5)
 
 
 def measure(context: Context) -> None:
     context.progress.step("latency of quota reads at half the throughput", planned_s(context.options))
     with contenders(context.world, QUOTA_READ, context.folder, all_floors=False) as made:
         quotad = next(contender for contender in made if contender.name == QUOTAD)
-        half = drive(quotad.server.url, quotad.traffic(0), seconds=_PROBE_S).per_second / 2
-        paced = [_paced(contender, half) for contender in made]
+        half = drive(quotad.server.url, quotad.traffic(0), seconds=_probe_s(context.options)).per_second / 2
+        paced = [_paced(contender, half, context.options) for contender in made]
         runs = context.rounds.measure("quota_read at half throughput", paced)
     context.findings.runs += runs
     p99 = {name: median(run.measured.p99_us for run in of(runs, name)) / 1000 for name in (FLOOR, QUOTAD)}
@@ -50,20 +48,23 @@ def measure(context: Context) -> None:
     context.findings.at_most("p99 of quota read at half throughput, times that of F", p99[QUOTAD] / p99[FLOOR], _WANTED)
 
 
-def _paced(contender: Contender, rate: float) -> Contender:
+def _probe_s(options: Options) -> float:
+    return min(_PROBE_S, options.seconds)
+
+
+def _paced(contender: Contender, rate: float, options: Options) -> Contender:
     """The contender with pauses that bring it to about this rate."""
-    pause_ms = _pause_for(rate, lambda pause: _rate_with(contender, pause))
-    return replace(contender, pause_ms=pause_ms)
+
+    def rate_with(pause_ms: int) -> float:
+        traffic = contender.traffic(0)
+        return drive(contender.server.url, traffic, seconds=_probe_s(options), pause_ms=pause_ms).per_second
+
+    return replace(contender, pause_ms=_pause_for(rate, rate_with, options.tuning))
 
 
-def _rate_with(contender: Contender, pause_ms: int) -> float:
-    traffic: Traffic = contender.traffic(0)
-    return drive(contender.server.url, traffic, seconds=_PROBE_S, pause_ms=pause_ms).per_second
-
-
-def _pause_for(rate: float, rate_with: Callable[[int], float]) -> int:
+def _pause_for(rate: float, rate_with: Callable[[int], float], trials: int) -> int:
     pause_ms = max(1, round(1000 * CONNECTIONS / rate))
-    for _ in range(_TRIALS - 1):
+    for _ in range(trials):
         seen = rate_with(pause_ms)
         better = max(1, round(pause_ms + 1000 * CONNECTIONS * (1 / rate - 1 / seen)))
         if better == pause_ms:

@@ -39,7 +39,7 @@ _COUNTED: Final = {"provider": "cohere", "model": "bench-counted"}
 
 
 def planned_s(options: Options) -> float:
-    return 6 * (options.rounds + 1) * (options.seconds + 0.5) + 20
+    return 6 * (options.rounds + options.warm_up) * (options.seconds + 0.5) + 20
 
 
 def measure(context: Context) -> None:

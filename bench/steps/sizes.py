@@ -20,7 +20,7 @@ _ALL: Final = "large store, all keys in use"
 
 
 def planned_s(options: Options) -> float:
-    runs = (len(options.sizes) - 1) * len(_MEASURED) * 3 * (options.rounds + 1)
+    runs = (len(options.sizes) - 1) * len(_MEASURED) * 3 * (options.rounds + options.warm_up)
     return runs * (options.seconds + 0.5) + max(options.sizes) / _SEEDED_PER_S
 
 

@@ -17,7 +17,6 @@ from bench.traffic import QUOTA_PATH, get
 from bench.world import seed_owners
 
 _WANTED_S: Final = 3.0
-_STARTS: Final = 3
 
 
 def planned_s(options: Options) -> float:
@@ -29,12 +28,12 @@ def measure(context: Context) -> None:
     context.progress.step(f"start with {count:,} keys stored", planned_s(context.options))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         value = _seed(Path(folder), count)
-        seconds = [_seconds_to_answer(Path(folder), value) for _ in range(_STARTS)]
+        seconds = [_seconds_to_answer(Path(folder), value) for _ in range(context.options.starts)]
     context.findings.tables.append(
         Table(
             "Start on an embedded Redis",
             ("keys stored", "starts", "fastest s", "median s", "slowest s"),
-            [[count, _STARTS, round(min(seconds), 2), round(median(seconds), 2), round(max(seconds), 2)]],
+            [[count, context.options.starts, round(min(seconds), 2), round(median(seconds), 2), round(max(seconds), 2)]],
             "From the start of the process to the answer of the first quota read, connections refused until then included.",
         )
     )

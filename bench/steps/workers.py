@@ -16,7 +16,7 @@ _TWO: Final = "2 workers"
 
 
 def planned_s(options: Options) -> float:
-    return 2 * len(_MEASURED) * (options.rounds + 1) * (options.seconds + 0.5) + 5
+    return 2 * len(_MEASURED) * (options.rounds + options.warm_up) * (options.seconds + 0.5) + 5
 
 
 def measure(context: Context) -> None:
