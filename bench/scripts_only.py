@@ -107,8 +107,6 @@ def reserve_call(packed: PackedPlan, number: int) -> Call:
         "lease_ms": LEASE_MS,
         "granule_ms": granule_ms(LEASE_MS),
         "fate": "b",
-        "basis": "",
-        "attempt": "",
     }
     return Call.on(f"request-{number}", packed, fields, b'{"key_ids":["*"],"fallbacks":[],"priced":true}')
 
@@ -119,7 +117,7 @@ def settle_call(packed: PackedPlan, number: int) -> Call:
 
 
 def explain_call(packed: PackedPlan, _number: int) -> Call:
-    return Call(packed, {"tokens": 1500, "cost": 12_345_678, "basis": ""})
+    return Call(packed, {"tokens": 1500, "cost": 12_345_678})
 
 
 def configure(redis: Redis, plans: Sequence[Plan]) -> None:

@@ -20,12 +20,13 @@ WRITES
   only for calls that are expired or done
 ]]
 --- @include "resolve_now"
+--- @include "decode_batch"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "write_owners"
 local now = resolve_now(ARGV[1])
-local batch = cjson.decode(ARGV[2])
+local batch = decode_batch(ARGV[2])
 
 local records = read_records(batch.calls, KEYS)
 local global_version = read_versions(KEYS[batch.versions])
@@ -47,7 +48,7 @@ local function answer(call, number)
     return { 'stale' }
   end
   -- read_plan returned what has run out; writing it is all there is to do.
-  for _, owner in ipairs(plan.owner_states) do
+  for _, owner in ipairs(plan.owners) do
     owner.keep = true
   end
   finished[number] = call

@@ -18,19 +18,20 @@ WRITES
   nothing
 ]]
 --- @include "resolve_now"
+--- @include "decode_batch"
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "decide"
 --- @include "divide_estimate"
---- @include "list_counters"
+--- @include "pack_counters"
 --- @include "list_holds"
 local now = resolve_now(ARGV[1])
-local batch = cjson.decode(ARGV[2])
+local batch = decode_batch(ARGV[2])
 local global_version, basis = read_versions(KEYS[batch.versions])
 local owners = {}
 
 local function answer(call)
-  if call.basis ~= '' and call.basis ~= basis then
+  if call.basis and call.basis ~= basis then
     return { 'stale' }
   end
   local plan = batch.plans[call.plan]
@@ -43,9 +44,9 @@ local function answer(call)
   local holds = list_holds(plan, counters, over)
   if verdict == 'granted' then
     local taken, reserved = divide_estimate(plan, counters, estimates)
-    return { 'granted', violated, over, list_counters(counters, taken), holds, reserved.tokens, reserved.budget }
+    return { 'granted', violated, over, pack_counters(counters, taken), holds, reserved.tokens, reserved.budget }
   end
-  return { verdict, violated, over, list_counters(counters, {}), holds }
+  return { verdict, violated, over, pack_counters(counters, {}), holds }
 end
 
 local reply = { now }

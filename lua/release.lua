@@ -20,14 +20,17 @@ WRITES
   only for calls that release what was open
 ]]
 --- @include "resolve_now"
+--- @include "decode_batch"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
+--- @include "hold_field"
+--- @include "unpack_counters"
 --- @include "return_taken"
 --- @include "write_owners"
 --- @include "write_records"
 local now = resolve_now(ARGV[1])
-local batch = cjson.decode(ARGV[2])
+local batch = decode_batch(ARGV[2])
 
 local records = read_records(batch.calls, KEYS)
 local global_version = read_versions(KEYS[batch.versions])
@@ -48,10 +51,11 @@ local function answer(call)
   if not counters then
     return { 'stale' }
   end
-  for number in ipairs(plan.limits) do
-    return_taken(record, plan, counters, number, false)
+  local first, field = unpack_counters(record.first[5]), hold_field(record.fate, record.expires_at)
+  for number in ipairs(plan.limits.kind) do
+    return_taken(record, plan, counters, number, first, field, false)
   end
-  for _, owner in ipairs(plan.owner_states) do
+  for _, owner in ipairs(plan.owners) do
     owner.keep = true
   end
   record.state = 'released'

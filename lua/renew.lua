@@ -19,31 +19,36 @@ WRITES
   only for calls that are renewed
 ]]
 --- @include "resolve_now"
+--- @include "decode_batch"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
+--- @include "hold_field"
+--- @include "unpack_counters"
 --- @include "add_hold"
 --- @include "remove_hold"
 --- @include "write_owners"
 --- @include "write_records"
 local now = resolve_now(ARGV[1])
-local batch = cjson.decode(ARGV[2])
+local batch = decode_batch(ARGV[2])
 
 local records = read_records(batch.calls, KEYS)
 local global_version = read_versions(KEYS[batch.versions])
 local owners = {}
 
 local function extend(record, plan, counters, expires_at)
-  for number, limit in ipairs(plan.limits) do
-    local counter, taken = counters[number], record.first[5][4 * number]
-    if counter and limit.kind ~= 'requests' and taken > 0 then
-      local owner = plan.owner_states[limit.owner]
-      if remove_hold(owner, counter, limit.slot, taken, record.fate, record.expires_at) then
-        add_hold(owner, counter, limit.slot, taken, record.fate, expires_at)
+  local first = unpack_counters(record.first[5])
+  local was, field = hold_field(record.fate, record.expires_at), hold_field(record.fate, expires_at)
+  for number, kind in ipairs(plan.limits.kind) do
+    local counter, taken, slot = counters[number], first[4 * number], plan.limits.slot[number]
+    if counter and kind ~= 'requests' and taken > 0 then
+      local owner = plan.owners[plan.limits.owner[number]]
+      if remove_hold(owner, counter, slot, taken, was) then
+        add_hold(owner, counter, slot, taken, field, expires_at)
       end
     end
   end
-  for _, owner in ipairs(plan.owner_states) do
+  for _, owner in ipairs(plan.owners) do
     owner.keep = true
   end
 end

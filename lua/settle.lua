@@ -11,7 +11,7 @@ ARGV
   [2]    JSON {versions, retention_ms, index_ttl_ms, plan_ttl_ms, plans, calls} as for reserve
          call: {plan: place in plans or 0, record, index, id, tokens, cost, success, unreserved, basis}
          unreserved: the plan is what to charge when nobody reserved this id (as post-paid usage)
-         basis: versions of the rules and prices that the cost follows from, '' or none = whatever they are
+         basis: versions of the rules and prices that the cost follows from, none = whatever they are
   [3..]  detail of each call, kept for replays; then the texts of plans that are to be saved
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
@@ -21,22 +21,25 @@ RETURNS
   {'elsewhere', plan_digest}    made by this plan: call again with it
   {'outdated'}                  the cost follows from prices that are not in force any more
   {'stale'}                     the configuration is not the one of the plan
-  where counters are usage, last_reset, held, taken of each limit
+  where counters are usage, last_reset, held, taken of each limit, packed (pack_counters)
 WRITES
   only for calls that are settled
 ]]
 --- @include "resolve_now"
+--- @include "decode_batch"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
+--- @include "hold_field"
+--- @include "unpack_counters"
 --- @include "return_taken"
 --- @include "charge"
---- @include "list_counters"
+--- @include "pack_counters"
 --- @include "write_owners"
 --- @include "write_records"
 --- @include "write_plans"
 local now = resolve_now(ARGV[1])
-local batch = cjson.decode(ARGV[2])
+local batch = decode_batch(ARGV[2])
 assert(#ARGV >= 2 + #batch.calls, 'settle: one detail for each call')
 
 local records = read_records(batch.calls, KEYS)
@@ -46,27 +49,29 @@ local owners = {}
 local function settle(call, record, plan, counters, detail)
   local used = { tokens = call.tokens, budget = call.cost }
   local is_open = record.state == 'open'
-  for number, limit in ipairs(plan.limits) do
+  local first = is_open and unpack_counters(record.first[5])
+  local field = hold_field(record.fate, record.expires_at)
+  for number, kind in ipairs(plan.limits.kind) do
     local counter = counters[number]
-    local charged = is_open and return_taken(record, plan, counters, number, call.success) or 0
-    if counter and limit.kind == 'requests' then
+    local charged = is_open and return_taken(record, plan, counters, number, first, field, call.success) or 0
+    if counter and kind == 'requests' then
       -- Counted when it was admitted, unless that was taken back or never happened.
       charge(counter, call.success and not is_open and 1 or 0)
     elseif counter then
-      charge(counter, math.max(0, used[limit.kind] - charged))
+      charge(counter, math.max(0, used[kind] - charged))
     end
   end
-  for _, owner in ipairs(plan.owner_states) do
+  for _, owner in ipairs(plan.owners) do
     owner.keep = true
   end
   plan.used = true
   local overrun_tokens, overrun_cost = 0, 0
-  if is_open and plan.mode ~= 'postpaid' then
+  if is_open and plan.limits.mode ~= 'postpaid' then
     overrun_tokens = math.max(0, call.tokens - record.first[3])
     overrun_cost = math.max(0, call.cost - record.first[4])
   end
   record.state = 'settled'
-  record.settled = { now, call.tokens, call.cost, overrun_tokens, overrun_cost, list_counters(counters, {}), detail }
+  record.settled = { now, call.tokens, call.cost, overrun_tokens, overrun_cost, pack_counters(counters, {}), detail }
   record.changed = call
   records[call.record] = record
   return { 'settled', record.digest, unpack(record.settled) }
@@ -80,7 +85,7 @@ local function answer(call, detail)
     return { 'unknown' }
   elseif record and (not plan or plan.digest ~= record.digest) then
     return { 'elsewhere', record.digest }
-  elseif call.basis and call.basis ~= '' and call.basis ~= basis then
+  elseif call.basis and call.basis ~= basis then
     return { 'outdated' }
   end
   local counters = read_plan(plan, KEYS, owners, global_version, now)

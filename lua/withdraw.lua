@@ -18,13 +18,16 @@ WRITES
   only for calls that are withdrawn or kept
 ]]
 --- @include "resolve_now"
+--- @include "decode_batch"
 --- @include "read_records"
 --- @include "read_plan"
+--- @include "hold_field"
+--- @include "unpack_counters"
 --- @include "return_taken"
 --- @include "write_owners"
 --- @include "write_records"
 local now = resolve_now(ARGV[1])
-local batch = cjson.decode(ARGV[2])
+local batch = decode_batch(ARGV[2])
 
 local records = read_records(batch.calls, KEYS)
 local owners = {}
@@ -54,12 +57,13 @@ local function answer(call)
     return { 'kept' }
   end
   -- Whatever an admin changed since: what was taken a moment ago goes back.
-  for _, planned in ipairs(plan.owners) do
-    planned.version = -1
+  for place in ipairs(plan.versions) do
+    plan.versions[place] = -1
   end
   local counters = read_plan(plan, KEYS, owners, nil, now)
-  for number in ipairs(plan.limits) do
-    return_taken(record, plan, counters, number, false)
+  local first, field = unpack_counters(record.first[5]), hold_field(record.fate, record.expires_at)
+  for number in ipairs(plan.limits.kind) do
+    return_taken(record, plan, counters, number, first, field, false)
   end
   for _, number in ipairs(record.begun) do
     local counter = counters[number]
@@ -68,7 +72,7 @@ local function answer(call)
       counter.last_reset = 0
     end
   end
-  for _, owner in ipairs(plan.owner_states) do
+  for _, owner in ipairs(plan.owners) do
     owner.keep = true
   end
   record.state = 'withdrawn'

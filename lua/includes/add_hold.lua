@@ -1,7 +1,6 @@
 --- @include "read_holds"
--- Sets an amount aside until `boundary`. `fate`: b given back then, c charged then.
-local function add_hold(owner, counter, slot, amount, fate, boundary)
-  local field = string.format('%s%.0f', fate, boundary)
+-- Sets an amount aside until `boundary`, in the field (hold_field) of the holds that run out then.
+local function add_hold(owner, counter, slot, amount, field, boundary)
   local holds = read_holds(owner, field)
   holds[slot] = (holds[slot] or 0) + amount
   owner.changed[field] = true

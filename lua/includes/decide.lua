@@ -3,10 +3,10 @@
 -- 'refused', the places of the limits that refuse, and those of all that would.
 local function decide(plan, counters, estimates, now)
   local before, over = {}, {}
-  for number, limit in ipairs(plan.limits) do
-    if not is_within(limit, counters[number], plan.mode, estimates[limit.kind]) then
+  for number, kind in ipairs(plan.limits.kind) do
+    if not is_within(kind, plan.max[number], counters[number], plan.limits.mode, estimates[kind]) then
       over[#over + 1] = number
-      if number <= plan.gate then
+      if number <= plan.limits.gate then
         before[#before + 1] = number
       end
     end
@@ -14,7 +14,7 @@ local function decide(plan, counters, estimates, now)
 
   if #before > 0 then
     return 'refused', before, over
-  elseif plan.expires_at > 0 and now >= plan.expires_at then
+  elseif plan.expires_at and now >= plan.expires_at then
     return 'expired', {}, over
   elseif plan.blocked then
     return 'blocked', {}, over

@@ -1,12 +1,12 @@
--- Whether one more request is within a limit: enforcement.md 4. `estimate` is what the request may use of it.
-local function is_within(limit, counter, mode, estimate)
-  if limit.max < 0 then
+-- Whether one more request is within a limit: docs/enforcement.md. `max` -1: no limit; `estimate` is what the request may use.
+local function is_within(kind, max, counter, mode, estimate)
+  if max < 0 then
     return true
-  elseif limit.kind == 'requests' then
-    return counter.usage + 1 <= limit.max
+  elseif kind == 'requests' then
+    return counter.usage + 1 <= max
   elseif mode == 'postpaid' then
-    return counter.usage < limit.max
+    return counter.usage < max
   end
   local taken = counter.usage + counter.held
-  return taken < limit.max and (mode == 'clamp' or taken + estimate <= limit.max)
+  return taken < max and (mode == 'clamp' or taken + estimate <= max)
 end

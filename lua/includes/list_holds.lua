@@ -4,15 +4,15 @@
 local function list_holds(plan, counters, places)
   local list = {}
   for _, number in ipairs(places) do
-    local limit = plan.limits[number]
-    if counters[number].held > 0 and limit.kind ~= 'requests' and plan.mode ~= 'postpaid' then
-      local owner = plan.owner_states[limit.owner]
+    local slot = plan.limits.slot[number]
+    if counters[number].held > 0 and plan.limits.kind[number] ~= 'requests' and plan.limits.mode ~= 'postpaid' then
+      local owner = plan.owners[plan.limits.owner[number]]
       read_all_holds(owner)
       for field, holds in pairs(owner.holds) do
-        if holds[limit.slot] then
+        if holds[slot] then
           local at = #list
           list[at + 1], list[at + 2] = number, string.sub(field, 1, 1) == 'c' and 1 or 0
-          list[at + 3], list[at + 4] = tonumber(string.sub(field, 2)), holds[limit.slot]
+          list[at + 3], list[at + 4] = tonumber(string.sub(field, 2)), holds[slot]
         end
       end
     end

@@ -1,7 +1,6 @@
 --- @include "read_owner"
--- Counters by place in plan.limits (false: the limit was removed; then plan.incomplete), or nil when the configuration is
--- not the one that the plan was made of. A plan is read once per script; its counters are shared with other plans of the
--- same owners.
+-- Counters by number of the limit (false: it was removed; then plan.incomplete), or nil when the configuration is not the one
+-- that the plan was made of. A plan is read once per script; its counters are shared with other plans of the same owners.
 local function read_plan(plan, keys, owners, global_version, now)
   if plan.counters ~= nil then
     return plan.counters or nil
@@ -10,19 +9,21 @@ local function read_plan(plan, keys, owners, global_version, now)
   if plan.global_version >= 0 and plan.global_version ~= global_version then
     return nil
   end
-  plan.owner_states = {}
-  for number, planned in ipairs(plan.owners) do
-    local owner = read_owner(owners, keys[plan.keys[number]], planned, plan.limits, now)
-    if planned.version >= 0 and planned.version ~= owner.version then
+  local limits, states = plan.limits, {}
+  for place, version in ipairs(plan.versions) do
+    local owner = read_owner(owners, keys[plan.keys[place]], limits, place, now)
+    if version >= 0 and version ~= owner.version then
       return nil
     end
-    plan.owner_states[number] = owner
+    states[place] = owner
   end
-  plan.counters = {}
-  for number, limit in ipairs(plan.limits) do
-    local counter = plan.owner_states[limit.owner].counters[limit.slot] or false
-    plan.counters[number] = counter
+  plan.owners = states
+  local counters = {}
+  for number, slot in ipairs(limits.slot) do
+    local counter = states[limits.owner[number]].counters[slot] or false
+    counters[number] = counter
     plan.incomplete = plan.incomplete or not counter
   end
-  return plan.counters
+  plan.counters = counters
+  return counters
 end

@@ -1,7 +1,6 @@
 --- @include "read_holds"
 -- Gives back what add_hold set aside. False: it ran out before, and was returned by then.
-local function remove_hold(owner, counter, slot, amount, fate, boundary)
-  local field = string.format('%s%.0f', fate, boundary)
+local function remove_hold(owner, counter, slot, amount, field)
   local holds = read_holds(owner, field)
   if (holds[slot] or 0) < amount then
     return false

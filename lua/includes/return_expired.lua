@@ -1,10 +1,15 @@
 --- @include "read_all_holds"
 --- @include "current_window"
 -- Returns the holds of an owner that have run out, in the order in which they did: b holds are given back, c holds are
--- charged into the window of that moment. `limits` by slot says which windows are known here: a c hold on any other
--- counter waits for a call that knows it. Changes owner only; write_owners decides whether Redis follows.
-local function return_expired(owner, limits, now)
+-- charged into the window of that moment. `numbers` are those of the owner's limits in the plan, whose windows are
+-- known: a c hold on any other counter waits for a call that knows it. Changes owner only; write_owners decides whether Redis
+-- follows.
+local function return_expired(owner, limits, numbers, now)
   read_all_holds(owner)
+  local number_of = {}
+  for _, number in ipairs(numbers) do
+    number_of[limits.slot[number]] = number
+  end
   local expired = {}
   for field in pairs(owner.holds) do
     if tonumber(string.sub(field, 2)) <= now then
@@ -19,7 +24,7 @@ local function return_expired(owner, limits, now)
     local charged, boundary = string.sub(field, 1, 1) == 'c', tonumber(string.sub(field, 2))
     local holds = owner.holds[field]
     for slot, amount in pairs(holds) do
-      local counter, limit = owner.counters[slot], limits[slot]
+      local counter, number = owner.counters[slot], number_of[slot]
       if not counter and owner.stored['u' .. slot] then
         counter = {
           usage = tonumber(owner.stored['u' .. slot]),
@@ -32,10 +37,10 @@ local function return_expired(owner, limits, now)
       if not counter then
         -- The limit was removed meanwhile.
         holds[slot] = nil
-      elseif not charged or limit then
+      elseif not charged or number then
         if charged then
           local usage, last_reset =
-            current_window(counter.usage, counter.last_reset, boundary, limit.length_ms, limit.align)
+            current_window(counter.usage, counter.last_reset, boundary, limits.length_ms[number], limits.align[number])
           counter.usage, counter.last_reset = usage + amount, last_reset
           -- As it stood then: the window may be over by now, and only a change of usage begins another.
           counter.charged = { usage = counter.usage, last_reset = last_reset }

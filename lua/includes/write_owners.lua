@@ -5,17 +5,16 @@ local function write_owners(owners)
   for _, owner in pairs(owners) do
     if owner.keep then
       local set, gone = {}, {}
-      local function put(field, value)
-        set[#set + 1], set[#set + 2] = field, value
-      end
       for slot, counter in pairs(owner.counters) do
         local usage = counter.counted and counter or counter.charged
+        local at = #set
         if usage then
-          put('u' .. slot, usage.usage)
-          put('r' .. slot, usage.last_reset)
+          set[at + 1], set[at + 2] = 'u' .. slot, usage.usage
+          set[at + 3], set[at + 4] = 'r' .. slot, usage.last_reset
+          at = at + 4
         end
         if counter.holding then
-          put('h' .. slot, counter.held)
+          set[at + 1], set[at + 2] = 'h' .. slot, counter.held
         end
       end
       for field in pairs(owner.changed) do
@@ -23,12 +22,14 @@ local function write_owners(owners)
         if text == '' then
           gone[#gone + 1] = field
         else
-          put(field, text)
+          local at = #set
+          set[at + 1], set[at + 2] = field, text
         end
       end
       if owner.earliest ~= owner.stored_earliest then
         if owner.earliest then
-          put('e', owner.earliest)
+          local at = #set
+          set[at + 1], set[at + 2] = 'e', owner.earliest
         else
           gone[#gone + 1] = 'e'
         end

@@ -1,5 +1,6 @@
 -- Writes the records that changed, and their places in the index of open reservations (a part of one has no place there).
--- Every key gets its expiry here: an open reservation outlives its lease by `retention_ms`, one that is done stays as long.
+-- Every key gets its expiry here: an open reservation outlives its lease by `retention_ms`, one that is done stays as long;
+-- an index lives at least `index_ttl_ms` longer than its last reservation began.
 local function write_records(records, keys, now, retention_ms, index_ttl_ms)
   local refreshed = {}
   for place, record in pairs(records) do
@@ -13,7 +14,10 @@ local function write_records(records, keys, now, retention_ms, index_ttl_ms)
           redis.call('ZADD', index, record.expires_at, id)
           if not refreshed[index] then
             refreshed[index] = true
-            redis.call('PEXPIRE', index, index_ttl_ms)
+            -- Once an hour is enough, and every time would be one more line in the append-only file.
+            if redis.call('PTTL', index) < index_ttl_ms then
+              redis.call('PEXPIRE', index, index_ttl_ms + 3600000)
+            end
           end
         end
       elseif index then

@@ -153,7 +153,6 @@ class ClusterReservations(Reservations):
             "lease_ms": call.lease_ms,
             "granule_ms": granule_ms(call.lease_ms),
             "fate": self._fate,
-            "basis": "",
             "attempt": attempt,
         }
         parts = [_part(shard, call.request_id, fields, b"") for shard in shards_of(packed)]
@@ -199,7 +198,7 @@ class ClusterReservations(Reservations):
 
     def _replayed(self, head: Answer, packed: PackedPlan, parts: Sequence[Answer]) -> Replayed:
         _, _, now_ms, expires_at_ms, tokens, cost, _, detail = head.rest
-        whole = self._granted(Answer(now_ms, "granted", [expires_at_ms, tokens, cost, []]), packed, parts)
+        whole = self._granted(Answer(now_ms, "granted", [expires_at_ms, tokens, cost, b""]), packed, parts)
         return Replayed(first=reservation_answers.granted(whole), plan=packed.plan, detail=detail)
 
     def _granted(self, head: Answer, packed: PackedPlan, parts: Sequence[Answer]) -> Answer:
@@ -249,7 +248,7 @@ class ClusterReservations(Reservations):
     async def _explain(self, call: Explain | Settle) -> Answer:
         assert call.plan is not None
         packed = self._plans.pack(call.plan)
-        fields = {"tokens": call.tokens, "cost": call.cost_nanousd, "basis": ""}
+        fields = {"tokens": call.tokens, "cost": call.cost_nanousd}
         shards = shards_of(packed)
         versions, *parts = await asyncio.gather(
             read_versions(self.store), *(self._ask("explain", Call(shard.packed, fields)) for shard in shards)

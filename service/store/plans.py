@@ -49,7 +49,9 @@ class PackedPlan:
     windows: Windows
     usage_keys: tuple[str, ...]
     spec: bytes
-    """JSON object of lua/README.md without its members `keys`, `key` and `text`."""
+    """JSON object of lua/README.md without its members `shape`, `keys`, `key` and `text`."""
+    shape: bytes
+    """JSON object, the same for many plans: which limits of which owners are counted in which windows, and how enforced."""
 
 
 def pack(plan: Plan, digest: str | None = None) -> PackedPlan:
@@ -63,35 +65,34 @@ def pack(plan: Plan, digest: str | None = None) -> PackedPlan:
 
 def pack_with(plan: Plan, digest: str, global_version: int, versions: Sequence[int], windows: Windows) -> PackedPlan:
     """`windows` has the counters that exist; limits without one are gone."""
-    limits: list[dict[str, object]] = []
-    for limit in plan.limits:
-        window = windows.get((limit.owner, limit.slot))
-        limits.append(
-            {
-                "owner": limit.owner + 1,
-                "slot": str(limit.slot) if window else _NO_SLOT,
-                "kind": limit.kind,
-                "max": _UNLIMITED if limit.limit is None else limit.limit,
-                "length_ms": (window or limit.window).length_ms,
-                "align": (window or limit.window).align,
-            }
-        )
-    owners = []
-    for place, version in enumerate(versions, start=1):
-        numbers = [number for number, limit in enumerate(limits, start=1) if limit["owner"] == place]
-        owners.append({"version": version, "limits": numbers})
-    spec = {
-        "digest": digest,
-        "global_version": global_version,
+    found = [windows.get((limit.owner, limit.slot)) for limit in plan.limits]
+    in_force = [window or limit.window for window, limit in zip(found, plan.limits, strict=True)]
+    slots = [str(limit.slot) if window else _NO_SLOT for window, limit in zip(found, plan.limits, strict=True)]
+    places = range(len(versions))
+    numbers = [[number for number, limit in enumerate(plan.limits, start=1) if limit.owner == place] for place in places]
+    shape = {
         "mode": plan.mode,
         "gate": plan.gate,
-        "blocked": plan.blocked is not None,
-        "expires_at": plan.expires_at_ms or 0,
-        "owners": owners,
-        "limits": limits,
+        "numbers": numbers,
+        "fields": [["v", "e", *(kind + slots[number - 1] for number in owned for kind in "urh")] for owned in numbers],
+        "owner": [limit.owner + 1 for limit in plan.limits],
+        "slot": slots,
+        "kind": [limit.kind for limit in plan.limits],
+        "length_ms": [window.length_ms for window in in_force],
+        "align": [window.align for window in in_force],
     }
+    spec: dict[str, object] = {
+        "digest": digest,
+        "global_version": global_version,
+        "versions": versions,
+        "max": [_UNLIMITED if limit.limit is None else limit.limit for limit in plan.limits],
+    }
+    if plan.blocked is not None:
+        spec["blocked"] = True
+    if plan.expires_at_ms is not None:
+        spec["expires_at"] = plan.expires_at_ms
     usage_keys = tuple(keys.usage(Ref(owner.kind, owner.id)) for owner in plan.owners)
-    return PackedPlan(plan, digest, global_version, tuple(versions), windows, usage_keys, orjson.dumps(spec))
+    return PackedPlan(plan, digest, global_version, tuple(versions), windows, usage_keys, orjson.dumps(spec), orjson.dumps(shape))
 
 
 def unchecked(packed: PackedPlan) -> PackedPlan:

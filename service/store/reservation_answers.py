@@ -16,6 +16,7 @@ from service.reservation import (
     Replayed,
     Settled,
 )
+from service.store.packed_counters import unpack_states
 from service.store.reservation_calls import Answer
 from service.waiting import Hold, fits_at_ms
 
@@ -38,7 +39,7 @@ def settled(answer: Answer, plan: Plan) -> Settled:
         cost_nanousd=cost_nanousd,
         overrun_tokens=overrun_tokens,
         overrun_nanousd=overrun_nanousd,
-        states=_states(counters),
+        states=unpack_states(counters),
         detail=detail,
         replayed=answer.word == "replayed",
     )
@@ -47,13 +48,13 @@ def settled(answer: Answer, plan: Plan) -> Settled:
 def refused_or_blocked(answer: Answer, plan: Plan, tokens: int, cost_nanousd: int) -> Refused | Blocked:
     if answer.word == "refused":
         violated, over, counters, holds = answer.rest
-        return _refused(answer.now_ms, plan, tokens, cost_nanousd, violated, over, _states(counters), holds)
-    return Blocked(now_ms=answer.now_ms, key_expired=answer.word == "expired", states=_states(answer.rest[0]))
+        return _refused(answer.now_ms, plan, tokens, cost_nanousd, violated, over, unpack_states(counters), holds)
+    return Blocked(now_ms=answer.now_ms, key_expired=answer.word == "expired", states=unpack_states(answer.rest[0]))
 
 
 def explained(answer: Answer, call: Explain) -> Explained:
     violated, over, counters, holds, *reserved = answer.rest
-    states = _states(counters)
+    states = unpack_states(counters)
     outcome: Granted | Refused | Blocked
     match answer.word:
         case "granted":
@@ -66,13 +67,13 @@ def explained(answer: Answer, call: Explain) -> Explained:
     return Explained(now_ms=answer.now_ms, states=states, over=_places(over), outcome=outcome)
 
 
-def _granted(now_ms: int, expires_at_ms: int, tokens: int, cost_nanousd: int, counters: Sequence[int]) -> Granted:
+def _granted(now_ms: int, expires_at_ms: int, tokens: int, cost_nanousd: int, counters: bytes) -> Granted:
     return Granted(
         now_ms=now_ms,
         expires_at_ms=expires_at_ms,
         reserved_tokens=tokens,
         reserved_nanousd=cost_nanousd,
-        states=_states(counters),
+        states=unpack_states(counters),
     )
 
 
@@ -112,11 +113,6 @@ def _latest(plan: Plan, waits: Sequence[int | None]) -> int | None:
     if plan.expires_at_ms is not None and max(moments) >= plan.expires_at_ms:
         return None
     return max(moments)
-
-
-def _states(counters: Sequence[int]) -> tuple[LimitState, ...]:
-    each = iter(counters)
-    return tuple(map(LimitState, each, each, each, each))
 
 
 def _places(numbers: Sequence[int]) -> tuple[int, ...]:

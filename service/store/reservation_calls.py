@@ -83,13 +83,15 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
     saved = {id(call.packed) for call in calls if call.saves_plan}
     plans: dict[int, orjson.Fragment] = {}
     numbers: dict[int, int] = {}
+    shapes: dict[bytes, int] = {}
     listed: list[dict[str, object]] = []
     for call in calls:
         packed, number = call.packed, 0
         if packed is not None:
             number = numbers.setdefault(id(packed), len(numbers) + 1)
             if number not in plans:
-                members = {"keys": [place(key) for key in packed.usage_keys], "key": 0, "text": 0}
+                shape = shapes.setdefault(packed.shape, len(shapes) + 1)
+                members: dict[str, object] = {"shape": shape, "keys": [place(key) for key in packed.usage_keys]}
                 if id(packed) in saved:
                     texts.append(encode_plan(packed.plan))
                     # The time and the batch itself come before the texts.
@@ -109,6 +111,7 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
         "retention_ms": retention_ms,
         "index_ttl_ms": LONGEST_LEASE_MS + retention_ms,
         "plan_ttl_ms": plan_ttl_ms(retention_ms),
+        "shapes": [orjson.Fragment(shape) for shape in shapes],
         "plans": list(plans.values()),
         "calls": listed,
     }

@@ -63,16 +63,16 @@ class Reservations:
 
     async def reserve(self, call: Reserve) -> ReserveOutcome:
         packed = self._plans.pack(call.plan)
-        fields = {
+        fields: dict[str, object] = {
             "fingerprint": call.fingerprint.hex(),
             "tokens": call.tokens,
             "cost": call.cost_nanousd,
             "lease_ms": call.lease_ms,
             "granule_ms": granule_ms(call.lease_ms),
             "fate": self._fate,
-            "basis": call.basis,
-            "attempt": "",
         }
+        if call.basis:
+            fields["basis"] = call.basis
         saves_plan = not self._plans.is_saved(packed)
         answer = await self._ask("reserve", Call.on(call.request_id, packed, fields, call.detail)._replace(saves_plan=saves_plan))
         match answer.word:
@@ -126,7 +126,7 @@ class Reservations:
 
     async def explain(self, call: Explain) -> ExplainOutcome:
         packed = self._plans.pack(call.plan)
-        fields = {"tokens": call.tokens, "cost": call.cost_nanousd, "basis": call.basis}
+        fields = {"tokens": call.tokens, "cost": call.cost_nanousd, **({"basis": call.basis} if call.basis else {})}
         answer = await self._ask("explain", Call(packed, fields))
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
@@ -232,5 +232,7 @@ def _settle_call(call: Settle, packed: PackedPlan | None) -> Call:
     if call.charge_by is None or packed is None:
         return Call.on(call.request_id, packed, fields, call.detail)
     charge = call.charge_by(packed.plan)
-    fields |= {"cost": charge.cost_nanousd, "basis": charge.basis}
+    fields["cost"] = charge.cost_nanousd
+    if charge.basis:
+        fields["basis"] = charge.basis
     return Call.on(call.request_id, packed, fields, charge.detail)

@@ -7,15 +7,16 @@ from typing import Final
 
 from redis.crc import key_slot
 
-from service.reservation import Plan
+from service.reservation import LimitState, Plan
 from service.store import keys
 from service.store.keys import Ref
+from service.store.packed_counters import pack_states, unpack_states
 from service.store.plans import UNCHECKED, PackedPlan, pack_with
 from service.store.reservation_calls import Answer
 
 _KEPT: Final = 10_000
-_STATE: Final = 4
-"""Numbers of one counter in an answer: usage, last_reset, held, taken."""
+_HOLD: Final = 4
+"""Numbers of one hold in an answer: see lua/includes/list_holds.lua."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,23 +83,26 @@ class Merged:
     """Counters, limits that would refuse and holds of all parts, by their numbers in the whole plan."""
 
     def __init__(self, plan: Plan) -> None:
-        self.counters = [0] * (_STATE * len(plan.limits))
+        self._states = [LimitState(0, 0, 0, 0)] * len(plan.limits)
         self.over: list[int] = []
         self.holds: list[int] = []
 
-    def add_counters(self, shard: Shard, counters: Sequence[int], *, untake: bool = False) -> None:
+    @property
+    def counters(self) -> bytes:
+        return pack_states(self._states)
+
+    def add_counters(self, shard: Shard, counters: bytes, *, untake: bool = False) -> None:
         """`untake`: as they are without what the part took, which goes back."""
-        for place, start in zip(shard.places, range(0, len(counters), _STATE), strict=True):
-            usage, last_reset_ms, held, taken = counters[start : start + _STATE]
-            if untake:
-                is_request = shard.packed.plan.limits[start // _STATE].kind == "requests"
-                usage, held = (usage - taken, held) if is_request else (usage, held - taken)
-                taken = 0
-            self.counters[_STATE * place : _STATE * (place + 1)] = usage, last_reset_ms, held, taken
+        for place, limit, state in zip(shard.places, shard.packed.plan.limits, unpack_states(counters), strict=True):
+            self._states[place] = state
+            if untake and limit.kind == "requests":
+                self._states[place] = state._replace(usage=state.usage - state.taken, taken=0)
+            elif untake:
+                self._states[place] = state._replace(held=state.held - state.taken, taken=0)
 
     def add_refusal(self, shard: Shard, over: Sequence[int], holds: Sequence[int]) -> None:
         self.over = sorted([*self.over, *(shard.places[number - 1] + 1 for number in over)])
-        for number, *rest in zip(*[iter(holds)] * _STATE, strict=True):
+        for number, *rest in zip(*[iter(holds)] * _HOLD, strict=True):
             self.holds += [shard.places[number - 1] + 1, *rest]
 
     def refusal(self, plan: Plan, now_ms: int) -> Answer:

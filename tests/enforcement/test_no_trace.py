@@ -155,7 +155,7 @@ async def test_when_the_keys_of_a_request_go(store: Store, raw: Redis, redis_url
         ("settled", 10 * MINUTE),
         ("released", 10 * MINUTE),
         ("plan", 26 * HOUR + 10 * MINUTE),
-        ("open", 24 * HOUR + 10 * MINUTE),
+        ("open", 25 * HOUR + 10 * MINUTE),
     ]:
         assert expected_ms - MINUTE < left_ms[name] < expected_ms + MINUTE, name
     await client.aclose()

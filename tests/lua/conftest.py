@@ -1,5 +1,6 @@
 """A desk on every Redis that this machine has (the wheel's, one on PATH), alone and as a cluster, and on fakeredis with Lua."""
 
+import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,8 +22,25 @@ FAKE = "fakeredis"
 CLUSTER = " cluster"
 SERVERS = [FAKE, "given"] if TEST_REDIS_URL else [FAKE, *(name + kind for name in binaries() for kind in ("", CLUSTER))]
 
-# fakeredis has no cmsgpack; what our scripts pack they alone unpack.
-PACK_AS_JSON = "local cmsgpack = { pack = cjson.encode, unpack = cjson.decode }\n"
+# fakeredis has neither cmsgpack nor struct, and its strings must be text. What cmsgpack packs only our scripts unpack.
+PACKERS = """
+local cmsgpack = { pack = cjson.encode, unpack = cjson.decode }
+local struct = {}
+function struct.pack(_, ...)
+  local numbers = {}
+  for place, number in ipairs({ ... }) do
+    numbers[place] = string.format('%.0f', number)
+  end
+  return 'integers:' .. table.concat(numbers, ',')
+end
+function struct.unpack(_, packed)
+  local numbers = {}
+  for number in string.gmatch(packed, '%d+') do
+    numbers[#numbers + 1] = tonumber(number)
+  end
+  return unpack(numbers)
+end
+"""
 
 
 class FakeClient(FakeAsyncRedis):
@@ -30,6 +48,21 @@ class FakeClient(FakeAsyncRedis):
 
     async def info(self, *_args: Any, **_options: Any) -> dict[str, Any]:
         return {"redis_version": "6.2.0"}
+
+
+class FakeScripts(Scripts):
+    async def run(self, *args: Any) -> Any:
+        return with_integers(await super().run(*args))
+
+
+def with_integers(reply: Any) -> Any:
+    """What struct would have packed."""
+    if isinstance(reply, list):
+        return [with_integers(part) for part in reply]
+    if isinstance(reply, bytes) and reply.startswith(b"integers:"):
+        numbers = [int(number) for number in reply.removeprefix(b"integers:").split(b",") if number]
+        return struct.pack(f"<{len(numbers)}q", *numbers)
+    return reply
 
 
 @dataclass(frozen=True)
@@ -76,7 +109,7 @@ async def desk(server: Server, redis: Redis) -> AsyncIterator[Desk]:
         store = open_store(settings, server.url, timeout_ms=20_000)
     else:
         client = FakeClient(server=server.fake)
-        store = Store(client, Scripts(client))
-        store.scripts._texts = {name: PACK_AS_JSON + text for name, text in store.scripts._texts.items()}
+        store = Store(client, FakeScripts(client))
+        store.scripts._texts = {name: PACKERS + text for name, text in store.scripts._texts.items()}
     yield Desk(store)
     await store.close()

@@ -29,7 +29,6 @@ async def part(desk: Desk, plan: Plan, script: str, attempt: str, fingerprint: s
         "lease_ms": 10 * MINUTE,
         "granule_ms": 1,
         "fate": "b",
-        "basis": "",
         "attempt": attempt,
         "success": True,
     }

@@ -1,0 +1,5 @@
+-- The numbers that pack_counters was given, one after the other.
+local function unpack_counters(packed)
+  -- The last value is where reading ended.
+  return { struct.unpack('<' .. string.rep('i8', #packed / 8), packed) }
+end
