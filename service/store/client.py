@@ -1,15 +1,79 @@
 """Opens the connections to Redis, or to all nodes of a cluster: how many, how long to wait, no hidden retries."""
 
+import asyncio
 from typing import Any, Final, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from service.settings import Settings
+from service.store.patience import Patience
 
 _CONNECTIONS_OF_A_NODE: Final = 1000
 """A cluster client has no call wait for a connection: it fails beyond this, which batches stay far below."""
+
+
+class _PatientConnection(AbstractConnection):
+    """Its time limit is a Patience instead of the timeouts of redis-py."""
+
+    def __init__(self, *, socket_timeout: float, socket_connect_timeout: float, **kwargs: Any) -> None:
+        super().__init__(socket_timeout=None, socket_connect_timeout=None, **kwargs)
+        self._limit_s = socket_timeout
+        self._connect_limit_s = socket_connect_timeout
+
+    async def connect_check_health(self, *args: Any, **kwargs: Any) -> None:
+        if not self.is_connected:
+            with Patience(self._connect_limit_s):
+                await super().connect_check_health(*args, **kwargs)
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        with Patience(self._limit_s):
+            await super().send_packed_command(*args, **kwargs)
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        with Patience(self._limit_s):
+            return await super().read_response(*args, **kwargs)
+
+    async def disconnect(self, *args: Any, **kwargs: Any) -> None:
+        if asyncio.current_task() is None:
+            return await super().disconnect(*args, **kwargs)
+        with Patience(self._connect_limit_s):
+            await super().disconnect(*args, **kwargs)
+
+
+class _PatientTcp(_PatientConnection, Connection):
+    pass
+
+
+class _PatientTls(_PatientConnection, SSLConnection):
+    pass
+
+
+class _PatientUnix(_PatientConnection, UnixDomainSocketConnection):
+    pass
+
+
+# The URL says which kind of connection; redis-py finds out while it makes the pool.
+_PATIENT: Final[dict[Any, Any]] = {
+    Connection: _PatientTcp,
+    SSLConnection: _PatientTls,
+    UnixDomainSocketConnection: _PatientUnix,
+}
+
+
+class _Pool(BlockingConnectionPool):
+    """Patient, too, while a call waits for another one's connection."""
+
+    def __init__(self, *, timeout: float, **kwargs: Any) -> None:
+        super().__init__(timeout=None, **kwargs)
+        self.connection_class = _PATIENT[self.connection_class]
+        self._limit_s = timeout
+
+    async def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        with Patience(self._limit_s):
+            return await super().get_connection()  # type: ignore[no-untyped-call]
 
 
 class _Cluster(RedisCluster):
@@ -17,6 +81,14 @@ class _Cluster(RedisCluster):
 
     redis-py lets commands begin meanwhile, and then closes connections under some of them.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        patient = _PATIENT[self.connection_kwargs["connection_class"]]
+        # Of the nodes to come; those to begin with are made already.
+        self.connection_kwargs["connection_class"] = patient
+        for node in self.startup_nodes:
+            node.connection_class = patient
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         if self._initialize:
@@ -41,7 +113,7 @@ def open_redis(settings: Settings, url: str, *, timeout_ms: int) -> "Redis":
         )
         # It has the same commands, each for keys of one slot.
         return cast("Redis", cluster)
-    pool = BlockingConnectionPool.from_url(
+    pool = _Pool.from_url(
         url,
         max_connections=settings.redis_connections,
         timeout=timeout_s,
