@@ -3,7 +3,7 @@
 An absent member and a null one mean the same: not supplied.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, Field, JsonValue, StringConstraints, model_validator
 
@@ -170,6 +170,14 @@ class SettleRequest(Usage, _RequestOfKey):
     status: Literal["success", "failed"] | None = Field(
         None, description="failed: tokens and cost are charged, the request itself is given back. Unset: success."
     )
+
+    @property
+    def uses_only_tokens(self) -> bool:
+        """Of input and of output, no parts and nothing else that has a price."""
+        return self.model_fields_set <= _WITHOUT_OTHER_UNITS
+
+
+_WITHOUT_OTHER_UNITS: Final = {"input_tokens", "output_tokens"} | (SettleRequest.model_fields.keys() - Usage.model_fields.keys())
 
 
 class ReleaseRequest(StrictModel):

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Generic, TypeVar
 
 from service.entities import PricingOverride
@@ -24,7 +25,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Price:
     """What a unit costs and why. `provider` and `model` name the entry of the catalogue; None: only the override has a price."""
 
@@ -34,7 +35,7 @@ class Price:
     override_id: str | None
     rates: Rates
 
-    @property
+    @cached_property
     def facts(self) -> dict[str, str | None]:
         """What answers say of it."""
         return {"source": self.source, "provider": self.provider, "model": self.model, "override_id": self.override_id}

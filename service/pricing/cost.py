@@ -59,12 +59,24 @@ def cost_nanousd(rates: Rates, usage: Usage, request_type: str) -> int:
     return sum_nanousd(working(rates, usage, request_type))
 
 
+def cost_of_tokens_nanousd(rates: Rates, input_tokens: int, output_tokens: int, request_type: str) -> int:
+    """cost_nanousd of a usage of nothing but tokens: what nearly all requests are. Hot, so a text costs no working."""
+    if _RULES.get(request_type) is not _text or input_tokens + output_tokens > rates.usual_up_to_tokens:
+        return cost_nanousd(rates, Usage(input_tokens=input_tokens, output_tokens=output_tokens), request_type)
+    prices = rates.prices
+    return _rounded(input_tokens * prices.get("input_cost_per_token", 0) + output_tokens * prices.get("output_cost_per_token", 0))
+
+
 def sum_nanousd(lines: list[Line]) -> int:
-    """Rounded once, half to even."""
     total: int | Fraction = 0
     for _, quantity, price in lines:
         if price:
             total += quantity * price
+    return _rounded(total)
+
+
+def _rounded(total: int | Fraction) -> int:
+    """To nano-dollars, half to even: once, at the very end."""
     if isinstance(total, int):
         nanousd, rest = divmod(total, NANO)
         nanousd += rest > _HALF or (rest == _HALF and nanousd & 1)

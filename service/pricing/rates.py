@@ -1,5 +1,6 @@
 """Unit prices as exact whole numbers, under the names that pricing overrides use. Must not know where they come from."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,6 +104,11 @@ class Rates:
         """The longest first; () for most models."""
         found = {(int(match[2]) * 1_000, match[1]) for name in self.prices if (match := _LONG_CONTEXT.fullmatch(name))}
         return tuple(LongContext(*one) for one in sorted(found, reverse=True))
+
+    @cached_property
+    def usual_up_to_tokens(self) -> float:
+        """Requests of no more tokens pay no long-context rate."""
+        return self.long_context[-1].above_tokens if self.long_context else math.inf
 
     def merged(self, patch: "Rates") -> "Rates":
         """These prices, each replaced by the one of the patch where that has one, be it 0."""

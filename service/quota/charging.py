@@ -9,8 +9,8 @@ from service.errors import InvalidRequest
 from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest, SettleRequest
 from service.money import to_nanousd
 from service.pricing.book import Price, Prices
-from service.pricing.cost import cost_nanousd
-from service.pricing.usage import Usage, usage_of
+from service.pricing.cost import cost_nanousd, cost_of_tokens_nanousd
+from service.pricing.usage import usage_of
 from service.quota.allow_lists import ANY
 from service.quota.decision import Estimate
 from service.quota.names import split_model
@@ -47,10 +47,9 @@ class Estimates:
         request = self._request
         if request.tokens is not None and request.input_tokens is None and request.max_output_tokens is None:
             # Nobody says which of them are generated: the dearer half, so that what is held suffices.
-            ways = Usage(input_tokens=request.tokens), Usage(output_tokens=request.tokens)
-            return max(cost_nanousd(price.rates, way, request_type) for way in ways)
-        usage = Usage(input_tokens=request.input_tokens or 0, output_tokens=request.max_output_tokens or 0)
-        return cost_nanousd(price.rates, usage, request_type)
+            ways = (request.tokens, 0), (0, request.tokens)
+            return max(cost_of_tokens_nanousd(price.rates, *way, request_type) for way in ways)
+        return cost_of_tokens_nanousd(price.rates, request.input_tokens or 0, request.max_output_tokens or 0, request_type)
 
 
 def own_estimate(request: ReserveRequest) -> Estimate:
@@ -81,11 +80,17 @@ def charge(request: SettleRequest, shared: Shared, known_providers: Collection[s
     price = _price(shared.prices, provider, model, request_type, plan.key_id, key)
     if price is None:
         return Charge(cost_nanousd=0, detail=UNPRICED, basis=shared.versions.basis)
+    cost = _cost_nanousd(request, price, request_type)
+    return Charge(cost_nanousd=cost, detail=orjson.dumps(price.facts), basis=shared.versions.basis)
+
+
+def _cost_nanousd(request: SettleRequest, price: Price, request_type: str) -> int:
+    if request.uses_only_tokens and request.status != "failed":
+        return cost_of_tokens_nanousd(price.rates, request.input_tokens or 0, request.output_tokens or 0, request_type)
     usage = usage_of(request)
     if request.status == "failed" and request.images is None:
         usage = usage._replace(images=0)
-    cost = cost_nanousd(price.rates, usage, request_type)
-    return Charge(cost_nanousd=cost, detail=orjson.dumps(price.facts), basis=shared.versions.basis)
+    return cost_nanousd(price.rates, usage, request_type)
 
 
 def _price(

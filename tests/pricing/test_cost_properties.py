@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from service.models.pricing_overrides import RequestType
-from service.pricing.cost import LARGEST_NANOUSD, cost_nanousd, sum_nanousd, working
+from service.pricing.cost import LARGEST_NANOUSD, cost_nanousd, cost_of_tokens_nanousd, sum_nanousd, working
 from service.pricing.rates import NANO, Rates, Unit, rates_of
 from service.pricing.usage import Usage
 
@@ -43,6 +43,12 @@ def test_a_cost_is_a_whole_number_that_is_never_negative(prices, usage, request_
     cost = cost_nanousd(rates_of(prices), usage, request_type)
     assert type(cost) is int
     assert 0 <= cost <= LARGEST_NANOUSD
+
+
+@given(PRICES, COUNTS, COUNTS, REQUEST_TYPES)
+def test_tokens_alone_cost_what_their_working_says(prices, input_tokens, output_tokens, request_type):
+    rates, usage = rates_of(prices), Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+    assert cost_of_tokens_nanousd(rates, input_tokens, output_tokens, request_type) == cost_nanousd(rates, usage, request_type)
 
 
 @given(PRICES, USAGES, REQUEST_TYPES)
