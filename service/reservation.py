@@ -105,8 +105,7 @@ class LimitState(NamedTuple):
 # --- calls -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reserve:
+class Reserve(NamedTuple):
     """`fingerprint` (at most 32 bytes) covers the virtual key and the body; `detail` is JSON for the answer, kept for replays.
 
     `basis`: versions of the rules and prices that the caller went by; "" where they play no part.
@@ -122,8 +121,7 @@ class Reserve:
     basis: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Charge(NamedTuple):
     """What a settlement costs and what its answer says of that. `basis` as in Reserve."""
 
     cost_nanousd: int
@@ -148,19 +146,16 @@ class Settle:
     charge_by: Callable[[Plan], Charge] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Release(NamedTuple):
     request_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Renew:
+class Renew(NamedTuple):
     request_id: str
     lease_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explain:
+class Explain(NamedTuple):
     """What `Reserve` would be answered now; nothing is written."""
 
     plan: Plan
@@ -172,8 +167,7 @@ class Explain:
 # --- outcomes ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Granted:
+class Granted(NamedTuple):
     """`reserved_*` stands aside for this request: its estimate, less where a limit had less left (clamp), 0 (postpaid)."""
 
     now_ms: int
@@ -183,8 +177,7 @@ class Granted:
     states: tuple[LimitState, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
+class Replayed(NamedTuple):
     """The same id and fingerprint once more: the first answer, with the plan and the detail it was given then."""
 
     first: Granted
@@ -192,8 +185,7 @@ class Replayed:
     detail: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(NamedTuple):
     """`violations` are places in Plan.limits, in order of checks: of the step that refused; `over` of all that would refuse.
 
     Trying again at `retry_at_ms` succeeds if nobody else takes what comes free; None: waiting does not help.
@@ -206,8 +198,7 @@ class Refused:
     retry_at_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blocked:
+class Blocked(NamedTuple):
     """The limits before the gate passed, the key did not: it has expired, or else the reason is Plan.blocked."""
 
     now_ms: int
@@ -230,8 +221,7 @@ class Unknown:
     """No such reservation (any more)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(NamedTuple):
     """All numbers and `detail` are those of the first settlement, also when `replayed`. Where nothing was held, overrun is 0."""
 
     now_ms: int
@@ -245,20 +235,17 @@ class Settled:
     replayed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(NamedTuple):
     """`released` is False for an unknown id; a reservation released before is released."""
 
     released: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Renewed:
+class Renewed(NamedTuple):
     expires_at_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
+class Explained(NamedTuple):
     """The outcome that `Reserve` would have, every limit as it is now, and the places of all that would refuse.
 
     `outcome.expires_at_ms` of a Granted is now: no lease was asked for. Its states carry what would be taken.

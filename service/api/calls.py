@@ -4,9 +4,8 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from service import metrics
 from service.api.answers import BUG, error_body
@@ -44,8 +43,7 @@ from service.quota.settle import settle
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """What the headers say: whose quota it is, which request (as sent), and how to be told of a failure.
 
     A proxy reads no body, an item of a batch has no headers: what nobody reads is not written.
@@ -58,8 +56,7 @@ class Caller:
     reads_headers: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     status: int
     body: Mapping[str, Any]
     headers: RawHeaders

@@ -1,7 +1,6 @@
 """The words of a decision: its name, its HTTP status, a sentence for people, and the limits behind it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from service.entities import Counter, Counters
@@ -45,8 +44,7 @@ _LEVELS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What a request is expected to use. `price`: where its cost comes from; None: nobody knows what it costs."""
 
     tokens: int
@@ -65,8 +63,7 @@ class Reading(NamedTuple):
     resets_at_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Why a request may not go. `violations`: readings of all limits that are over, in order of checks; the first one is named.
 
     `plan` is None when not even the key is known. `retry_at_ms` is None when waiting does not help. `route`: the rules that led

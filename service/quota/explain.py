@@ -1,7 +1,7 @@
 """explain: what reserve would answer now, and what came of every check on the way there. Changes nothing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from service.errors import StoreUnavailable
@@ -108,9 +108,9 @@ def _explanation(route: Route, facts: RouteFacts | None, explained: Explained, e
         case Granted() as granted:
             pass
         case Refused() as outcome:
-            verdict = replace(refused(plan, outcome, estimate), route=facts)
+            verdict = refused(plan, outcome, estimate)._replace(route=facts)
         case Blocked() as outcome:
-            verdict = replace(blocked(plan, outcome), route=facts)
+            verdict = blocked(plan, outcome)._replace(route=facts)
     return Explanation(
         verdict=verdict,
         granted=granted,

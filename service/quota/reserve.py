@@ -1,8 +1,7 @@
 """reserve: may this request go? Takes what it needs from every limit that binds it, or from none."""
 
-from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -22,8 +21,7 @@ from service.reservation import Blocked, Granted, IdConflict, Plan, Refused, Rep
 OTHER_REQUEST: Final = "this request_id belongs to another request: use a new one, or repeat that request unchanged"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(NamedTuple):
     """The request may go, as `granted` by the limits of `plan`. `route` None: no rule had a say in it."""
 
     request_id: str
@@ -39,8 +37,7 @@ class Admission:
         return usable_keys(self.plan, self.route)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DegradedAdmission:
+class DegradedAdmission(NamedTuple):
     """The request may go although the store was away and no limit could be asked. `plan`: as far as this worker remembers."""
 
     request_id: str
@@ -153,11 +150,11 @@ async def _take(
             case Replayed():
                 return _repeat(outcome, request_id)
             case Refused():
-                verdict = verdict or replace(refused(plan, outcome, estimate), route=facts)
+                verdict = verdict or refused(plan, outcome, estimate)._replace(route=facts)
                 if not route.own.issuperset(outcome.violations):
                     return verdict  # what refused binds the other routes, too
             case Blocked():
-                return replace(blocked(plan, outcome), route=facts)
+                return blocked(plan, outcome)._replace(route=facts)
             case IdConflict():
                 raise Conflict(OTHER_REQUEST, param="request_id")
             case Stale():

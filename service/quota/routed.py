@@ -1,9 +1,8 @@
 """Where routing rules send a request before its limits are asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from service.errors import StoreUnavailable
 from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest
@@ -27,8 +26,7 @@ _OF_PROVIDER: Final = frozenset(("provider", "model_config", "provider_config"))
 """Scopes of limits that another target may not have to meet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(NamedTuple):
     """`aim` is where the request goes: as asked, or as rules say. `basis`: versions of the rules that were asked."""
 
     aim: Aim

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from service.quota.charging import Estimates
 from service.quota.choice import candidates, fallbacks
@@ -14,8 +14,7 @@ from service.reservation import Explain, Plan, Refused, Stale
 from service.routing.select import Aim
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """`own` are the places in the plan of limits that bind this choice of provider only: where they refuse, another may do.
 
     `fallbacks` is what the gateway may try when the provider itself fails: what the key may use and no limit of its own refuses.
@@ -37,7 +36,7 @@ async def find_routes(
     if not routes or not routed.fallbacks:
         return routes
     open_fallbacks = await _open_fallbacks(enforcer, holder, routes[0].plan, routed.fallbacks, estimates)
-    return [] if open_fallbacks is None else [replace(route, fallbacks=open_fallbacks) for route in routes]
+    return [] if open_fallbacks is None else [route._replace(fallbacks=open_fallbacks) for route in routes]
 
 
 async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, request_id: str, estimates: Estimates) -> list[Route]:

@@ -68,7 +68,7 @@ class Desk:
                 return await self.reservations.reserve(reserve(plan, request_id, tokens=tokens, cost=cost, **options))
             case "other body":
                 call = reserve(plan, request_id, tokens=tokens, cost=cost, **options)
-                return await self.reservations.reserve(replace(call, fingerprint=b"another"))
+                return await self.reservations.reserve(call._replace(fingerprint=b"another"))
             case "explain":
                 return await self.reservations.explain(Explain(plan=plan, tokens=tokens, cost_nanousd=cost))
             case "settle" | "settle failed" | "settle unreserved" | "settle unreserved failed":
