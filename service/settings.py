@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         default="closed", description="What a request is told while Redis is away: closed: 503; open: it may go, uncounted."
     )
     on_lease_expiry: Literal["release", "charge"] = Field(
-        default="release", description="What becomes of a hold that was never settled: given back, or charged as estimated."
+        default="release", description="What becomes of a hold that was never settled: given back, or charged."
     )
     unknown_price: Literal["admit", "refuse"] = Field(
         default="admit",

@@ -49,7 +49,7 @@ class Reservations:
         cached_plans: int = 10_000,
         largest_batch: int = 64,
     ) -> None:
-        """`charge_expired`: a lease that runs out charges its estimate, else it gives it back."""
+        """`charge_expired`: a lease that runs out charges what it held, else it gives it back."""
         self.store = store
         self._retention_ms = retention_ms
         self._fate = "c" if charge_expired else "b"
