@@ -170,7 +170,12 @@ async def _answer_operation(enforcer: Enforcer, operation: Mapping[str, Any], ca
 
 def _refuse(verdict: Verdict, caller: Caller) -> Answer:
     body = refusal_problem(verdict) if caller.wants_problem else refusal_body(verdict)
-    return Answer(verdict.status, body, refusal_headers(verdict), caller.wants_problem)
+    if not caller.reads_headers:
+        return Answer(verdict.status, body, [], caller.wants_problem)
+    of_limits: RawHeaders = []
+    if verdict.plan is not None and verdict.states:
+        of_limits = limits_of(verdict.plan).headers(verdict.states, verdict.now_ms, verdict.retry_after_s)
+    return Answer(verdict.status, body, refusal_headers(verdict, of_limits), caller.wants_problem)
 
 
 def answer_error(error: ServiceError, caller: Caller) -> Answer:

@@ -29,14 +29,19 @@ class Policies:
         shown = [planned for planned in limits if planned.limit is not None]
         self.names = _names(shown)
         named = list(zip(self.names, shown, strict=True))
+        self._shown = shown
         policies = ", ".join(_policy(name, planned, planned.limit or 0) for name, planned in named)
         self._policies = (b"ratelimit-policy", policies.encode())
-        self._starts = [(f'"{name}";r=', _PER_UNIT[planned.kind]) for name, planned in named]
+        self._starts = [_start(name, planned.kind) for name, planned in named]
         self._openai = [
-            _OpenAiHeaders(kind, [(place, planned.limit or 0) for place, planned in enumerate(shown) if planned.kind is kind])
+            _openai_headers(kind, tuple((place, one.limit or 0) for place, one in enumerate(shown) if one.kind is kind))
             for kind in (LimitKind.REQUESTS, LimitKind.TOKENS)
             if any(planned.kind is kind for planned in shown)
         ]
+
+    @property
+    def names_by_limit(self) -> dict[PlannedLimit, str]:
+        return dict(zip(self._shown, self.names, strict=True))
 
     def headers(self, readings: Sequence[Reading], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
         return self.tell([(reading.remaining, reading.resets_at_ms) for reading in readings], now_ms, retry_after_s)
@@ -87,15 +92,24 @@ def policies_of(plan: Plan) -> Policies:
     return Policies(plan.limits)
 
 
-def refusal_headers(verdict: Verdict) -> RawHeaders:
-    headers: RawHeaders = []
-    if verdict.plan is not None:
-        headers += policies_of(verdict.plan).headers(verdict.readings, verdict.now_ms, verdict.retry_after_s)
+def refusal_headers(verdict: Verdict, of_limits: RawHeaders) -> RawHeaders:
     if verdict.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % verdict.retry_after_s))
+        return [*of_limits, (b"retry-after", b"%d" % verdict.retry_after_s)]
     if verdict.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    return headers
+        return [*of_limits, (b"www-authenticate", b"Bearer")]
+    return of_limits
+
+
+@lru_cache(maxsize=10_000)
+def _start(name: str, kind: LimitKind) -> tuple[str, int]:
+    """How the state of a limit begins, and how much makes a unit of it; one for all plans, as below."""
+    return f'"{name}";r=', _PER_UNIT[kind]
+
+
+@lru_cache(maxsize=10_000)
+def _openai_headers(kind: LimitKind, limits: tuple[tuple[int, int], ...]) -> _OpenAiHeaders:
+    """One for all plans that limit as much: what is shared is still in the cache of the processor."""
+    return _OpenAiHeaders(kind, limits)
 
 
 def _names(limits: Iterable[PlannedLimit]) -> list[str]:

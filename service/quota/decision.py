@@ -66,8 +66,8 @@ class Reading(NamedTuple):
 class Verdict(NamedTuple):
     """Why a request may not go. `violations`: readings of all limits that are over, in order of checks; the first one is named.
 
-    `plan` is None when not even the key is known. `retry_at_ms` is None when waiting does not help. `route`: the rules that led
-    to what refuses.
+    `plan` is None when not even the key is known; `states` are of its limits, () where none was asked. `retry_at_ms` is None when
+    waiting does not help. `route`: the rules that led to what refuses.
     """
 
     decision: str
@@ -75,7 +75,7 @@ class Verdict(NamedTuple):
     now_ms: int = 0
     plan: Plan | None = None
     violations: tuple[Reading, ...] = ()
-    readings: tuple[Reading, ...] = ()
+    states: tuple[LimitState, ...] = ()
     retry_at_ms: int | None = None
     route: Mapping[str, Any] | None = None
 
@@ -114,11 +114,12 @@ def read_counters(limits: Iterable[PlannedLimit], counters: Counters, now_ms: in
 
 
 def refused(plan: Plan, outcome: Refused, estimate: Estimate) -> Verdict:
-    readings = read_limits(plan, outcome.states)
     # A key that is shut out anyway is not told what else would refuse it.
     is_open = plan.blocked is None and (plan.expires_at_ms is None or outcome.now_ms < plan.expires_at_ms)
-    by_counter = {id(reading.planned): reading for reading in readings}
-    over = tuple(by_counter[id(plan.limits[place])] for place in (outcome.over if is_open else outcome.violations))
+    over = tuple(
+        _reading(plan.limits[place], plan.limits[place].limit or 0, *outcome.states[place])
+        for place in (outcome.over if is_open else outcome.violations)
+    )
     decision, named = _decide(over)
     return Verdict(
         decision=decision,
@@ -126,7 +127,7 @@ def refused(plan: Plan, outcome: Refused, estimate: Estimate) -> Verdict:
         now_ms=outcome.now_ms,
         plan=plan,
         violations=over,
-        readings=readings,
+        states=outcome.states,
         retry_at_ms=outcome.retry_at_ms,
     )
 
@@ -135,8 +136,7 @@ def blocked(plan: Plan, outcome: Blocked) -> Verdict:
     decision, message = "virtual_key_blocked", "Virtual key has expired"
     if not outcome.key_expired and plan.blocked is not None:
         decision, message = plan.blocked.decision, plan.blocked.reason
-    readings = read_limits(plan, outcome.states)
-    return Verdict(decision=decision, message=message, now_ms=outcome.now_ms, plan=plan, readings=readings)
+    return Verdict(decision=decision, message=message, now_ms=outcome.now_ms, plan=plan, states=outcome.states)
 
 
 KEY_NOT_FOUND: Final = Verdict(decision="virtual_key_not_found", message="Virtual key not found")

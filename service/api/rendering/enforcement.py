@@ -110,8 +110,8 @@ def refusal_problem(verdict: Verdict) -> dict[str, Any]:
     body = problem_body(verdict.status, verdict.decision.replace("_", " ").capitalize(), verdict.message)
     if verdict.status in _OVER_QUOTA and verdict.plan is not None:
         body["type"] = _PROBLEMS + "quota-exceeded"
-        names = dict(zip(map(id, verdict.readings), policies_of(verdict.plan).names, strict=True))
-        body["violated-policies"] = [names[id(reading)] for reading in verdict.violations]
+        names = policies_of(verdict.plan).names_by_limit
+        body["violated-policies"] = [names[reading.planned] for reading in verdict.violations]
     return {**body, **_facts(verdict), **_routing(verdict.route)}
 
 

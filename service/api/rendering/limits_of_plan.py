@@ -1,4 +1,4 @@
-"""The limits of a plan as admissions and settlements tell them: in the body tightest first, in the headers in order of checks.
+"""The limits of a plan as answers tell them: in the body tightest first, in the headers in order of checks.
 
 Hot: what the counters say is filled into what was made once for every limit.
 """
@@ -70,14 +70,14 @@ class LimitsOfPlan:
         shares, _ = self._fill(states)
         return _tightest_first(shares)
 
-    def headers(self, states: Sequence[LimitState], now_ms: int) -> RawHeaders:
+    def headers(self, states: Sequence[LimitState], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
         lefts: list[Left] = []
         for shown, (usage, last_reset_ms, held, _) in zip(self._limits, compress(states, self._is_shown), strict=True):
             if last_reset_ms != shown.last_reset_ms:
                 shown.begin_window(last_reset_ms)
             left = shown.limit - usage - held
             lefts.append((left if left > 0 else 0, shown.resets_at_ms))
-        return self._policies.tell(lefts, now_ms)
+        return self._policies.tell(lefts, now_ms, retry_after_s)
 
     def _fill(self, states: Sequence[LimitState]) -> tuple[list[_Share], list[Left]]:
         """Into the bodies."""
