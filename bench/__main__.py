@@ -13,14 +13,13 @@ from types import ModuleType
 from typing import Final
 
 from bench import paging
-from bench.context import FULL, SMOKE, Context, Options
+from bench.context import FULL, SMOKE, Context, Options, rounds_of
 from bench.findings import Findings
 from bench.machine import described
 from bench.progress import Progress
 from bench.report import markdown, markdown_table, targets, write_report
-from bench.rounds import Rounds
 from bench.scenarios import SCENARIOS
-from bench.steps import accuracy, latency, memory, peers, scripts_alone, sizes, soak, startup, throughput, workers
+from bench.steps import accuracy, cluster, latency, memory, peers, scripts_alone, sizes, soak, startup, throughput, workers
 from bench.world import opened_world
 
 STEPS: Final[dict[str, ModuleType]] = {
@@ -29,6 +28,7 @@ STEPS: Final[dict[str, ModuleType]] = {
     "scripts_alone": scripts_alone,
     "accuracy": accuracy,
     "workers": workers,
+    "cluster": cluster,
     "memory": memory,
     "startup": startup,
     "paging": paging,
@@ -68,14 +68,7 @@ def _measure(options: Options, findings: Findings) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         progress.step("starting Redis and quotad, seeding", 0)
         world = stack.enter_context(opened_world(_KEYS))
-        rounds = Rounds(
-            world.redis,
-            progress,
-            rounds=options.rounds,
-            seconds=options.seconds,
-            patience_s=options.patience_s,
-            warm_up=options.warm_up,
-        )
+        rounds = rounds_of([world.redis], options, progress)
         context = Context(options, progress, rounds, world, findings, folder)
         for step in steps:
             step.measure(context)

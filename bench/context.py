@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from redis import Redis
+
 from bench.findings import Findings
 from bench.progress import Progress
 from bench.rounds import Rounds
@@ -84,3 +86,15 @@ class Context:
     findings: Findings
     folder: Path
     """For files that live as long as the run."""
+
+
+def rounds_of(nodes: "Sequence[Redis]", options: Options, progress: Progress) -> Rounds:
+    """On the Redis of these nodes."""
+    return Rounds(
+        nodes,
+        progress,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        patience_s=options.patience_s,
+        warm_up=options.warm_up,
+    )

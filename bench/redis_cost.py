@@ -1,7 +1,7 @@
 """What decisions cost Redis: processor time, commands, bytes on the wire."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -24,15 +24,20 @@ class RedisCost:
 
 
 @contextlib.contextmanager
-def measured_cost(redis: "Redis") -> Iterator[list[RedisCost]]:
-    """The list has its one element when the block has ended."""
+def measured_cost(*nodes: "Redis") -> Iterator[list[RedisCost]]:
+    """Of all nodes together. The list has its one element when the block has ended."""
     spent: list[RedisCost] = []
-    before = _so_far(redis)
+    before = _so_far(nodes)
     yield spent
-    spent.append(_so_far(redis) - before)
+    spent.append(_so_far(nodes) - before)
 
 
-def _so_far(redis: "Redis") -> RedisCost:
+def _so_far(nodes: "Sequence[Redis]") -> RedisCost:
+    costs = [_of_node(node) for node in nodes]
+    return RedisCost(**{field.name: sum(getattr(cost, field.name) for cost in costs) for field in fields(RedisCost)})
+
+
+def _of_node(redis: "Redis") -> RedisCost:
     told: dict[str, Any] = {**redis.info("stats"), **redis.info("cpu"), **redis.info("commandstats")}
     evalsha = told.get("cmdstat_evalsha", {"calls": 0, "usec": 0})
     return RedisCost(

@@ -65,9 +65,16 @@ class Rounds:
     """Gives every run numbers of its own."""
 
     def __init__(
-        self, redis: "Redis", progress: Progress, *, rounds: int, seconds: float, patience_s: float, warm_up: bool = True
+        self,
+        nodes: "Sequence[Redis]",
+        progress: Progress,
+        *,
+        rounds: int,
+        seconds: float,
+        patience_s: float,
+        warm_up: bool,
     ) -> None:
-        self._redis = redis
+        self._nodes = nodes
         self._progress = progress
         self._rounds = rounds
         self._seconds = seconds
@@ -99,7 +106,7 @@ class Rounds:
         if contender.before is not None:
             # Twice what it answered last time, which neighbours may have slowed down; at first a guess.
             contender.before(self._number, int(max(2 * pace[contender.name], _AT_FIRST_PER_S) * self._seconds))
-        with watching_neighbours() as neighbours, measured_cost(self._redis) as cost:
+        with watching_neighbours() as neighbours, measured_cost(*self._nodes) as cost:
             cpu_before_s = contender.server.cpu_s()
             measured = drive(
                 contender.server.url,

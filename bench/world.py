@@ -64,8 +64,8 @@ def opened_world(count: int, *, used_up: int = 1_000, **settings: object) -> Ite
         yield world
 
 
-def seed_owners(url: str) -> list[SeededKey]:
-    """Six kinds of owners, ten limits for each request: one key in each of ten teams of two customers."""
+def seed_owners(url: str, *, keys_of_a_team: int = 1) -> list[SeededKey]:
+    """Six kinds of owners, ten limits for each request: keys in ten teams of two customers."""
     create(url, f"/providers/{PROVIDER}", {"rate_limit": rate_limit("1m")}, method="PUT")
     create(url, "/model-configs", {"model_name": MODEL, "scope": "global", "budgets": [budget("1M")]})
     originals = []
@@ -76,7 +76,8 @@ def seed_owners(url: str) -> list[SeededKey]:
             customer_id = create(url, "/customers", customer)["customer"]["id"]
         team = {"name": f"bench-team-{number}", "customer_id": customer_id, "budgets": [budget("1w")]}
         team_id = create(url, "/teams", team)["team"]["id"]
-        originals.append(create_key(url, key_with_ten_limits(f"bench-original-{number}", team_id)))
+        names = [f"bench-original-{number}-{place}" for place in range(keys_of_a_team)]
+        originals += [create_key(url, key_with_ten_limits(name, team_id)) for name in names]
     return originals
 
 

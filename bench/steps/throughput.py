@@ -35,7 +35,7 @@ def measure(context: Context) -> None:
         with contenders(context.world, scenario, context.folder, all_floors=thorough) as made:
             runs[scenario.name] = context.rounds.measure(scenario.name, made)
         context.findings.runs += runs[scenario.name]
-        _check(runs[scenario.name], scenario.status)
+        check(runs[scenario.name], scenario.status)
     _table(context, scenarios, runs)
     _targets(context, scenarios, runs)
 
@@ -44,7 +44,8 @@ def _wanted(options: Options) -> list[Scenario]:
     return [scenario for scenario in SCENARIOS if not options.scenarios or scenario.name in options.scenarios]
 
 
-def _check(runs: Sequence[Run], status: int) -> None:
+def check(runs: Sequence[Run], status: int) -> None:
+    """Raises where a figure would mean nothing."""
     for run in runs:
         wrong = _unexpected(run, status)
         if wrong > _MEANINGLESS * run.measured.requests or not run.measured.requests:

@@ -94,6 +94,7 @@ def test_every_step_leaves_its_table(tmp_path: Path):
         "Redis alone",
         "Accuracy",
         "Throughput over workers",
+        "What a decision costs on a cluster",
         "Memory of a stored key",
         "Start on an embedded Redis",
         "Paging",

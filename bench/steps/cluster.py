@@ -1,0 +1,75 @@
+"""What a decision costs on a Redis Cluster, where its owners live in several slots: each slot is a script call of its own."""
+
+import contextlib
+from dataclasses import replace
+from typing import Final
+
+from redis import Redis
+
+from bench.context import Context, Options, rounds_of
+from bench.findings import Cell, Table
+from bench.rounds import Contender, Run
+from bench.scenarios import QUOTA_READ, RESERVE, RESERVE_SETTLE, SETTLE
+from bench.scenarios.scenario import Scenario
+from bench.servers import quotad
+from bench.steps.throughput import check
+from bench.world import World, seed_owners
+from service.store.redis_binary import find_redis_binary
+from tests.redis_cluster import NODES, redis_cluster
+
+CLUSTER: Final = f"quotad on a cluster of {NODES} nodes"
+_MEASURED: Final = (QUOTA_READ, RESERVE, SETTLE, RESERVE_SETTLE)
+_KEYS_OF_A_TEAM: Final = 10
+
+
+def planned_s(options: Options) -> float:
+    return 8 + len(_MEASURED) * (options.rounds + options.warm_up) * (options.seconds + 1)
+
+
+def measure(context: Context) -> None:
+    context.progress.step(f"decisions on a cluster of {NODES} nodes", planned_s(context.options))
+    runs: dict[str, list[Run]] = {}
+    with contextlib.ExitStack() as stack:
+        urls = stack.enter_context(redis_cluster(find_redis_binary().path))
+        nodes = [stack.enter_context(Redis.from_url(url)) for url in urls]
+        server = stack.enter_context(quotad(urls[0], redis_cluster=True))
+        # Copies are made inside one Redis: here every key is made through the API.
+        keys = seed_owners(server.url, keys_of_a_team=_KEYS_OF_A_TEAM)
+        world = replace(context.world, quotad=server, originals=keys, keys=[key.value for key in keys])
+        rounds = rounds_of(nodes, context.options, context.progress)
+        for scenario in _MEASURED:
+            runs[scenario.name] = rounds.measure(f"{scenario.name} on a cluster", [_contender(world, scenario)])
+            context.findings.runs += runs[scenario.name]
+            check(runs[scenario.name], scenario.status)
+    columns = ("scenario", "script calls", "commands", "server CPU us", "Redis CPU us, all nodes", "bytes in", "bytes out")
+    note = (
+        f"All per operation, over {10 * _KEYS_OF_A_TEAM} keys in 10 teams of 2 customers. Calls of one tick share the script "
+        "call of a slot. These nodes write no append-only file."
+    )
+    context.findings.tables.append(Table("What a decision costs on a cluster", columns, _rows(runs), note))
+
+
+def _rows(runs: dict[str, list[Run]]) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for name, own in runs.items():
+        operations = sum(run.measured.requests * run.operations for run in own)
+        totals = (
+            sum(run.redis.scripts for run in own),
+            sum(run.redis.commands for run in own),
+            1e6 * sum(run.server_cpu_s for run in own),
+            1e6 * sum(run.redis.cpu_s for run in own),
+            sum(run.redis.bytes_in for run in own),
+            sum(run.redis.bytes_out for run in own),
+        )
+        rows.append([name, *(round(total / operations, 2) for total in totals)])
+    return rows
+
+
+def _contender(world: World, scenario: Scenario) -> Contender:
+    before = scenario.before
+    return Contender(
+        name=CLUSTER,
+        server=world.quotad,
+        traffic=lambda first: scenario.traffic(world, first),
+        before=None if before is None else lambda first, count: before(world, first, count),
+    )
