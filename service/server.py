@@ -1,6 +1,5 @@
 """Runs the HTTP side: one socket, one or several uvicorn workers that share it, a graceful end."""
 
-import asyncio
 import gc
 import logging
 import multiprocessing
@@ -14,15 +13,13 @@ from collections.abc import Awaitable, Callable
 from errno import EADDRINUSE
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any
 
-import orjson
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from service.logs import configure_logging
+from service.protocol import Protocol
 from service.settings import Settings, load_settings
 
 GRACE_S = 10
@@ -67,7 +64,7 @@ def serve(settings: Settings, bound: socket.socket, on_listening: Callable[[], N
         factory=True,
         interface="asgi3",
         loop="uvloop",
-        http=_Protocol,
+        http=Protocol,
         ws="none",
         lifespan="on",
         workers=settings.workers,
@@ -89,59 +86,6 @@ def serve(settings: Settings, bound: socket.socket, on_listening: Callable[[], N
     except SystemExit:  # it has logged why
         return 1
     return 0 if server.started else 1
-
-
-class _OneWrite(asyncio.Transport):
-    """The parts of a transport that uvicorn uses. Sends what is written in one turn of the event loop in one system call:
-    uvicorn writes head and body of an answer apart, and each would cost a fifth of an answer's time.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport = transport
-        self._loop = loop
-        self._written: list[bytes | bytearray | memoryview[int]] = []
-
-    def write(self, data: "bytes | bytearray | memoryview[int]") -> None:
-        if not self._written:
-            self._loop.call_soon(self._send)
-        self._written.append(data)
-
-    def _send(self) -> None:
-        written, self._written = self._written, []
-        if written:
-            self._transport.write(b"".join(written))
-
-    def close(self) -> None:
-        self._send()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._transport.get_extra_info(name, default)
-
-    def pause_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._transport.resume_reading()
-
-
-class _Protocol(HttpToolsProtocol):
-    """Answers what is no HTTP with the standard error body, too."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_OneWrite(transport, self.loop))
-
-    def send_400_response(self, msg: str) -> None:
-        from service.api.answers import error_body
-
-        body = orjson.dumps(error_body(400, "this is no HTTP request that quotad can read"))
-        head = ("HTTP/1.1 400 Bad Request", "content-type: application/json", f"content-length: {len(body)}", "connection: close")
-        self.transport.write("\r\n".join((*head, "", "")).encode() + body)
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):

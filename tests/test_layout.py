@@ -23,7 +23,7 @@ CODE = [
 ]
 
 LAYERS = (
-    {"__main__", "cli", "server", "app", "demo", "price_commands"},
+    {"__main__", "cli", "server", "protocol", "app", "demo", "price_commands"},
     {"api"},
     {"admin"},
     {"governance", "quota"},
@@ -36,7 +36,7 @@ LAYERS = (
 HOMES = {
     "redis": {"store"},
     "starlette": {"api", "app"},
-    "uvicorn": {"server"},
+    "uvicorn": {"server", "protocol"},
     "genai_prices": {"pricing/bundled.py"},
     # Those in api/ name the type of a model or write its schema; what a request may contain is said in models/ alone.
     "pydantic": {"models", "settings", "store/codec.py", "api/bodies.py", "api/openapi.py", "api/operations/operation.py"},

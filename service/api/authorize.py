@@ -7,17 +7,18 @@ What the proxy's own configuration says comes as query parameters and beats the 
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from service import metrics
+from service.api.at_once import header_lines, send_at_once
 from service.api.calls import Answer, Caller, answer_bug, answer_reserve
-from service.api.credentials import presented_virtual_key, require_gateway
-from service.api.enforcement import PREFIX, failure, headers_of, send_answer
+from service.api.credentials import headers_of, presented_virtual_key, require_gateway
+from service.api.enforcement import PREFIX, failure, send_answer
 from service.api.services import Services
 from service.errors import InvalidRequest, ServiceError
 from service.models.enforcement import ReserveRequest
@@ -26,7 +27,6 @@ from service.models.parsing import parse
 PATH: Final = PREFIX + "authorize"
 
 _MEMBERS: Final = ("provider", "model", "tokens", "cost")
-_NUMBERS: Final = ("tokens", "cost")
 _UNDERSTOOD_BY_NGINX: Final = (200, 401, 403)
 
 
@@ -37,7 +37,7 @@ def is_authorize(path: str) -> bool:
 async def answer_authorize(scope: Scope, receive: Receive, send: Send, services: Services) -> None:
     started = perf_counter()
     headers = headers_of(scope)
-    params = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    params = _params_of(scope["query_string"])
     caller = Caller()
     try:
         require_gateway(headers, services.settings)
@@ -49,17 +49,25 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
         answer = answer_bug(scope["path"])
     metrics.call_seconds("authorize").observe(perf_counter() - started)
     if answer.status == 200:
-        return await _admit(send, answer)
-    await send_answer(send, _for_nginx(answer) if params.get("nginx") in ("1", "true") else answer)
+        return await _admit(scope, send, answer)
+    await send_answer(scope, send, _for_nginx(answer) if params.get("nginx") in ("1", "true") else answer)
+
+
+@lru_cache(maxsize=128)
+def _params_of(query: bytes) -> Mapping[str, str]:
+    """Remembered, because a proxy asks with what its configuration says, the same every time."""
+    return dict(parse_qsl(query.decode("latin-1")))
 
 
 def _request_of(params: Mapping[str, str], headers: Mapping[str, str]) -> ReserveRequest:
-    members: dict[str, Any] = {}
-    for name in _MEMBERS:
-        text = params.get(name) or _as_utf8(headers.get(f"x-quota-{name}", ""))
-        if text:
-            members[name] = _number(name, text) if name in _NUMBERS else text
-    return parse(ReserveRequest, orjson.dumps(members))
+    provider, model, tokens, cost = (params.get(name) or _as_utf8(headers.get(f"x-quota-{name}", "")) for name in _MEMBERS)
+    return _request(provider, model, _number("tokens", tokens), _number("cost", cost))
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _request(provider: str, model: str, tokens: float | int | None, cost: float | int | None) -> ReserveRequest:
+    """Remembered as well."""
+    return parse(ReserveRequest, {"provider": provider or None, "model": model or None, "tokens": tokens, "cost": cost})
 
 
 def _as_utf8(text: str) -> str:
@@ -70,7 +78,9 @@ def _as_utf8(text: str) -> str:
         return text
 
 
-def _number(name: str, text: str) -> float | int:
+def _number(name: str, text: str) -> float | int | None:
+    if not text:
+        return None
     if text.isascii() and text.isdecimal() and len(text) <= 16:
         return int(text)
     try:
@@ -82,13 +92,11 @@ def _number(name: str, text: str) -> float | int:
     return number
 
 
-async def _admit(send: Send, answer: Answer) -> None:
+async def _admit(scope: Scope, send: Send, answer: Answer) -> None:
     """The proxy passes the request on; the headers are for it, and for the client."""
     reservation = (b"x-quota-reservation", answer.body["reservation_id"].encode())
     degraded = [(b"x-quota-degraded", b"true")] if "degraded" in answer.body else []
-    headers = [(b"content-length", b"0"), reservation, *degraded, *answer.headers]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    await send_at_once(scope, send, 200, header_lines([reservation, *degraded, *answer.headers]), b"")
 
 
 def _for_nginx(answer: Answer) -> Answer:

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
@@ -10,11 +10,17 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from service.errors import Forbidden, Unauthorized
 from service.settings import VIRTUAL_KEY_PREFIX, Settings, is_loopback
 
 _KEY_HEADERS: Final = ("x-api-key", "x-goog-api-key", "api-key")
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Read once, the first of several with one name."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
 
 
 def presented_virtual_key(headers: Mapping[str, str], *, any_in_own_header: bool) -> str | None:
@@ -60,8 +66,7 @@ def require_gateway(headers: Mapping[str, str], settings: Settings) -> None:
     if not accepted:
         _require_this_machine(headers)
         return
-    offered = (headers.get("x-quota-token"), _bearer(headers), headers.get("x-api-key"), _basic_password(headers))
-    if not any(_is_one_of(text, accepted) for text in offered if text):
+    if not any(_is_one_of(text, accepted) for text in _gateway_tokens(headers) if text):
         raise Unauthorized("a gateway token is needed: send it as 'Authorization: Bearer <token>' or as 'x-quota-token'")
 
 
@@ -101,6 +106,14 @@ def _digests(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
 
 def _looks_like_virtual_key(value: str) -> bool:
     return value[: len(VIRTUAL_KEY_PREFIX)].lower() == VIRTUAL_KEY_PREFIX
+
+
+def _gateway_tokens(headers: Mapping[str, str]) -> Iterator[str | None]:
+    """Wherever one may be, one after the other: the first place is right nearly always."""
+    yield headers.get("x-quota-token")
+    yield _bearer(headers)
+    yield headers.get("x-api-key")
+    yield _basic_password(headers)
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:

@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from service import metrics
 from service.api.answers import error_body
+from service.api.at_once import JSON, header_lines, send_at_once
 from service.api.bodies import receive_body
 from service.api.calls import CALLS, Answer, Call, Caller, answer_bug, answer_error
-from service.api.credentials import presented_virtual_key, require_gateway
+from service.api.credentials import headers_of, presented_virtual_key, require_gateway
 from service.api.prices import answer_cost
 from service.api.services import Services
 from service.errors import ServiceError
@@ -27,7 +28,6 @@ PREFIX: Final = "/api/governance/quota/"
 CALLS_BY_PATH: Final[Mapping[str, Call]] = {PREFIX + name: call for name, call in {**CALLS, "cost": answer_cost}.items()}
 
 _PROBLEM: Final = "application/problem+json"
-_JSON_HEADER: Final = (b"content-type", b"application/json")
 _ALLOW: Final = (b"allow", b"POST")
 _PROBLEM_HEADER: Final = (b"content-type", _PROBLEM.encode())
 
@@ -39,7 +39,9 @@ async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, se
     settings = services.settings
     try:
         if scope["method"] != "POST":
-            return await send_answer(send, Answer(405, error_body(405, f"{scope['method']} is not possible here"), [_ALLOW]))
+            return await send_answer(
+                scope, send, Answer(405, error_body(405, f"{scope['method']} is not possible here"), [_ALLOW])
+            )
         require_gateway(headers, settings)
         caller = Caller(
             presented_virtual_key(headers, any_in_own_header=True), headers.get("idempotency-key"), caller.wants_problem
@@ -51,12 +53,7 @@ async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, se
     except Exception:
         answer = answer_bug(scope["path"])
     metrics.call_seconds(scope["path"].removeprefix(PREFIX)).observe(perf_counter() - started)
-    await send_answer(send, answer)
-
-
-def headers_of(scope: Scope) -> dict[str, str]:
-    """Read once, the first of several with one name."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+    await send_answer(scope, send, answer)
 
 
 def failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
@@ -65,9 +62,6 @@ def failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
     return answer_error(error, caller)
 
 
-async def send_answer(send: Send, answer: Answer) -> None:
-    body = orjson.dumps(answer.body)
-    kind = _PROBLEM_HEADER if answer.is_problem else _JSON_HEADER
-    headers = [kind, (b"content-length", b"%d" % len(body)), *answer.headers]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
+    lines = header_lines([_PROBLEM_HEADER if answer.is_problem else JSON, *answer.headers])
+    await send_at_once(scope, send, answer.status, lines, orjson.dumps(answer.body))

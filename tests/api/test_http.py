@@ -4,10 +4,12 @@ import json
 import re
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from redis import Redis
 
@@ -194,6 +196,63 @@ def test_head_answers_as_get_does_without_the_body(served: Served, path: str, st
         assert head.headers.keys() == got.headers.keys()
         assert head.headers["content-length"] == got.headers["content-length"]
         assert connection.is_alive()
+
+
+@pytest.fixture(scope="module")
+def quota_read(served: Served) -> bytes:
+    """A request that our server answers at once, whole."""
+    key = {"name": "k", "rate_limit": {"request_max_limit": 1000, "request_reset_duration": "1h"}}
+    answer = httpx.post(f"{served.url}/api/governance/virtual-keys", json=key)
+    return request("GET", "/api/governance/virtual-keys/quota", f"x-bf-vk: {answer.json()['virtual_key']['value']}")
+
+
+def test_an_answer_written_at_once_is_an_answer_like_any_other(served: Served, quota_read: bytes):
+    with Connection(served) as connection:
+        connection.send(quota_read + quota_read.replace(b"GET", b"HEAD", 1) + request("GET", "/livez"))
+        got, head, other = connection.answer(), connection.answer(to_head=True), connection.answer()
+        assert (got.status, head.status, other.status) == (200, 200, 200)
+        assert head.headers.keys() == got.headers.keys() == other.headers.keys() | HEADERS_OF_A_QUOTA
+        assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.body))
+        assert json.loads(got.body)["virtual_key_name"] == "k"
+        assert connection.is_alive()
+
+
+HEADERS_OF_A_QUOTA = {
+    *("ratelimit", "ratelimit-policy"),
+    *("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+}
+
+
+@pytest.mark.parametrize("how", ["Connection: close", "HTTP/1.0"])
+def test_who_wants_the_connection_closed_gets_the_whole_answer_first(served: Served, quota_read: bytes, how: str):
+    changed = quota_read.replace(b"HTTP/1.1", b"HTTP/1.0") if how == "HTTP/1.0" else quota_read[:-2] + f"{how}\r\n\r\n".encode()
+    with Connection(served) as connection:
+        connection.send(changed)
+        answer = connection.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert json.loads(answer.body)["virtual_key_name"] == "k"
+        assert connection.is_closed()
+
+
+def test_who_reads_late_gets_every_answer(served: Served, quota_read: bytes):
+    """More than the buffers of both sockets hold."""
+    asked = 10_000
+    with Connection(served) as connection:
+        sending = threading.Thread(target=connection.send, args=(quota_read * asked,))
+        sending.start()
+        sending.join(0.5)
+        assert {connection.answer().status for _ in range(asked)} == {200}
+        sending.join()
+        assert connection.is_alive()
+
+
+def test_a_client_that_does_not_wait_for_its_answer_harms_nobody(served: Served, quota_read: bytes):
+    for _ in range(20):
+        with Connection(served) as connection:
+            connection.send(quota_read)
+    with Connection(served) as connection:
+        connection.send(quota_read)
+        assert connection.answer().status == 200
 
 
 def test_head_of_the_quota_has_no_body(served: Served):

@@ -38,7 +38,7 @@ def budgets(stored: Iterable[Budget], counters: Counters, now_ms: int, *, aligne
 
 
 class CountedBudget:
-    """What the counter of a budget says. Remembered until it moves or its window ends."""
+    """What the counter of a budget says. Remembered until it moves or its window ends, at `until_ms`."""
 
     members = ("last_reset", "current_usage", "reserved", "remaining", "next_reset_at")
 
@@ -47,12 +47,12 @@ class CountedBudget:
         self._slot = stored.slot
         self._max_nanousd = stored.max_limit_nanousd
         self._seen: Counter | None = None
-        self._until_ms = 0
+        self.until_ms = 0
         self._said: Said = ()
 
     def say(self, counters: Counters, now_ms: int) -> Said:
         stored = counters.get(self._slot, _NEVER_COUNTED)
-        if stored is not self._seen or now_ms >= self._until_ms:
+        if stored is not self._seen or now_ms >= self.until_ms:
             counter = current(stored, self.window, now_ms)
             left = self._max_nanousd - counter.usage - counter.held
             resets_at_ms = next_reset_ms(self.window, counter.last_reset_ms)
@@ -64,7 +64,7 @@ class CountedBudget:
                 timestamp(resets_at_ms),
             )
             # A window that is over says something else every millisecond.
-            self._seen, self._until_ms = stored, resets_at_ms if counter is stored else 0
+            self._seen, self.until_ms = stored, resets_at_ms if counter is stored else 0
         return self._said
 
 
@@ -105,12 +105,12 @@ class CountedRateLimit:
             *(["request_next_reset_at"] if self._tells_requests_end else []),
         )
         self._seen: tuple[Counter, Counter] | None = None
-        self._until_ms = 0
+        self.until_ms = 0
         self._said: Said = ()
 
     def say(self, counters: Counters, now_ms: int) -> Said:
         stored = counters.get(self._token_slot, _NEVER_COUNTED), counters.get(self._request_slot, _NEVER_COUNTED)
-        if self._seen is None or stored[0] is not self._seen[0] or stored[1] is not self._seen[1] or now_ms >= self._until_ms:
+        if self._seen is None or stored[0] is not self._seen[0] or stored[1] is not self._seen[1] or now_ms >= self.until_ms:
             tokens = current(stored[0], self._token_window, now_ms)
             requests = current(stored[1], self._request_window, now_ms)
             tokens_end_ms = next_reset_ms(self._token_window, tokens.last_reset_ms)
@@ -125,5 +125,5 @@ class CountedRateLimit:
                 *([timestamp(requests_end_ms)] if self._tells_requests_end else []),
             )
             is_lasting = tokens is stored[0] and requests is stored[1]
-            self._seen, self._until_ms = stored, min(tokens_end_ms, requests_end_ms) if is_lasting else 0
+            self._seen, self.until_ms = stored, min(tokens_end_ms, requests_end_ms) if is_lasting else 0
         return self._said

@@ -1,9 +1,11 @@
 """What a virtual key may still use, as its holder sees it. Hot."""
 
+import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from service.api.headers import Policies, RawHeaders
+from service.api.at_once import JSON, header_lines
+from service.api.headers import Policies
 from service.api.rendering.gaps import GappedJson, gap
 from service.api.rendering.limits import CountedBudget, CountedRateLimit, budgets, rate_limit
 from service.api.rendering.virtual_keys import by_provider, provider_configs
@@ -11,9 +13,14 @@ from service.entities import Counters, ModelConfig, ProviderConfig, VirtualKey
 from service.quota.decision import read_counters
 from service.quota.plan import own_limits
 
+_FOR_EVER: Final = sys.maxsize
+
 
 class QuotaView:
-    """The answer for one configuration of a key: made once, what its counters say is filled in for every read."""
+    """The answer for one configuration of a key: made once, what its counters say is filled in.
+
+    What was told last is told again as long as it is true: the same counters, and no moment come at which something changes.
+    """
 
     def __init__(self, key: VirtualKey) -> None:
         body = quota_body(key, {}, 0)
@@ -24,16 +31,38 @@ class QuotaView:
         self._json = GappedJson(body)
         self._own_limits = own_limits(key)
         self._policies = Policies(self._own_limits)
+        self._body = self._head = _Told(None, 0, 0, b"")
 
     def show(self, counters: Counters, now_ms: int) -> bytes:
-        said: list[str | int | float] = []
-        for counted in self._counted:
-            said += counted.say(counters, now_ms)
-        return self._json.fill(said)
+        if not self._body.is_true(counters, now_ms):
+            said: list[str | int | float] = []
+            for counted in self._counted:
+                said += counted.say(counters, now_ms)
+            until_ms = min((counted.until_ms for counted in self._counted), default=_FOR_EVER)
+            self._body = _Told(counters, now_ms, until_ms, self._json.fill(said))
+        return self._body.text
 
-    def headers(self, counters: Counters, now_ms: int) -> RawHeaders:
+    def header_lines(self, counters: Counters, now_ms: int) -> bytes:
         """Of the limits of the key itself: those of one provider or model do not bind every request."""
-        return self._policies.headers(read_counters(self._own_limits, counters, now_ms), now_ms)
+        if not self._head.is_true(counters, now_ms):
+            readings = read_counters(self._own_limits, counters, now_ms)
+            lines = header_lines([JSON, *self._policies.headers(readings, now_ms)])
+            # They count whole seconds to each reset.
+            until_ms = min((now_ms + (reading.resets_at_ms - now_ms - 1) % 1000 + 1 for reading in readings), default=_FOR_EVER)
+            self._head = _Told(counters, now_ms, until_ms, lines)
+        return self._head.text
+
+
+class _Told(NamedTuple):
+    """True of these very counters from `from_ms` on, until `until_ms`. The clock may go back: another Redis, another clock."""
+
+    counters: Counters | None
+    from_ms: int
+    until_ms: int
+    text: bytes
+
+    def is_true(self, counters: Counters, now_ms: int) -> bool:
+        return counters is self.counters and self.from_ms <= now_ms < self.until_ms
 
 
 def quota_body(key: VirtualKey, counters: Counters, now_ms: int) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+"""Hands the server a whole answer at once, where it can take one: two ASGI messages cost a fifth of a small answer. Hot."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from starlette.types import Scope, Send
+
+AT_ONCE: Final = "quotad.at_once"
+"""The ASGI extension of our server (protocol.py): its `write` takes status, lines of headers and body.
+
+It says False when it cannot write now; then the answer goes the usual way.
+"""
+
+JSON: Final = (b"content-type", b"application/json")
+
+_NO_EXTENSIONS: Final[Mapping[str, Any]] = {}
+
+
+def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """As HTTP writes them. Names and values are ours, or were checked where they came in; this is the last gate."""
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers):
+        raise ValueError("a header holds the end of a line, so what follows would pass for another header")
+    return lines
+
+
+async def send_at_once(scope: Scope, send: Send, status: int, lines: bytes, body: bytes) -> None:
+    """`lines` as header_lines makes them, without the length of the body."""
+    lines = b"content-length: %d\r\n%b" % (len(body), lines)
+    extension = scope.get("extensions", _NO_EXTENSIONS).get(AT_ONCE)
+    if extension is not None and extension["write"](status, lines, body):
+        return
+    headers = [tuple(line.split(b": ", 1)) for line in lines.split(b"\r\n")[:-1]]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

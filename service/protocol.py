@@ -1,0 +1,102 @@
+"""How uvicorn speaks HTTP for quotad: the standard error body for what is no HTTP, answers written in one system call."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from service.api.at_once import AT_ONCE, header_lines
+from service.remembered import remembered
+
+# Those of the server, such as the date: another list every second.
+_lines_of = remembered(largest=2)(header_lines)
+
+
+class Protocol(HttpToolsProtocol):
+    """Offers applications to write an answer at once (api/at_once.py)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # uvicorn would make a line for every answer, and nobody would read it.
+        self.access_log = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._out = _OneWrite(transport, self.loop)
+        super().connection_made(self._out)
+
+    def send_400_response(self, msg: str) -> None:
+        from service.api.answers import error_body
+
+        body = orjson.dumps(error_body(400, "this is no HTTP request that quotad can read"))
+        head = ("HTTP/1.1 400 Bad Request", "content-type: application/json", f"content-length: {len(body)}", "connection: close")
+        self.transport.write("\r\n".join((*head, "", "")).encode() + body)
+        self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.scope["extensions"] = {AT_ONCE: {"write": partial(self._write_at_once, cycle)}}
+        super()._start_asgi_task(cycle, app)
+
+    def _write_at_once(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> bool:
+        """What RequestResponseCycle.send does, for an answer that is there as a whole."""
+        if cycle.disconnected:
+            return True
+        if self.flow.write_paused or cycle.response_started:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        if cycle.scope["method"] == "HEAD":
+            body = b""
+        self._out.write_now(b"".join((STATUS_LINE[status], _lines_of(self.server_state.default_headers), lines, end, body)))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
+
+
+class _OneWrite(asyncio.Transport):
+    """The parts of a transport that uvicorn uses. Sends what is written in one turn of the event loop in one system call:
+    uvicorn writes head and body of an answer apart, and each would cost a fifth of an answer's time.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes | bytearray | memoryview[int]] = []
+
+    def write(self, data: "bytes | bytearray | memoryview[int]") -> None:
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def write_now(self, data: bytes) -> None:
+        """For what is whole; behind what waits to be sent, as on every transport."""
+        if self._written:
+            self._written.append(data)
+        else:
+            self._transport.write(data)
+
+    def _send(self) -> None:
+        written, self._written = self._written, []
+        if written:
+            self._transport.write(b"".join(written))
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._transport.get_extra_info(name, default)
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()

@@ -1,0 +1,132 @@
+"""Our part of uvicorn's protocol, on a transport that the test holds: what is written when, and in which order."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from service.api.at_once import AT_ONCE, JSON, header_lines, send_at_once
+from service.protocol import Protocol
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-length: 2\r\ncontent-type: application/json\r\n"
+ANSWER = HEAD + b"\r\n{}"
+
+
+class Wire(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+async def at_once(scope: Any, receive: Any, send: Any) -> None:
+    assert AT_ONCE in scope["extensions"]
+    await send_at_once(scope, send, 200, header_lines([JSON]), b"{}")
+
+
+async def in_two_messages(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2"), JSON]})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def connected(app: Any) -> tuple[Protocol, Wire]:
+    state = ServerState()
+    state.default_headers = [(b"date", b"today")]
+    protocol = Protocol(config=uvicorn.Config(app, ws="none", log_config=None), server_state=state, app_state={})
+    wire = Wire()
+    protocol.connection_made(wire)
+    return protocol, wire
+
+
+async def a_few_turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("app", [at_once, in_two_messages])
+@pytest.mark.parametrize(
+    "asked, answered",
+    [
+        (GET, ANSWER),
+        (GET.replace(b"GET", b"HEAD"), HEAD + b"\r\n"),
+        (GET.replace(b"1.1", b"1.0"), HEAD + b"connection: close\r\n\r\n{}"),
+        (GET.replace(b"Host: h", b"Connection: close"), HEAD + b"connection: close\r\n\r\n{}"),
+    ],
+    ids=["GET", "HEAD", "HTTP/1.0", "to be closed"],
+)
+async def test_both_ways_write_the_same_in_one_call(app: Any, asked: bytes, answered: bytes):
+    protocol, wire = connected(app)
+    protocol.data_received(asked)
+    await a_few_turns()
+    assert wire.written == [answered]
+    assert wire.is_closed == (b"close" in answered)
+    protocol.connection_lost(None)
+
+
+async def test_the_date_of_another_second():
+    protocol, wire = connected(at_once)
+    for day in (b"today", b"tomorrow", b"later", b"much later"):
+        protocol.server_state.default_headers = [(b"date", day)]
+        protocol.data_received(GET)
+        await a_few_turns()
+        assert wire.written.pop() == ANSWER.replace(b"today", day)
+
+
+async def test_nothing_is_written_while_the_client_takes_nothing():
+    protocol, wire = connected(at_once)
+    protocol.pause_writing()
+    protocol.data_received(GET + GET)
+    await a_few_turns()
+    assert wire.written == []
+    protocol.resume_writing()
+    await a_few_turns()
+    assert b"".join(wire.written) == ANSWER + ANSWER
+
+
+async def test_what_came_first_is_written_first():
+    """One answer in two messages, then one at once, all within one turn of the loop."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await (at_once if scope["path"] == "/" else in_two_messages)(scope, receive, send)
+
+    protocol, wire = connected(app)
+    protocol.data_received(GET.replace(b"/ ", b"/two ") + GET + GET.replace(b"/ ", b"/two ") + GET)
+    await a_few_turns()
+    assert b"".join(wire.written) == ANSWER * 4
+
+
+async def test_a_client_that_has_gone_is_written_nothing():
+    gone = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await gone.wait()
+        await at_once(scope, receive, send)
+
+    protocol, wire = connected(app)
+    protocol.data_received(GET)
+    await a_few_turns()
+    protocol.connection_lost(ConnectionResetError())
+    gone.set()
+    await a_few_turns()
+    assert wire.written == []
