@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -31,7 +31,7 @@ from service.models.enforcement import (
     ReserveRequest,
     SettleRequest,
 )
-from service.models.parsing import as_sent, parse
+from service.models.parsing import parse
 from service.quota.decision import ALLOW, Verdict
 from service.quota.enforcer import Enforcer
 from service.quota.explain import explain
@@ -63,10 +63,13 @@ class Answer(NamedTuple):
     is_problem: bool = False
 
 
+Body = bytes | Mapping[str, Any]
+"""As sent, or decoded already as part of a batch."""
+
 Call = Callable[[Enforcer, bytes, Caller], Awaitable[Answer]]
 
 
-async def _reserve(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+async def _reserve(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
     request = parse(ReserveRequest, body)
     return await answer_reserve(enforcer, request, caller)
 
@@ -91,7 +94,7 @@ async def answer_reserve(enforcer: Enforcer, request: ReserveRequest, caller: Ca
     return Answer(200, admission_body(outcome, body), headers)
 
 
-async def _settle(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+async def _settle(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
     request = parse(SettleRequest, body)
     outcome = await settle(enforcer, request, request.virtual_key or caller.key_value)
     if isinstance(outcome, Verdict):
@@ -99,21 +102,21 @@ async def _settle(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
     return Answer(200, settlement_body(outcome, limits_of(outcome.plan).body(outcome.states)), [])
 
 
-async def _release(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+async def _release(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
     return Answer(200, {"released": await release(enforcer, parse(ReleaseRequest, body))}, [])
 
 
-async def _renew(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+async def _renew(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
     return Answer(200, {"expires_at": timestamp(await renew(enforcer, parse(RenewRequest, body)))}, [])
 
 
-async def _explain(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+async def _explain(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
     request = parse(ExplainRequest, body)
     key_value = request.virtual_key or caller.key_value
     return Answer(200, explanation_body(await explain(enforcer, request, key_value, _request_id(request, caller))), [])
 
 
-_CALLS: Final[Mapping[str, Call]] = {
+_CALLS: Final[Mapping[str, Callable[[Enforcer, Body, Caller], Awaitable[Answer]]]] = {
     "reserve": _reserve,
     "settle": _settle,
     "release": _release,
@@ -161,7 +164,7 @@ async def _answer_operation(enforcer: Enforcer, operation: Mapping[str, Any], ca
     try:
         if call is None:
             raise InvalidRequest(f"op must be one of {', '.join(_CALLS)}", param="op")
-        return await call(enforcer, as_sent(operation), caller)
+        return await call(enforcer, operation, caller)
     except ServiceError as error:
         return answer_error(error, caller)
     except Exception:
@@ -190,7 +193,7 @@ def answer_error(error: ServiceError, caller: Caller) -> Answer:
 def _request_id(request: ReserveRequest, caller: Caller) -> str:
     if request.request_id is not None:
         return request.request_id
-    return str(uuid.uuid4()) if caller.idempotency_key is None else _idempotency_key(caller.idempotency_key)
+    return secrets.token_hex(16) if caller.idempotency_key is None else _idempotency_key(caller.idempotency_key)
 
 
 def _idempotency_key(text: str) -> str:

@@ -5,10 +5,10 @@ A model says what it wants as a predicate ("must not be blank"); the path of the
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, from_json, to_json
+from pydantic_core import ErrorDetails, from_json
 
 from service.errors import InvalidRequest
 
@@ -35,23 +35,22 @@ class MemberError(ValueError):
         self.malformed = malformed
 
 
-def parse(model: type[Model], body: bytes) -> Model:
+def parse(model: type[Model], body: bytes | Mapping[str, Any]) -> Model:
     """The body as `model`, or InvalidRequest (InvalidValue when only values are wrong) naming the first wrong member.
 
-    A literal `null` is an empty object.
+    A literal `null` is an empty object; a mapping is a part of a body that is decoded already.
     """
-    if body.strip() == b"null":
-        body = b"{}"
+    # What model_validate and model_validate_json call, in two thirds of their time.
+    validator = model.__pydantic_validator__
     try:
+        if not isinstance(body, bytes):
+            return cast(Model, validator.validate_python(body, strict=True))
         _refuse_non_numbers(body)
-        return model.model_validate_json(body, strict=True)
+        return cast(Model, validator.validate_json(body, strict=True))
     except ValidationError as error:
+        if isinstance(body, bytes) and body.strip() == b"null":
+            return parse(model, {})
         raise _invalid(error.errors(include_url=False)) from error
-
-
-def as_sent(part: Mapping[str, Any]) -> bytes:
-    """A part of a body as a body of its own. What is too large to be a number stays so, where others write null."""
-    return to_json(part, inf_nan_mode="constants")
 
 
 def _refuse_non_numbers(body: bytes) -> None:

@@ -179,8 +179,9 @@ def _repeat(replayed: Replayed, request_id: str) -> Admission:
 def _fingerprint(request: ReserveRequest, holder: Holder | None) -> bytes:
     """Of the key and the body as understood: the order and spaces of the JSON play no part, nor where key and id were sent."""
     key_id = holder.key.entity.id if holder is not None else ""
-    body = request.model_dump_json(exclude={"request_id", "virtual_key"})
-    return blake2b(f"{key_id} {body}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    members = vars(request).copy()
+    del members["request_id"], members["virtual_key"]
+    return blake2b(b"%s %s" % (key_id.encode(), orjson.dumps(members)), digest_size=16).digest()
 
 
 async def _admit_unasked(

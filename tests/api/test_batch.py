@@ -55,6 +55,14 @@ async def test_calls_of_one_reservation_run_in_their_order(client: httpx.AsyncCl
     assert counts(await explain(client, key), "virtual_key", "tokens") == (100, 0, 900)
 
 
+async def test_alone_or_in_a_batch_a_request_is_the_same_request(client: httpx.AsyncClient):
+    key = await create_key(client)
+    body = {**CALL, "request_id": "a", "cost": 1, "headers": {"Tier": "gold"}}
+    first = await admitted(client, key, **body)
+    [(status, again)] = await batch(client, key, {"op": "reserve", **body})
+    assert (status, again) == (200, {**first, "replayed": True})
+
+
 async def test_one_bad_item_does_not_spoil_the_others(client: httpx.AsyncClient):
     key = await create_key(client)
     results = await batch(
