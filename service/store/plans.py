@@ -143,7 +143,8 @@ class Plans:
         if len(self._saved_until) > self._largest_cache:
             self._saved_until.clear()
         self._saved_until[packed.digest] = time.monotonic() + _SAVED_FOR_S
-        self._by_digest.setdefault(packed.digest, packed)
+        if packed.digest not in self._by_digest:
+            self._remember(packed)
 
     async def save(self, packed: PackedPlan) -> None:
         if not self.is_saved(packed):

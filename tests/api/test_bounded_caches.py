@@ -76,10 +76,7 @@ async def only_reserved(client: httpx.AsyncClient, _: httpx.AsyncClient, number:
     await admitted(client, await create_key(client, budgets=[budget(10)]), model=f"model-{number}")
 
 
-LEAKS = pytest.mark.xfail(strict=False, reason="store.plans.Plans.note_saved adds to _by_digest and takes nothing out")
-
-
-@pytest.mark.parametrize("step", [one_of_everything, pytest.param(only_reserved, marks=LEAKS)])
+@pytest.mark.parametrize("step", [one_of_everything, only_reserved])
 async def test_nothing_grows_with_keys_models_or_requests(make_app: MakeApp, step: Step):
     app = make_app(**FEW)
     async with clients(app) as client, clients(make_app(**FEW)) as other_worker:
