@@ -1,7 +1,6 @@
 """How uvicorn speaks HTTP for quotad: the standard error body for what is no HTTP, answers written in one system call."""
 
 import asyncio
-from functools import partial
 from typing import Any
 
 import orjson
@@ -21,6 +20,10 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         # uvicorn would make a line for every answer, and nobody would read it.
         self.access_log = False
+        # One for all requests: in each it would be part of a cycle, which only the garbage collector could resolve.
+        self._extensions: dict[str, Any] = {AT_ONCE: {"write": self._write_at_once}}
+        self._answering: RequestResponseCycle
+        self._idle_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._out = _OneWrite(transport, self.loop)
@@ -34,12 +37,51 @@ class Protocol(HttpToolsProtocol):
         self.transport.write("\r\n".join((*head, "", "")).encode() + body)
         self.transport.close()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._extensions.clear()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+
+    # One timer for a connection, which looks whether it was idle all the time: uvicorn makes and cancels one for each answer.
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_after(self.timeout_keep_alive)
+
+    def _look_after(self, wait_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(wait_s, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return  # the end of the answer that is under way sets it again
+        left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._look_after(left_s)
+        else:
+            super().timeout_keep_alive_handler()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.scope["extensions"] = {AT_ONCE: {"write": partial(self._write_at_once, cycle)}}
+        # The next one is begun when this one is answered.
+        self._answering = cycle
+        cycle.scope["extensions"] = self._extensions
         super()._start_asgi_task(cycle, app)
 
-    def _write_at_once(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> bool:
+    def _write_at_once(self, status: int, lines: bytes, body: bytes) -> bool:
         """What RequestResponseCycle.send does, for an answer that is there as a whole."""
+        cycle = self._answering
         if cycle.disconnected:
             return True
         if self.flow.write_paused or cycle.response_started:

@@ -1,6 +1,7 @@
 """Our part of uvicorn's protocol, on a transport that the test holds: what is written when, and in which order."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -19,16 +20,16 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written: list[bytes] = []
-        self.is_closed = False
+        self.closed = asyncio.Event()
 
     def write(self, data: Any) -> None:
         self.written.append(bytes(data))
 
     def close(self) -> None:
-        self.is_closed = True
+        self.closed.set()
 
     def is_closing(self) -> bool:
-        return self.is_closed
+        return self.closed.is_set()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
@@ -80,7 +81,7 @@ async def test_both_ways_write_the_same_in_one_call(app: Any, asked: bytes, answ
     protocol.data_received(asked)
     await a_few_turns()
     assert wire.written == [answered]
-    assert wire.is_closed == (b"close" in answered)
+    assert wire.is_closing() == (b"close" in answered)
     protocol.connection_lost(None)
 
 
@@ -130,3 +131,63 @@ async def test_a_client_that_has_gone_is_written_nothing():
     gone.set()
     await a_few_turns()
     assert wire.written == []
+
+
+async def closed_after_s(wire: Wire) -> float:
+    started = asyncio.get_running_loop().time()
+    await wire.closed.wait()
+    return asyncio.get_running_loop().time() - started
+
+
+async def test_an_idle_connection_is_closed_when_it_was_idle_long_enough():
+    protocol, wire = connected(at_once)
+    protocol.timeout_keep_alive = 0.2  # type: ignore[assignment]
+    for _ in range(3):
+        protocol.data_received(GET)
+        await asyncio.sleep(0.12)
+        assert not wire.is_closing()
+    # The last answer was 0.12 s ago.
+    assert 0.04 < await closed_after_s(wire) < 1
+
+
+async def test_a_connection_is_not_idle_while_its_request_is_answered():
+    answered = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != "/":
+            await answered.wait()
+        await at_once(scope, receive, send)
+
+    protocol, wire = connected(app)
+    protocol.timeout_keep_alive = 0.05  # type: ignore[assignment]
+    protocol.data_received(GET)
+    await a_few_turns()
+    protocol.data_received(GET.replace(b"/ ", b"/slow ", 1))
+    await asyncio.sleep(0.2)
+    assert not wire.is_closing()
+    answered.set()
+    assert 0.04 < await closed_after_s(wire) < 1
+    assert b"".join(wire.written) == ANSWER + ANSWER
+
+
+async def test_nothing_is_left_of_a_connection_that_broke():
+    protocol, _ = connected(at_once)
+    protocol.data_received(GET)
+    await a_few_turns()
+    protocol.connection_lost(ConnectionResetError())
+    assert protocol.timeout_keep_alive_task is not None
+    assert protocol.timeout_keep_alive_task.cancelled()
+    assert protocol not in protocol.server_state.connections
+
+
+async def test_a_request_leaves_nothing_to_the_garbage_collector():
+    """Whatever it left would be found by a collection, for which all requests wait."""
+    protocol, wire = connected(at_once)
+    protocol.data_received(GET)
+    await a_few_turns()
+    gc.collect()
+    for _ in range(100):
+        protocol.data_received(GET)
+        await a_few_turns()
+    assert gc.collect() < 50
+    assert b"".join(wire.written) == ANSWER * 101
