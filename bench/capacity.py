@@ -88,6 +88,7 @@ def page(raw: dict[str, Any]) -> str:
     plans = Table("", columns, [plan(rate, single, cluster) for rate in _RATES])
     return _PAGE.format(
         machine="\n".join(f"- {name}: {value}" for name, value in machine.items() if name != "libraries"),
+        neighbours=f"{max(run['neighbours'] for run in runs):.0%}",
         costs="\n".join(markdown_table(costs)),
         plans="\n".join(markdown_table(plans)),
         busy=f"{_BUSY:.0%}",
@@ -113,6 +114,7 @@ How many Redis nodes and workers a load needs, computed from what a decision was
 `python -m bench.capacity --results DIR > bench/capacity.md` from a run of `python -m bench`; do not edit it.
 
 {machine}
+- neighbours: other processes used up to {neighbours} of the machine meanwhile
 
 ## What a decision costs
 

@@ -15,6 +15,7 @@ def run_of(subject: str, contender: str, *, operations: int, redis_us: float, wo
         "subject": subject,
         "contender": contender,
         "disturbed": False,
+        "neighbours": 0.05,
         "operations": 1,
         "measured": {"requests": operations},
         "server_cpu_s": operations * worker_us / 1e6,
