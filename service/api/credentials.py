@@ -87,11 +87,6 @@ def _is_local(host: str, origin: str | None) -> bool:
     return all(name is not None and is_loopback(name) for name in names)
 
 
-def same_secret(offered: str, secret: str) -> bool:
-    """Takes the same time wherever the first difference is."""
-    return compare_digest(offered.encode("utf-8", "surrogatepass"), secret.encode())
-
-
 def _is_one_of(offered: str, secrets: tuple[str, ...]) -> bool:
     """Compares with every secret, by digest, so that time tells neither which one nor how long it is."""
     digest = sha256(offered.encode("utf-8", "surrogatepass")).digest()

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.answers import error_body
 from service.api.at_once import JSON, header_lines, send_at_once
-from service.api.credentials import headers_of, presented_virtual_key, same_secret
+from service.api.credentials import headers_of, presented_virtual_key
 from service.api.rendering.quota import QuotaView
 from service.errors import StoreUnavailable
 from service.logs import SparingLog
@@ -35,7 +35,7 @@ async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: Quota
         _unavailable.warning("quota read failed: %r", error.__cause__)
         retry_after = (b"retry-after", error.headers["Retry-After"].encode())
         return await _refuse(scope, send, 503, error_body(503, error.message), retry_after)
-    if reading is None or not same_secret(value, reading.key.value):
+    if reading is None or not reading.key.has_value(value):
         return await _refuse(scope, send, 401, {"error": "Virtual key not found"}, _CHALLENGE)
     key = reading.key
     if key.is_active and key.expires_at_ms is not None and key.expires_at_ms <= reading.now_ms:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from hmac import compare_digest
 from typing import Final
 
 from service.providers import known_providers
@@ -65,15 +64,10 @@ async def find_holder(enforcer: Enforcer, key_value: str | None) -> Holder | Ver
     if key_value is None:
         return KEY_REQUIRED if enforcer.require_key else None
     holder = await enforcer.plans.holder(_key_id(key_value))
-    return holder if holder is not None and is_value_of(holder, key_value) else KEY_NOT_FOUND
+    return holder if holder is not None and holder.key.entity.has_value(key_value) else KEY_NOT_FOUND
 
 
 def recall_holder(enforcer: Enforcer, key_value: str) -> Holder | None:
     """The same without asking the store, as far as it was read before."""
     holder = enforcer.plans.recall_holder(_key_id(key_value))
-    return holder if holder is not None and is_value_of(holder, key_value) else None
-
-
-def is_value_of(holder: Holder, key_value: str) -> bool:
-    """The id is made of half a digest of the value: the rest of the value must be right, too."""
-    return compare_digest(key_value.encode("utf-8", "surrogatepass"), holder.key.entity.value.encode())
+    return holder if holder is not None and holder.key.entity.has_value(key_value) else None
