@@ -265,9 +265,11 @@ async def test_a_refusal_for_want_of_a_price_is_never_stale(make_client: MakeCli
         key = await create_key(admin, **BUDGET)
         assert (await reserve(worker, key, model="unheard-of")).status_code == 400
         made = await override(admin, {"input_cost_per_token": 1e-6}, pattern="unheard-of")
-        await admitted(worker, key, model="unheard-of")
+        await admitted(worker, key, model="unheard-of", request_id="known")
         await delete(admin, PRICING_OVERRIDES, made["id"])
         assert (await reserve(worker, key, model="unheard-of")).status_code == 400
+        # As docs/costs.md has it: who knows that there is no price does not look for a first answer.
+        assert (await reserve(worker, key, model="unheard-of", request_id="known")).status_code == 400
 
 
 async def test_who_may_not_go_anyway_is_told_why(make_client: MakeClient):
