@@ -95,7 +95,6 @@ def plan(number: int) -> Plan:
         provider="openai",
         model="gpt-4o",
         key_ids=("*",),
-        fallbacks=(),
     )
 
 

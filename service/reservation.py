@@ -85,7 +85,6 @@ class Plan:
     provider: str
     model: str
     key_ids: tuple[str, ...]
-    fallbacks: tuple[str, ...]
     request_type: str = ""
     """Says which prices apply; "" where the request did not say."""
 

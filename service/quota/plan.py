@@ -71,7 +71,6 @@ def make_plan(
         provider=provider or "",
         model=model or "",
         key_ids=(ANY,),
-        fallbacks=(),
         request_type=request_type,
     )
     if holder is None:

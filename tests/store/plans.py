@@ -90,7 +90,6 @@ def plan_of(
         provider="openai",
         model="gpt-4o",
         key_ids=("*",),
-        fallbacks=(),
     )
 
 
