@@ -139,7 +139,9 @@ async def _batch(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
         for place in places:
             answers[place] = await _answer_operation(enforcer, operations[place], caller_of_each)
 
-    await asyncio.gather(*(run(places) for places in groups.values()))
+    async with asyncio.TaskGroup() as group:
+        for places in groups.values():
+            group.create_task(run(places))
     results = [{"status": answers[place].status, "body": answers[place].body} for place in range(len(operations))]
     return Answer(200, {"results": results}, [])
 

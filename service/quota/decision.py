@@ -66,8 +66,8 @@ class Reading(NamedTuple):
 class Verdict(NamedTuple):
     """Why a request may not go. `violations`: readings of all limits that are over, in order of checks; the first one is named.
 
-    `plan` is None when not even the key is known; `states` are of its limits, () where none was asked. `retry_at_ms` is None when
-    waiting does not help. `route`: the rules that led to what refuses.
+    `plan` is None when not even the key is known; `states` are of its limits, () where none was asked. `retry_after_s` is None
+    when waiting does not help. `route`: the rules that led to what refuses.
     """
 
     decision: str
@@ -76,17 +76,12 @@ class Verdict(NamedTuple):
     plan: Plan | None = None
     violations: tuple[Reading, ...] = ()
     states: tuple[LimitState, ...] = ()
-    retry_at_ms: int | None = None
+    retry_after_s: int | None = None
     route: Mapping[str, Any] | None = None
 
     @property
     def status(self) -> int:
         return STATUSES[self.decision]
-
-    @property
-    def retry_after_s(self) -> int | None:
-        """Whole seconds, never too early."""
-        return None if self.retry_at_ms is None else max(1, -(-(self.retry_at_ms - self.now_ms) // 1000))
 
 
 def read_limits(plan: Plan, states: Iterable[LimitState]) -> tuple[Reading, ...]:
@@ -128,8 +123,13 @@ def refused(plan: Plan, outcome: Refused, estimate: Estimate) -> Verdict:
         plan=plan,
         violations=over,
         states=outcome.states,
-        retry_at_ms=outcome.retry_at_ms,
+        retry_after_s=None if outcome.retry_at_ms is None else _whole_seconds(outcome.retry_at_ms - outcome.now_ms),
     )
+
+
+def _whole_seconds(wait_ms: int) -> int:
+    """Never too early, and never at once."""
+    return max(1, -(-wait_ms // 1000))
 
 
 def blocked(plan: Plan, outcome: Blocked) -> Verdict:
