@@ -39,6 +39,16 @@ async def test_an_admission_is_empty_and_can_be_settled(client: httpx.AsyncClien
     assert counts(answer, "virtual_key", "requests") == (1, 0, 4)
 
 
+async def test_what_was_understood_before_is_not_taken_for_something_else(client: httpx.AsyncClient, proxy: httpx.AsyncClient):
+    key = await create_key(client, rate_limit=rate_limit(tokens=1000))
+    for tokens, status in (("40", 200), ("40.0", 400), ("40", 200), ("1", 200), ("1.0", 400)):
+        assert (await ask(proxy, key, model="gpt-4o", tokens=tokens)).status_code == status
+    other = await ask(proxy, key, tokens="40", headers={"x-quota-model": "gpt-4o-mini"})
+    assert (await settle(client, other.headers["x-quota-reservation"], input_tokens=1))["price"]["model"] == "gpt-4o-mini"
+    ids = {(await ask(proxy, key, model="gpt-4o")).headers["x-quota-reservation"] for _ in range(3)}
+    assert len(ids) == 3
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
 @pytest.mark.parametrize("path", ["", "/", "/v1/chat/completions", "/a%2Fb/../c"])
 async def test_any_method_and_any_path_below(client: httpx.AsyncClient, proxy: httpx.AsyncClient, method: str, path: str):
