@@ -38,10 +38,9 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
     started = perf_counter()
     headers = headers_of(scope)
     params = _params_of(scope["query_string"])
-    caller = Caller()
+    caller = Caller(presented_virtual_key(headers, any_in_own_header=False), reads_body=False)
     try:
         require_gateway(headers, services.settings)
-        caller = Caller(presented_virtual_key(headers, any_in_own_header=False), reads_body=False)
         answer = await answer_reserve(services.enforcer, _request_of(params, headers), caller, by_rules=False)
     except ServiceError as error:
         answer = failure(scope, error, caller)

@@ -35,7 +35,11 @@ _PROBLEM_HEADER: Final = (b"content-type", _PROBLEM.encode())
 async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, services: Services) -> None:
     started = perf_counter()
     headers = headers_of(scope)
-    caller = Caller(wants_problem=_PROBLEM in headers.get("accept", "").lower())
+    caller = Caller(
+        presented_virtual_key(headers, any_in_own_header=True),
+        headers.get("idempotency-key"),
+        wants_problem=_PROBLEM in headers.get("accept", "").lower(),
+    )
     settings = services.settings
     try:
         if scope["method"] != "POST":
@@ -43,9 +47,6 @@ async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, se
                 scope, send, Answer(405, error_body(405, f"{scope['method']} is not possible here"), [_ALLOW])
             )
         require_gateway(headers, settings)
-        caller = Caller(
-            presented_virtual_key(headers, any_in_own_header=True), headers.get("idempotency-key"), caller.wants_problem
-        )
         body = await receive_body(receive, headers, settings.max_body_bytes)
         answer = await call(services.enforcer, body, caller)
     except ServiceError as error:
