@@ -16,6 +16,7 @@ import asyncio
 import random
 import re
 from collections.abc import Callable, Sequence
+from secrets import token_hex
 from typing import Any, Final
 
 import orjson
@@ -56,19 +57,18 @@ class ClusterCommit:
         changed = next((self._keys[int(check[1]) - 1] for check in self._checks if check[0] == "version"), None)
         if changed is None:
             return await self._run()
-        lock = keys.lock(changed)
-        await self._acquire(lock)
+        lock, holder = keys.lock(changed), token_hex(8)
+        await self._acquire(lock, holder)
         try:
             return await self._run()
         finally:
-            # After LOCK_MS it may be another's, but no call of ours takes that long.
-            with store_errors("ending a change"):
-                await self._store.redis.delete(lock)
+            # After LOCK_MS it may be another's, who needs it still.
+            await self._store.scripts.run("unlock", [lock], [holder])
 
-    async def _acquire(self, lock: str) -> None:
+    async def _acquire(self, lock: str, holder: str) -> None:
         for _ in range(_TRIES):
             with store_errors("beginning a change"):
-                if await self._store.redis.set(lock, "1", nx=True, px=LOCK_MS):
+                if await self._store.redis.set(lock, holder, nx=True, px=LOCK_MS):
                     return
             await asyncio.sleep(random.uniform(*_PAUSE_S))
         raise Conflict("others keep changing this entity: read it again and retry")

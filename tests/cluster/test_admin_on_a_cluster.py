@@ -120,6 +120,30 @@ async def test_workers_learn_of_a_change_once_it_is_written(world: World, store:
     assert redis.hget(keys.versions(), "limits") != before
 
 
+async def test_a_change_unlocks_what_it_locked(world: World, redis: Redis):
+    one = team("one")
+    await world.create(one)
+    await world.change(one, name="renamed")
+    assert not redis.exists(keys.lock(keys.config(ref(one))))
+
+
+async def test_a_lock_that_ran_out_stays_with_whoever_has_it_now(world: World, redis: Redis, monkeypatch: pytest.MonkeyPatch):
+    one = team("one")
+    await world.create(one)
+    lock = keys.lock(keys.config(ref(one)))
+    run = cluster_change.ClusterCommit._run
+
+    async def slow(change: cluster_change.ClusterCommit) -> int | None:
+        """Takes so long that meanwhile its lock runs out and another change begins."""
+        assert 0 < redis.pttl(lock) <= cluster_change.LOCK_MS
+        redis.set(lock, "another", px=cluster_change.LOCK_MS)
+        return await run(change)
+
+    monkeypatch.setattr(cluster_change.ClusterCommit, "_run", slow)
+    await world.change(one, name="renamed")
+    assert redis.get(lock) == "another"
+
+
 async def test_entries_get_numbers_that_nobody_has(store: Store):
     numbers = []
     for name in ("one", "two"):
