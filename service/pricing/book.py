@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Generic, TypeVar
 
+import orjson
+
 from service.entities import PricingOverride
 from service.pricing.catalog import Catalog, Entry
 from service.pricing.cost import is_priced_type
@@ -39,6 +41,10 @@ class Price:
     def facts(self) -> dict[str, str | None]:
         """What answers say of it."""
         return {"source": self.source, "provider": self.provider, "model": self.model, "override_id": self.override_id}
+
+    @cached_property
+    def facts_json(self) -> bytes:
+        return orjson.dumps(self.facts)
 
 
 class Prices:

@@ -22,6 +22,7 @@ PriceFacts = Mapping[str, Any]
 
 OF_CALLER: Final[PriceFacts] = {"source": "caller", "provider": None, "model": None, "override_id": None}
 """The price of a cost that came with the call."""
+_OF_CALLER_JSON: Final = orjson.dumps(OF_CALLER)
 UNPRICED: Final = orjson.dumps(None)
 """The detail of a settlement that nobody knows a price for."""
 
@@ -72,7 +73,7 @@ def unpriced(plan: Plan) -> InvalidRequest:
 def charge(request: SettleRequest, shared: Shared, known_providers: Collection[str], plan: Plan) -> Charge:
     """What was really called has its price, where the request says that it was not what was reserved: a fallback, for one."""
     if request.cost is not None:
-        return Charge(cost_nanousd=to_nanousd(request.cost), detail=orjson.dumps(OF_CALLER))
+        return Charge(cost_nanousd=to_nanousd(request.cost), detail=_OF_CALLER_JSON)
     provider, model = split_model(request.provider, request.model, known_providers)
     provider, model = provider or plan.provider, model or plan.model
     request_type = request.request_type or plan.request_type or DEFAULT_REQUEST_TYPE
@@ -81,7 +82,7 @@ def charge(request: SettleRequest, shared: Shared, known_providers: Collection[s
     if price is None:
         return Charge(cost_nanousd=0, detail=UNPRICED, basis=shared.versions.basis)
     cost = _cost_nanousd(request, price, request_type)
-    return Charge(cost_nanousd=cost, detail=orjson.dumps(price.facts), basis=shared.versions.basis)
+    return Charge(cost_nanousd=cost, detail=price.facts_json, basis=shared.versions.basis)
 
 
 def _cost_nanousd(request: SettleRequest, price: Price, request_type: str) -> int:

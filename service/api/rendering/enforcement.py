@@ -8,6 +8,7 @@ from service.api.answers import error_body
 from service.api.headers import policies_of
 from service.api.rendering.times import timestamp
 from service.money import to_dollars
+from service.quota.charging import UNPRICED
 from service.quota.decision import ALLOW, Reading, Verdict
 from service.quota.explain import Check, Explanation
 from service.quota.reserve import Admission, DegradedAdmission
@@ -131,12 +132,11 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
 
 
 def settlement_body(settled: Settled, limits: orjson.Fragment) -> dict[str, Any]:
-    price = orjson.loads(settled.detail)
     return {
         "cost": to_dollars(settled.cost_nanousd),
         "tokens": settled.tokens,
-        "priced": price is not None,
-        "price": price,
+        "priced": settled.detail != UNPRICED,
+        "price": orjson.Fragment(settled.detail),
         "replayed": settled.replayed,
         "overrun": {"tokens": settled.overrun_tokens, "cost": to_dollars(settled.overrun_nanousd)},
         "limits": limits,
