@@ -11,6 +11,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from service import entities
 from service.api import credentials
 from tests.api.conftest import MakeApp
 from tests.api.documented import DOCUMENT
@@ -194,7 +195,8 @@ class Comparisons:
 @pytest.fixture
 def comparisons(monkeypatch: pytest.MonkeyPatch) -> Comparisons:
     seen = Comparisons()
-    monkeypatch.setattr(credentials, "compare_digest", seen.compare)
+    for module in (credentials, entities):
+        monkeypatch.setattr(module, "compare_digest", seen.compare)
     return seen
 
 
