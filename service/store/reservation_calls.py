@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, Self
 import orjson
 
 from service.errors import StoreUnavailable
+from service.remembered import remembered
 from service.store import keys
 from service.store.codec import encode_plan
 from service.store.connection import Store
@@ -14,6 +15,10 @@ from service.store.plans import LONGEST_LEASE_MS, PackedPlan, plan_ttl_ms
 
 _STEPS_IN_LEASE: Final = 500
 """Leases end at round times, so that holds which run out together are counted together: at most this part later than asked."""
+
+
+# A refused call saves nothing, so that the next one brings the text along again.
+_text: Final = remembered(largest=2_000)(encode_plan)
 
 
 class Call(NamedTuple):
@@ -31,9 +36,18 @@ class Call(NamedTuple):
     saves_plan: bool = False
 
     @classmethod
-    def on(cls, request_id: str, packed: PackedPlan | None, fields: Mapping[str, object], detail: bytes | None = None) -> Self:
+    def on(
+        cls,
+        request_id: str,
+        packed: PackedPlan | None,
+        fields: Mapping[str, object],
+        detail: bytes | None = None,
+        *,
+        saves_plan: bool = False,
+    ) -> Self:
         """On a whole reservation."""
-        return cls(packed, fields, request_id, keys.reservation(request_id), keys.open_reservations(request_id), detail)
+        record, open_index = keys.reservation(request_id), keys.open_reservations(request_id)
+        return cls(packed, fields, request_id, record, open_index, detail, saves_plan)
 
     @property
     def any_key(self) -> str:
@@ -93,7 +107,7 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
                 shape = shapes.setdefault(packed.shape, len(shapes) + 1)
                 members: dict[str, object] = {"shape": shape, "keys": [place(key) for key in packed.usage_keys]}
                 if id(packed) in saved:
-                    texts.append(encode_plan(packed.plan))
+                    texts.append(_text(packed.plan))
                     # The time and the batch itself come before the texts.
                     members |= {"key": place(keys.plan(packed.digest)), "text": 2 + len(texts)}
                 plans[number] = orjson.Fragment(orjson.dumps(members)[:-1] + b"," + packed.spec[1:])

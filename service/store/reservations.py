@@ -74,7 +74,8 @@ class Reservations:
         if call.basis:
             fields["basis"] = call.basis
         saves_plan = not self._plans.is_saved(packed)
-        answer = await self._ask("reserve", Call.on(call.request_id, packed, fields, call.detail)._replace(saves_plan=saves_plan))
+        made = Call.on(call.request_id, packed, fields, call.detail, saves_plan=saves_plan)
+        answer = await self._ask("reserve", made)
         match answer.word:
             case "granted":
                 if saves_plan:
