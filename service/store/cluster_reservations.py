@@ -3,6 +3,9 @@
 Every part has a record of its own in its slot, so that it may be repeated. The head, in the slot of the request id, says
 whose the id is and by which plan; what ends a reservation is decided there first. A part that refuses has the others
 withdrawn; what a crash leaves half done runs out with its lease.
+
+The version of what limits all keys is in a slot of its own, so no part can ask for it: parts check each provider's and
+model's own version instead. Else they would count in windows that an admin has changed since.
 """
 
 import asyncio
@@ -37,7 +40,7 @@ from service.reservation import (
 )
 from service.store import keys, reservation_answers
 from service.store.connection import Store
-from service.store.plans import PackedPlan, unchecked
+from service.store.plans import UNCHECKED, PackedPlan, pack_with, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms
 from service.store.reservations import ATTEMPTS, Reservations
 from service.store.scripts import store_errors
@@ -67,12 +70,12 @@ class ClusterReservations(Reservations):
 
     async def _try(self, call: Reserve) -> ReserveOutcome | None:
         """None: another attempt of the same request is on its way, or left something behind."""
-        packed = self._plans.pack(call.plan)
         if self._seems_blocked(call.plan) and not await self._is_known(call.request_id):
             # Whoever cannot be admitted takes nothing, not even for a moment.
             refusal = await self._refusal_in_advance(call)
             if refusal is not None:
                 return refusal
+        packed = _as_planned(await self._as_configured(self._plans.pack(call.plan)))
         attempt = token_hex(4)
         versions, head, parts = await self._take(call, packed, attempt)
         if head.word == "replayed" and head.rest[0].decode() != packed.digest:
@@ -91,7 +94,11 @@ class ClusterReservations(Reservations):
             return IdConflict()
         if head.word == "replayed" or any(part.word == "replayed" and not _has_part(part, packed, head) for part in parts):
             return None
-        if not self._is_current(call, versions) or any(part.word == "stale" for part in parts):
+        if not self._is_current(call, versions):
+            return Stale()
+        if any(part.word == "stale" for part in parts):
+            # A provider or model may have changed before the version by which the caller would notice.
+            await self._plans.refresh(packed)
             return Stale()
         return self._refusal(call, head.now_ms, packed, parts)
 
@@ -188,7 +195,7 @@ class ClusterReservations(Reservations):
 
     async def _replay(self, call: Reserve, packed: PackedPlan) -> ReserveOutcome | None:
         """The first answer to a request that was admitted by another plan than that of now."""
-        attempt = token_hex(4)
+        packed, attempt = _as_planned(await self._as_configured(packed)), token_hex(4)
         _, head, parts = await self._take(call, packed, attempt)
         if head.word == "replayed" and all(part.word == "replayed" and _has_part(part, packed, head) for part in parts):
             self._remember(call.request_id, packed)
@@ -311,14 +318,37 @@ class ClusterReservations(Reservations):
         self, script: str, request_id: str, packed: PackedPlan, fields: dict[str, Any], detail: bytes | None = None
     ) -> list[tuple[Shard, Answer]]:
         """A call on every part; again with what is configured now where that has changed. Done parts answer as before."""
+        packed = await self._as_configured(packed)
         for attempts_left in reversed(range(ATTEMPTS)):
             shards = shards_of(packed)
             answers = await asyncio.gather(*(self._ask(script, _part(shard, request_id, fields, detail)) for shard in shards))
             if all(answer.word != "stale" for answer in answers):
                 return list(zip(shards, answers, strict=True))
-            packed = await self._plans.refresh(packed)
+            packed = await self._as_configured(await self._plans.refresh(packed))
             packed = packed if attempts_left > 1 else unchecked(packed)
         raise StoreUnavailable("the configuration changes faster than it can be read; try again")
+
+    async def _as_configured(self, packed: PackedPlan) -> PackedPlan:
+        """With the version of every owner that counts anything: read once for each plan, then as long as it is kept."""
+        if _is_checked(packed):
+            return packed
+        known = await self._plans.refresh(packed)
+        # It may be what somebody has only loaded.
+        return known if _is_checked(known) else await self._plans.refresh(known)
+
+
+def _is_checked(packed: PackedPlan) -> bool:
+    return all(packed.versions[owner] != UNCHECKED for owner, _ in packed.windows)
+
+
+def _as_planned(packed: PackedPlan) -> PackedPlan:
+    """Stale where key, team or customer are not those that the plan was made of any more."""
+    planned = [
+        now if owner.version is None else owner.version for owner, now in zip(packed.plan.owners, packed.versions, strict=True)
+    ]
+    if tuple(planned) == packed.versions:
+        return packed
+    return pack_with(packed.plan, packed.digest, packed.global_version, planned, packed.windows)
 
 
 def _is_over(plan: Plan, now_ms: int) -> bool:
