@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     retention: str = Field(
         default="10m", description="How long a settled or released reservation is remembered for repeated calls: 1s to 24h."
     )
-    batch_size: int = Field(default=64, ge=1, le=1024, description="Most calls that are merged into one call of Redis.")
+    batch_size: int = Field(default=16, ge=1, le=1024, description="Most calls that are merged into one call of Redis.")
     cached_keys: int = Field(
         default=10_000,
         ge=1,

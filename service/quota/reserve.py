@@ -1,5 +1,6 @@
 """reserve: may this request go? Takes what it needs from every limit that binds it, or from none."""
 
+import time
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -204,6 +205,9 @@ async def _admit_unasked(
         provider = drawn[0].provider if drawn else None
     plan = enforcer.plans.recall(holder, provider, model) if holder is not None or key_value is None else None
     facts = routed.facts(provider, model, routed.fallbacks)
-    if plan is not None and plan.blocked is not None:
-        return Verdict(decision=plan.blocked.decision, message=plan.blocked.reason, plan=plan, route=facts)
+    # The clock of Redis is away, too.
+    now_ms = time.time_ns() // 1_000_000
+    has_expired = plan is not None and plan.expires_at_ms is not None and plan.expires_at_ms <= now_ms
+    if plan is not None and (has_expired or plan.blocked is not None):
+        return blocked(plan, Blocked(now_ms=now_ms, key_expired=has_expired, states=()))._replace(route=facts)
     return DegradedAdmission(request_id=request_id, plan=plan, provider=provider or "", model=model or "", route=facts)

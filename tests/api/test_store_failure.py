@@ -5,6 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -114,6 +115,19 @@ async def test_what_was_admitted_uncounted_can_be_charged_later(make_client: Mak
             # Another Redis, an empty one: nothing of the key is left, which counts as unknown.
             response = await until(lambda: _unless_503(client, "settle", reservation_id="r1", virtual_key=value, **CALL))
             assert (response.status_code, response.json()["decision"]) == (401, "virtual_key_not_found")
+
+
+async def test_a_key_expires_though_redis_is_away(make_client: MakeClient, port: int):
+    expires = datetime.now(UTC) + timedelta(seconds=2)
+    async with make_client(**away(port, on_store_failure="open")) as client:
+        with embedded_redis(None, LOG, port=port):
+            key = await create_key(client, expires_at=expires.isoformat())
+            await admitted(client, key)
+        assert (await admitted(client, key))["degraded"] is True
+        await asyncio.sleep((expires - datetime.now(UTC)).total_seconds() + 0.01)
+        response = await reserve(client, key)
+        assert (response.status_code, response.json()["decision"]) == (403, "virtual_key_blocked")
+        assert response.json()["error"]["message"] == "Virtual key has expired"
 
 
 async def test_it_recovers_by_itself(make_client: MakeClient, port: int):
