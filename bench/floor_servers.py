@@ -13,7 +13,7 @@ from bench import floors
 from bench.plain_http import ask
 from bench.rounds import Contender
 from bench.scenarios.scenario import Scenario
-from bench.servers import granian, uvicorn
+from bench.servers import Server, granian, uvicorn
 from bench.world import World
 
 FLOOR: Final = "F: bare Starlette, uvicorn"
@@ -22,9 +22,8 @@ GRANIAN: Final = "bare Starlette, granian"
 EVALSHA: Final = "bare + one redis-py EVALSHA, uvicorn"
 QUOTAD: Final = "quotad"
 
-SERVED_BY: Final = "httptools"
-"""The HTTP protocol that quotad gives uvicorn (service/server.py); if it is not uvicorn's own, SAME_SERVER is measured, too."""
-
+SERVED_BY: Final = "service.protocol:Protocol"
+"""The HTTP protocol that quotad gives uvicorn (service/server.py)."""
 
 _samples: Final = count(10_000, 10_000)
 """Numbers below those of the runs."""
@@ -45,19 +44,29 @@ def _answers(world: World, scenario: Scenario) -> list[floors.Floor]:
     return found
 
 
+def _environment(world: World, scenario: Scenario, folder: Path) -> dict[str, str]:
+    answers = folder / f"{scenario.name}.json"
+    answers.write_bytes(orjson.dumps(_answers(world, scenario)))
+    return {floors.ANSWERS: str(answers), floors.REDIS_URL: world.redis_url}
+
+
+@contextlib.contextmanager
+def bare(world: World, scenario: Scenario, folder: Path, *, workers: int) -> Iterator[Server]:
+    """F with so many workers."""
+    with uvicorn("bench.floors:bare", _environment(world, scenario, folder), workers=workers) as server:
+        yield server
+
+
 @contextlib.contextmanager
 def contenders(world: World, scenario: Scenario, folder: Path, *, all_floors: bool) -> Iterator[list[Contender]]:
     """quotad last; before it F and, where wanted, the other floors."""
-    answers = folder / f"{scenario.name}.json"
-    answers.write_bytes(orjson.dumps(_answers(world, scenario)))
-    environment = {floors.ANSWERS: str(answers), floors.REDIS_URL: world.redis_url}
+    environment = _environment(world, scenario, folder)
     with contextlib.ExitStack() as stack:
         made = []
         if scenario.has_floor:
             made.append((FLOOR, stack.enter_context(uvicorn("bench.floors:bare", environment))))
         if scenario.has_floor and all_floors:
-            if SERVED_BY != "httptools":
-                made.append((SAME_SERVER, stack.enter_context(uvicorn("bench.floors:bare", environment, http=SERVED_BY))))
+            made.append((SAME_SERVER, stack.enter_context(uvicorn("bench.floors:bare", environment, http=SERVED_BY))))
             if importlib.util.find_spec("granian") is not None:
                 made.append((GRANIAN, stack.enter_context(granian("bench.floors:bare", environment))))
             made.append((EVALSHA, stack.enter_context(uvicorn("bench.floors:evalsha", environment))))

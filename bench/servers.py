@@ -74,12 +74,12 @@ def quotad(redis_url: str | None, **settings: object) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def uvicorn(app: str, environment: Mapping[str, str], *, http: str = "httptools", name: str = "uvicorn") -> Iterator[Server]:
-    """What an application factory makes, as its user would serve it: uvloop, httptools, one worker, no access log."""
+def uvicorn(app: str, environment: Mapping[str, str], *, http: str = "httptools", workers: int = 1) -> Iterator[Server]:
+    """What an application factory makes, as its user would serve it: uvloop, httptools, no access log."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--factory", app, "--port", str(port), "--loop", "uvloop", "--http", http]
-    command += ["--no-access-log", "--log-level", "error", "--lifespan", "on", "--no-server-header"]
-    with running(name, command, port, environment) as server:
+    command += ["--no-access-log", "--log-level", "error", "--lifespan", "on", "--no-server-header", "--workers", str(workers)]
+    with running("uvicorn", command, port, environment) as server:
         yield server
 
 

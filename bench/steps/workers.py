@@ -1,9 +1,10 @@
-"""Two workers against one, on the same Redis."""
+"""Two workers against one, on the same Redis; and the same for F, which says what two workers are worth on this machine."""
 
 from typing import Final
 
 from bench.context import Context, Options
 from bench.findings import Cell, Plot, Series, Table
+from bench.floor_servers import bare
 from bench.rounds import Contender, Run, median_rate, median_ratio
 from bench.scenarios import QUOTA_READ, RESERVE
 from bench.scenarios.scenario import Scenario
@@ -11,17 +12,24 @@ from bench.servers import Server, quotad
 
 _WANTED: Final = 1.6
 _MEASURED: Final = (QUOTA_READ, RESERVE)
+_FLOOR: Final = "F: bare Starlette, answers of quota_read"
 _ONE: Final = "1 worker"
 _TWO: Final = "2 workers"
 
 
 def planned_s(options: Options) -> float:
-    return 2 * len(_MEASURED) * (options.rounds + options.warm_up) * (options.seconds + 0.5) + 5
+    return 2 * (len(_MEASURED) + 1) * (options.rounds + options.warm_up) * (options.seconds + 0.5) + 5
 
 
 def measure(context: Context) -> None:
     context.progress.step("two workers against one", planned_s(context.options))
     runs: dict[str, list[Run]] = {}
+    with (
+        bare(context.world, QUOTA_READ, context.folder, workers=1) as bare_one,
+        bare(context.world, QUOTA_READ, context.folder, workers=2) as bare_two,
+    ):
+        contenders = [_contender(context, _ONE, bare_one, QUOTA_READ), _contender(context, _TWO, bare_two, QUOTA_READ)]
+        runs[_FLOOR] = context.rounds.measure("F by workers", contenders)
     with quotad(context.world.redis_url, workers=2) as two:
         for scenario in _MEASURED:
             contenders = [_contender(context, _ONE, context.world.quotad, scenario), _contender(context, _TWO, two, scenario)]
@@ -43,8 +51,9 @@ def measure(context: Context) -> None:
                     round(sum(run.neighbours for run in own) / len(own), 2),
                 ]
             )
-        context.findings.at_least(f"{name}: two workers against one", median_ratio(measured, _TWO, _ONE), _WANTED)
-    columns = ("scenario", "workers", "requests/s", "ratio", "processors quotad", "processors Redis", "share of neighbours")
+        if name != _FLOOR:
+            context.findings.at_least(f"{name}: two workers against one", median_ratio(measured, _TWO, _ONE), _WANTED)
+    columns = ("scenario", "workers", "requests/s", "ratio", "processors workers", "processors Redis", "share of neighbours")
     note = f"This machine has {context.findings.machine['processors']} processors for load generator, workers and Redis together."
     context.findings.tables.append(Table("Throughput over workers", columns, rows, note))
     series = [Series(name, [median_rate(measured, kind) for kind in (_ONE, _TWO)]) for name, measured in runs.items()]
