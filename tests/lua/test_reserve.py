@@ -1,13 +1,15 @@
 """lua/reserve.lua: who is admitted, what is taken, what is refused and when trying again makes sense."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from redis import Redis
 
 from service.reservation import Granted, Mode, Plan, Refused, Replayed
 from service.windows import Window
-from tests.store.plans import DAY, HOUR, MINUTE, NOW, budget, create, plan_of, requests, tokens, usage_key
+from tests.enforcement.world import Limits, World, provider, provider_config, virtual_key
+from tests.store.plans import DAY, HOUR, MINUTE, NOW, budget, create, plan_of, requests, tokens
 from tests.store.quota_desk import Desk, Row, check_rows
 
 MINUTELY = Window(MINUTE, "")
@@ -259,12 +261,13 @@ async def test_a_plan_of_another_configuration_is_stale(desk: Desk, redis: Redis
         assert await desk.call(stale, "settle unreserved", "a", 1) == "stale"
 
 
-async def test_the_global_version_covers_owners_without_one(desk: Desk, redis: Redis):
-    plan = plan_of(tokens("provider", 5), tokens("key", 5), versions={"provider": None}, global_version=3)
-    create(redis, plan)
-    redis.hset(usage_key("provider"), "v", 77)
-    assert await desk.call(plan, "reserve", "a", 1) == "stale"
-    redis.hset("q1:{directory}:versions", "limits", 3)
+async def test_the_global_version_covers_owners_without_one(desk: Desk):
+    world = World(desk.reservations.store, NOW)
+    await world.create(provider(rate_limit=Limits().rate(5, None)), virtual_key("key", provider_configs=(provider_config(1),)))
+    plan = await world.plan("key")
+    assert [owner.version for owner in plan.owners] == [None, 1]
+    for another in (plan.global_version - 1, plan.global_version + 1):
+        assert await desk.call(replace(plan, global_version=another), "reserve", "a", 1) == "stale"
     assert await desk.call(plan, "reserve", "a", 1) == "granted 1/0"
 
 
