@@ -72,7 +72,8 @@ async def test_many_callers_of_one_key_read_it_once(client: httpx.AsyncClient, r
             responses = await asyncio.gather(*(reserve(client, key) for _ in range(60)))
         assert {response.status_code for response in responses} == {200}
         assert seen.commands["hgetall"] <= 10
-        assert seen.round_trips <= 10
+        # In batches of 16, stale ones and those after them.
+        assert seen.round_trips <= 20
 
 
 async def test_more_keys_and_models_than_are_kept(client: httpx.AsyncClient):
