@@ -156,10 +156,10 @@ async def test_while_it_is_away_nobody_waits(make_client: MakeClient, port: int)
         started = time.monotonic()
         responses = await asyncio.gather(*(reserve(client, None, virtual_key=f"sk-bf-{number}") for number in range(300)))
         assert {response.status_code for response in responses} == {503}
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
         started = time.monotonic()
         assert (await reserve(client, None, virtual_key="sk-bf-some")).status_code == 503
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 1
 
 
 async def _unless_503(client: httpx.AsyncClient, operation: str, **body: Any) -> httpx.Response | None:

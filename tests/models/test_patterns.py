@@ -48,9 +48,9 @@ def test_refused(pattern: str, reason: str):
 
 
 def test_no_pattern_backtracks():
-    started = time.perf_counter()
+    started = time.process_time()
     assert not Pattern("(a*)*b").search("a" * 10_000)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_pattern_is_compiled_once():

@@ -238,7 +238,7 @@ def test_a_pattern_is_not_compiled_for_every_request():
     expression = compile_expression('model.matches("^(gpt|claude)-\\\\w+$")')
     environment = Environment.of(REQUEST)
     assert expression.matches(environment)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(1_000):
         expression.matches(environment)
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.3
