@@ -17,6 +17,8 @@ from bench.traffic import Traffic
 
 CONNECTIONS: Final = 64
 _SCRIPT: Final = Path(__file__).with_name("wrk.lua")
+_TO_START_AND_END_S: Final = 120
+"""A million keys take a while to read, and so does the sum of millions of answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +60,17 @@ def drive(url: str, traffic: Traffic, *, seconds: float, connections: int = CONN
 
 def _wrk(url: str, files: list[str], seconds: float, connections: int) -> Measured:
     command = ["wrk", "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--timeout", "10s"]
-    return _measured("wrk", _output([*command, "-s", str(_SCRIPT), url, "--", *files]))
+    return _measured("wrk", _output([*command, "-s", str(_SCRIPT), url, "--", *files], seconds))
 
 
 def _python(url: str, files: list[str], seconds: float, connections: int) -> Measured:
     address = urlsplit(url)
     command = [sys.executable, "-m", "bench.generator", f"{address.hostname}:{address.port}", str(seconds), str(connections)]
-    return _measured("python", _output([*command, *files]))
+    return _measured("python", _output([*command, *files], seconds))
 
 
-def _output(command: list[str]) -> str:
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+def _output(command: list[str], seconds: float) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + _TO_START_AND_END_S)
     if result.returncode:
         raise RuntimeError(f"{command[0]} failed: {result.stdout}{result.stderr}")
     return result.stdout

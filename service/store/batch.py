@@ -63,6 +63,8 @@ class Batch(Generic[Item, Answer]):
                 if not future.done():
                     future.set_exception(error)
         except asyncio.CancelledError:
+            # The loop is about to end: a task begun now would outlive it.
+            calls, self._waiting = calls + self._waiting, []
             for _, future in calls:
                 future.cancel()
             raise

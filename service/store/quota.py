@@ -2,18 +2,24 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from service.entities import Counters, Kind, VirtualKey
+import orjson
+
+from service.counters import windows_of_counters
+from service.entities import Counter, Counters, Kind, VirtualKey
 from service.errors import StoreUnavailable
 from service.store import keys
 from service.store.batch import Batch
-from service.store.codec import decode_counters, decode_entity, pairs
+from service.store.codec import decode_entity, pairs
 from service.store.connection import Store
 from service.store.keys import Ref
 
 View = TypeVar("View")
 """What a caller derives from a configuration: made once, kept as long as the configuration."""
+
+_MOST_FIELDS: Final = 3_000
+"""Lua passes no more than 8,000 arguments to a command. A key with more counters is read whole every time."""
 
 
 class KeyReading(NamedTuple, Generic[View]):
@@ -31,8 +37,11 @@ class _Kept(NamedTuple, Generic[View]):
     version: str
     key: VirtualKey
     view: View
-    usage: list[bytes]
-    """The counters as they were read last, field by field ..."""
+    slots: tuple[int, ...]
+    fields: tuple[str, ...]
+    """Of the usage hash: all that the counters in these slots need."""
+    values: list[bytes | None]
+    """Of these fields, as they were read last ..."""
     counters: Counters
     """... and what they say: decoding takes longer than seeing that nothing changed."""
 
@@ -65,27 +74,51 @@ class QuotaReader(Generic[View]):
                 readings[key_id] = self._reading(now_ms, key_id, kept, answer)
         return [readings[key_id] for key_id in key_ids]
 
-    def _script_call(self, known: Sequence[tuple[str, _Kept[View] | None]]) -> tuple[list[str], list[str]]:
-        redis_keys = [key for key_id, kept in known for key in (kept.redis_keys if kept else _redis_keys(key_id))]
-        return redis_keys, [self._store.now_ms, *(kept.version if kept else "" for _, kept in known)]
+    def _script_call(self, known: Sequence[tuple[str, _Kept[View] | None]]) -> tuple[list[str], list[str | bytes]]:
+        redis_keys: list[str] = []
+        # Many keys have the same few counters: what they need is sent once.
+        wanted: dict[tuple[str, ...], int] = {}
+        versions: list[str | bytes] = []
+        for key_id, kept in known:
+            if kept is None:
+                redis_keys += _redis_keys(key_id)
+                versions += ("", "0")
+            else:
+                redis_keys += kept.redis_keys
+                versions += (kept.version, str(wanted.setdefault(kept.fields, len(wanted) + 1)))
+        return redis_keys, [self._store.now_ms, orjson.dumps(list(wanted)), *versions]
 
-    def _reading(self, now_ms: int, key_id: str, kept: _Kept[View] | None, answer: list[list[bytes]]) -> KeyReading[View] | None:
+    def _reading(self, now_ms: int, key_id: str, kept: _Kept[View] | None, answer: list[list[Any]]) -> KeyReading[View] | None:
         if not answer:
             self._known.pop(key_id, None)
             return None
-        usage = answer[0]
-        if kept is None or len(answer) > 1:
-            stored = pairs(usage)
-            key = decode_entity(Kind.VIRTUAL_KEY, pairs(answer[1]))
-            version = stored[b"v"].decode()
-            kept = _Kept(_redis_keys(key_id), version, key, self._view(key), usage, decode_counters(stored))
-        elif kept.usage != usage:
-            kept = kept._replace(usage=usage, counters=decode_counters(pairs(usage)))
-        self._known[key_id] = kept
-        self._known.move_to_end(key_id)
+        if len(answer) > 1:
+            kept = self._decoded(key_id, *map(pairs, answer))
+        elif kept is not None and kept.values != answer[0]:
+            kept = kept._replace(values=answer[0], counters=_counters(kept.slots, answer[0]))
+        assert kept is not None
+        if len(kept.fields) > _MOST_FIELDS:
+            self._known.pop(key_id, None)
+        else:
+            self._known[key_id] = kept
+            self._known.move_to_end(key_id)
         if len(self._known) > self._largest_cache:
             self._known.popitem(last=False)
         return KeyReading(now_ms, kept.version, kept.key, kept.counters, kept.view)
+
+    def _decoded(self, key_id: str, usage: dict[bytes, bytes], config: dict[bytes, bytes]) -> _Kept[View]:
+        key = decode_entity(Kind.VIRTUAL_KEY, config)
+        slots = tuple(sorted(slot for slot, _ in windows_of_counters(key)))
+        fields = ("v", *(f"{part}{slot}" for slot in slots for part in "urh"))
+        values = [usage.get(field.encode()) for field in fields]
+        version = usage[b"v"].decode()
+        return _Kept(_redis_keys(key_id), version, key, self._view(key), slots, fields, values, _counters(slots, values))
+
+
+def _counters(slots: Sequence[int], values: Sequence[bytes | None]) -> Counters:
+    """Of the version, then usage, beginning of the window and what is held of each slot."""
+    each = zip(slots, values[1::3], values[2::3], values[3::3], strict=True)
+    return {slot: Counter(int(usage), int(last_reset or 0), int(held or 0)) for slot, usage, last_reset, held in each if usage}
 
 
 def _redis_keys(key_id: str) -> tuple[str, str]:

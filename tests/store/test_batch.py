@@ -177,6 +177,25 @@ async def test_a_cancelled_run_leaves_nobody_waiting(server: Server):
     assert await batch.call(3) == 9
 
 
+def test_nothing_outlives_the_loop(server: Server):
+    server.busy()
+    batch = Batch(server.run, concurrent=1)
+
+    async def leave() -> None:
+        callers.extend(calls(batch, [1]))
+        await ticks()
+        callers.extend(calls(batch, [2]))
+        await ticks()
+
+    callers: list[asyncio.Task[int]] = []
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        runner.run(leave())
+    assert [caller.cancelled() for caller in callers] == [True, True]
+    assert asyncio.all_tasks(loop) == set()
+    assert server.batches == [[1]]
+
+
 async def test_many_callers_each_get_their_own_answer(server: Server):
     batch = Batch(server.run, largest=7)
 
