@@ -7,7 +7,7 @@ A `slot` is the number of a counter in the usage hash of its owner (lua/README.m
 from dataclasses import dataclass
 from enum import StrEnum
 from hmac import compare_digest
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Kind(StrEnum):
@@ -211,6 +211,8 @@ class Counter(NamedTuple):
     last_reset_ms: int = 0
     held: int = 0
 
+
+NEVER_COUNTED: Final = Counter()
 
 Counters = dict[int, Counter]
 """Counters of one owner by slot."""

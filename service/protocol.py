@@ -7,10 +7,6 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service.api.at_once import AT_ONCE, header_lines
-from service.remembered import remembered
-
-# Those of the server, such as the date: another list every second.
-_lines_of = remembered(largest=2)(header_lines)
 
 
 class Protocol(HttpToolsProtocol):
@@ -23,6 +19,9 @@ class Protocol(HttpToolsProtocol):
         # One for all requests: in each it would be part of a cycle, which only the garbage collector could resolve.
         self._extensions: dict[str, Any] = {AT_ONCE: {"write": self._write_at_once}}
         self._answering: RequestResponseCycle
+        # Those of the server, such as the date: another list every second.
+        self._default_headers = self.server_state.default_headers
+        self._default_lines = header_lines(self._default_headers)
         self._idle_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -91,7 +90,10 @@ class Protocol(HttpToolsProtocol):
         end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
         if cycle.scope["method"] == "HEAD":
             body = b""
-        self._out.write_now(b"".join((STATUS_LINE[status], _lines_of(self.server_state.default_headers), lines, end, body)))
+        if self._default_headers is not self.server_state.default_headers:
+            self._default_headers = self.server_state.default_headers
+            self._default_lines = header_lines(self._default_headers)
+        self._out.write_now(b"".join((STATUS_LINE[status], self._default_lines, lines, end, body)))
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()

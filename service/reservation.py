@@ -63,7 +63,7 @@ class Blockage:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Plan:
     """Everything that applies to one (key, provider, model), in order of checks. No counter appears twice.
 

@@ -20,6 +20,8 @@ _KEYS: Final = 20_000
 _CACHED: Final = 2_000
 """Far fewer than there are keys, plans and reservations, so that whatever is kept is also thrown away."""
 _RETENTION_S: Final = 5
+_LEASE: Final = b"&ttl=5s"
+"""Of what is authorized and never settled."""
 _PAUSE_MS: Final = 30
 _CONNECTIONS: Final = 32
 _SAMPLES: Final = 40
@@ -67,7 +69,7 @@ def measure(context: Context) -> None:
     columns = ("what", "warm", "highest", "at the end", "second half / first half")
     note = (
         f"{requests:,} requests in {soak_s:.0f} s: reserve, settle, authorize and quota reads over {len(world.keys):,} keys; "
-        f"records are kept for {_RETENTION_S} s, caches hold {_CACHED:,} entries each."
+        f"records and leases that nobody settles last {_RETENTION_S} s, caches hold {_CACHED:,} entries each."
     )
     context.findings.tables.append(Table("Soak", columns, rows, note))
     axis = [round(sample.at_s) for sample in samples]
@@ -82,7 +84,7 @@ def measure(context: Context) -> None:
 def _run(world: World, soak_s: float) -> tuple[list[_Sample], int]:
     requests = (
         *RESERVE_SETTLE.traffic(world, 0).requests,
-        *AUTHORIZE.traffic(world, 0).requests,
+        *(request.replace(b" HTTP/1.1", _LEASE + b" HTTP/1.1", 1) for request in AUTHORIZE.traffic(world, 0).requests),
         *QUOTA_READ.traffic(world, 0).requests,
     )
     traffic = Traffic(requests, world.keys, first=1_000, lag=1_000)

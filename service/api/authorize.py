@@ -3,6 +3,7 @@
 Routing rules play no part: a proxy could not be told to go elsewhere.
 
 What the proxy's own configuration says comes as query parameters and beats the headers, which clients may send, too.
+`ttl` has no header: a client must not choose how long its request holds what it may use.
 """
 
 import math
@@ -60,13 +61,14 @@ def _params_of(query: bytes) -> Mapping[str, str]:
 
 def _request_of(params: Mapping[str, str], headers: Mapping[str, str]) -> ReserveRequest:
     provider, model, tokens, cost = (params.get(name) or _as_utf8(headers.get(f"x-quota-{name}", "")) for name in _MEMBERS)
-    return _request(provider, model, _number("tokens", tokens), _number("cost", cost))
+    return _request(provider, model, _number("tokens", tokens), _number("cost", cost), params.get("ttl") or None)
 
 
 @lru_cache(maxsize=1024, typed=True)
-def _request(provider: str, model: str, tokens: float | int | None, cost: float | int | None) -> ReserveRequest:
+def _request(provider: str, model: str, tokens: float | int | None, cost: float | int | None, ttl: str | None) -> ReserveRequest:
     """Remembered as well."""
-    return parse(ReserveRequest, {"provider": provider or None, "model": model or None, "tokens": tokens, "cost": cost})
+    asked = {"provider": provider or None, "model": model or None, "tokens": tokens, "cost": cost, "ttl": ttl}
+    return parse(ReserveRequest, asked)
 
 
 def _as_utf8(text: str) -> str:

@@ -87,7 +87,7 @@ class _OpenAiHeaders:
         ]
 
 
-@remembered(largest=20_000)
+@remembered()
 def policies_of(plan: Plan) -> Policies:
     return Policies(plan.limits)
 

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from service.entities import Counter, Counters
+from service.entities import NEVER_COUNTED, Counters
 from service.money import NANOUSD_PER_DOLLAR
 from service.reservation import Blocked, LimitKind, LimitState, Plan, PlannedLimit, Refused
 from service.windows import current, next_reset_ms
 
 ALLOW: Final = "allow"
 
-_NEVER_COUNTED: Final = Counter()
 
 STATUSES: Final = {
     ALLOW: 200,
@@ -103,7 +102,7 @@ def read_counters(limits: Iterable[PlannedLimit], counters: Counters, now_ms: in
     readings = []
     for planned in limits:
         if planned.limit is not None:
-            counter = current(counters.get(planned.slot, _NEVER_COUNTED), planned.window, now_ms)
+            counter = current(counters.get(planned.slot, NEVER_COUNTED), planned.window, now_ms)
             readings.append(_reading(planned, planned.limit, counter.usage, counter.last_reset_ms, counter.held, 0))
     return readings
 

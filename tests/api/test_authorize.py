@@ -1,5 +1,6 @@
 """The door for proxies: any method, any path below it, no body; what nginx, Traefik, Envoy and Caddy make of the answers."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -37,6 +38,19 @@ async def test_an_admission_is_empty_and_can_be_settled(client: httpx.AsyncClien
     answer = await settle(client, response.headers["x-quota-reservation"], input_tokens=30)
     assert counts(answer, "virtual_key", "tokens") == (30, 0, 70)
     assert counts(answer, "virtual_key", "requests") == (1, 0, 4)
+
+
+async def test_the_proxy_says_how_long_a_hold_lasts_and_its_client_does_not(client: httpx.AsyncClient, proxy: httpx.AsyncClient):
+    key = await create_key(client, rate_limit=rate_limit(requests=5, tokens=100))
+    assert (await ask(proxy, key, tokens="60", ttl="1s", headers={"x-quota-ttl": "24h"})).status_code == 200
+    assert (await ask(proxy, key, tokens="60")).status_code == 200  # clamp holds the 40 that are left
+    assert (await ask(proxy, key, tokens="60")).status_code == 429
+    await asyncio.sleep(1.1)
+    admitted = await ask(proxy, key, tokens="10")
+    assert admitted.status_code == 200
+    assert admitted.headers["ratelimit"].startswith('"virtual_key-tokens-1h";r=50;')
+    refused = await ask(proxy, key, ttl="2 days")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "ttl")
 
 
 async def test_what_was_understood_before_is_not_taken_for_something_else(client: httpx.AsyncClient, proxy: httpx.AsyncClient):

@@ -122,6 +122,7 @@ def _authorize(operation_id: str, path: str, parameters: tuple[Parameter, ...] =
                 in_query(name, f"As in reserve; without it the header x-quota-{name}.", **schema)
                 for name, schema in _AUTHORIZE_MEMBERS.items()
             ),
+            in_query("ttl", "As in reserve: how long the hold lasts, 1s to 24h. No header stands in for it."),
             in_query("nginx", "1: refusals that nginx would not understand are 403 with the true status in x-quota-status."),
             _VIRTUAL_KEY,
         ),

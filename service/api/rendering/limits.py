@@ -1,20 +1,18 @@
 """Budgets and rate limits with what is used of them now: a window that is over is shown as empty."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from service.api.rendering.times import timestamp
-from service.entities import Budget, Counter, Counters, RateLimit
+from service.entities import NEVER_COUNTED, Budget, Counter, Counters, RateLimit
 from service.money import to_dollars
-from service.windows import current, next_reset_ms, window_of_budget, windows_of_rate_limit
+from service.windows import Window, current, next_reset_ms, window_of_budget, windows_of_rate_limit
 
 Owner = Mapping[str, str | int]
 """The member that names the owner of a budget, such as {"team_id": "..."}; empty for a provider."""
 
 Said = tuple[str | int | float, ...]
 """What counters say, in the order of the members that tell it."""
-
-_NEVER_COUNTED: Final = Counter()
 
 
 def budget(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, owner: Owner) -> dict[str, Any]:
@@ -38,7 +36,7 @@ def budgets(stored: Iterable[Budget], counters: Counters, now_ms: int, *, aligne
 
 
 class CountedBudget:
-    """What the counter of a budget says. Remembered until it moves or its window ends, at `until_ms`."""
+    """What the counter of a budget says. Remembered until it moves or says something else as time goes on, at `until_ms`."""
 
     members = ("last_reset", "current_usage", "reserved", "remaining", "next_reset_at")
 
@@ -47,12 +45,12 @@ class CountedBudget:
         self._slot = stored.slot
         self._max_nanousd = stored.max_limit_nanousd
         self._seen: Counter | None = None
-        self.until_ms = 0
+        self._from_ms = self.until_ms = 0
         self._said: Said = ()
 
     def say(self, counters: Counters, now_ms: int) -> Said:
-        stored = counters.get(self._slot, _NEVER_COUNTED)
-        if stored is not self._seen or now_ms >= self.until_ms:
+        stored = counters.get(self._slot, NEVER_COUNTED)
+        if stored is not self._seen or not self._from_ms <= now_ms < self.until_ms:
             counter = current(stored, self.window, now_ms)
             left = self._max_nanousd - counter.usage - counter.held
             resets_at_ms = next_reset_ms(self.window, counter.last_reset_ms)
@@ -63,8 +61,8 @@ class CountedBudget:
                 to_dollars(left if left > 0 else 0),
                 timestamp(resets_at_ms),
             )
-            # A window that is over says something else every millisecond.
-            self._seen, self.until_ms = stored, resets_at_ms if counter is stored else 0
+            self._seen, self._from_ms = stored, now_ms
+            self.until_ms = resets_at_ms if _stays(self.window, stored, counter) else now_ms + 1
         return self._said
 
 
@@ -105,12 +103,14 @@ class CountedRateLimit:
             *(["request_next_reset_at"] if self._tells_requests_end else []),
         )
         self._seen: tuple[Counter, Counter] | None = None
-        self.until_ms = 0
+        self._from_ms = self.until_ms = 0
         self._said: Said = ()
 
     def say(self, counters: Counters, now_ms: int) -> Said:
-        stored = counters.get(self._token_slot, _NEVER_COUNTED), counters.get(self._request_slot, _NEVER_COUNTED)
-        if self._seen is None or stored[0] is not self._seen[0] or stored[1] is not self._seen[1] or now_ms >= self.until_ms:
+        stored = counters.get(self._token_slot, NEVER_COUNTED), counters.get(self._request_slot, NEVER_COUNTED)
+        seen = self._seen
+        is_seen = seen is not None and stored[0] is seen[0] and stored[1] is seen[1]
+        if not is_seen or not self._from_ms <= now_ms < self.until_ms:
             tokens = current(stored[0], self._token_window, now_ms)
             requests = current(stored[1], self._request_window, now_ms)
             tokens_end_ms = next_reset_ms(self._token_window, tokens.last_reset_ms)
@@ -124,6 +124,12 @@ class CountedRateLimit:
                 timestamp(requests.last_reset_ms),
                 *([timestamp(requests_end_ms)] if self._tells_requests_end else []),
             )
-            is_lasting = tokens is stored[0] and requests is stored[1]
-            self._seen, self.until_ms = stored, min(tokens_end_ms, requests_end_ms) if is_lasting else 0
+            stays = _stays(self._token_window, stored[0], tokens) and _stays(self._request_window, stored[1], requests)
+            self._seen, self._from_ms = stored, now_ms
+            self.until_ms = min(tokens_end_ms, requests_end_ms) if stays else now_ms + 1
         return self._said
+
+
+def _stays(window: Window, stored: Counter, counter: Counter) -> bool:
+    """A rolling window that is over begins now, and a millisecond later it begins a millisecond later."""
+    return counter is stored or window.align != ""

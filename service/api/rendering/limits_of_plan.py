@@ -4,10 +4,10 @@ Hot: what the counters say is filled into what was made once for every limit.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import compress
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -33,7 +33,7 @@ class Told(NamedTuple):
 class _ShownLimit:
     """`body` says when the window ends that began at `last_reset_ms`; few answers see another one begin."""
 
-    __slots__ = ("_window", "body", "in_dollars", "last_reset_ms", "limit", "resets_at_ms")
+    __slots__ = ("__weakref__", "_window", "body", "in_dollars", "last_reset_ms", "limit", "resets_at_ms")
 
     def __init__(self, planned: PlannedLimit, limit: int) -> None:
         self.limit = limit
@@ -51,6 +51,9 @@ class _ShownLimit:
 
 _Share = tuple[float, dict[str, Any]]
 """How much is left of a limit (0 to 1), and the limit as a body shows it."""
+
+
+_all_shown: Final[WeakValueDictionary[PlannedLimit, _ShownLimit]] = WeakValueDictionary()
 
 
 class LimitsOfPlan:
@@ -103,10 +106,12 @@ class LimitsOfPlan:
         return shares, lefts
 
 
-@lru_cache(maxsize=100_000)
 def _shown(planned: PlannedLimit, limit: int) -> _ShownLimit:
     """The same for all plans with this limit: those of providers and teams are in the plans of many keys."""
-    return _ShownLimit(planned, limit)
+    shown = _all_shown.get(planned)
+    if shown is None:
+        shown = _all_shown[planned] = _ShownLimit(planned, limit)
+    return shown
 
 
 def _tightest_first(shares: list[_Share]) -> orjson.Fragment:
@@ -115,6 +120,6 @@ def _tightest_first(shares: list[_Share]) -> orjson.Fragment:
     return orjson.Fragment(orjson.dumps([body for _, body in shares]))
 
 
-@remembered(largest=20_000)
+@remembered()
 def limits_of(plan: Plan) -> LimitsOfPlan:
     return LimitsOfPlan(plan)

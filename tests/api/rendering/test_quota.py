@@ -1,6 +1,7 @@
 """What a quota answer keeps of the one before: never longer than it is true."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -10,9 +11,11 @@ from service.api.rendering.quota import QuotaView
 from service.entities import Counter, Counters, VirtualKey
 from service.quota.decision import read_counters
 from service.quota.plan import own_limits
-from tests.api.rendering.entities import BARE_KEY, COUNTERS, FULL_KEY, NOW
+from tests.api.rendering.entities import BARE_KEY, COUNTERS, FULL_KEY, NOW, a_budget, a_rate_limit
 
 MINUTE = 60_000
+ROLLING_KEY = replace(BARE_KEY, budgets=(a_budget(1), a_budget(2, "1M")), rate_limit=a_rate_limit(3))
+CALENDAR_KEY = replace(BARE_KEY, budgets=(a_budget(1), a_budget(2, "1M")), calendar_aligned=True)
 
 
 def told_anew(key: VirtualKey, counters: Counters, now_ms: int) -> tuple[bytes, bytes]:
@@ -26,7 +29,7 @@ def told(view: QuotaView, counters: Counters, now_ms: int) -> tuple[bytes, bytes
     return view.show(counters, now_ms), view.header_lines(counters, now_ms)
 
 
-@pytest.mark.parametrize("key", [BARE_KEY, FULL_KEY])
+@pytest.mark.parametrize("key", [BARE_KEY, FULL_KEY, ROLLING_KEY, CALENDAR_KEY])
 def test_what_is_told_again_is_what_would_be_told_anew(key: VirtualKey):
     """Over the ends of windows, in steps of a millisecond and of days, and now and then back."""
     chance = random.Random(7)
@@ -48,3 +51,10 @@ def test_it_is_told_again_as_long_as_nothing_changes():
     assert view.show(COUNTERS, NOW + 999) is body
     assert view.header_lines(COUNTERS, NOW + 900) is lines
     assert view.header_lines(COUNTERS, NOW + 1000) != lines
+
+
+def test_a_calendar_window_that_is_over_says_the_same_until_the_next_one():
+    view, over = QuotaView(CALENDAR_KEY), NOW + 400 * 24 * 60 * MINUTE
+    body = view.show(COUNTERS, over)
+    assert view.show(COUNTERS, over + 999) is body
+    assert b'"current_usage":0.0' in body
