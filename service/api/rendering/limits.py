@@ -1,9 +1,10 @@
 """Budgets and rate limits with what is used of them now: a window that is over is shown as empty."""
 
+import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from service.api.rendering.times import timestamp
+from service.api.rendering.times import FromNow, timestamp
 from service.entities import NEVER_COUNTED, Budget, Counter, Counters, RateLimit
 from service.money import to_dollars
 from service.windows import Window, current, next_reset_ms, window_of_budget, windows_of_rate_limit
@@ -12,7 +13,9 @@ Owner = Mapping[str, str | int]
 """The member that names the owner of a budget, such as {"team_id": "..."}; empty for a provider."""
 
 Said = tuple[str | int | float, ...]
-"""What counters say, in the order of the members that tell it."""
+"""What counters say, in the order of the members that tell it; a FromNow is a time."""
+
+FOR_EVER_MS: Final = sys.maxsize
 
 
 def budget(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, owner: Owner) -> dict[str, Any]:
@@ -27,7 +30,7 @@ def budget(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, ow
         "config_hash": "",
         "created_at": timestamp(stored.created_at_ms),
         "updated_at": timestamp(stored.updated_at_ms),
-        **dict(zip(counted.members, counted.say(counters, now_ms), strict=True)),
+        **_told(counted, counters, now_ms),
     }
 
 
@@ -53,16 +56,15 @@ class CountedBudget:
         if stored is not self._seen or not self._from_ms <= now_ms < self.until_ms:
             counter = current(stored, self.window, now_ms)
             left = self._max_nanousd - counter.usage - counter.held
-            resets_at_ms = next_reset_ms(self.window, counter.last_reset_ms)
+            began, ends, self.until_ms = _times(self.window, stored, counter)
+            self._seen, self._from_ms = stored, now_ms
             self._said = (
-                timestamp(counter.last_reset_ms),
+                began,
                 to_dollars(counter.usage),
                 to_dollars(counter.held),
                 to_dollars(left if left > 0 else 0),
-                timestamp(resets_at_ms),
+                ends,
             )
-            self._seen, self._from_ms = stored, now_ms
-            self.until_ms = resets_at_ms if _stays(self.window, stored, counter) else now_ms + 1
         return self._said
 
 
@@ -80,7 +82,7 @@ def rate_limit(stored: RateLimit, counters: Counters, now_ms: int, *, aligned: b
     shown["created_at"] = timestamp(stored.created_at_ms)
     shown["updated_at"] = timestamp(stored.updated_at_ms)
     counted = CountedRateLimit(stored, aligned=aligned)
-    shown.update(zip(counted.members, counted.say(counters, now_ms), strict=True))
+    shown.update(_told(counted, counters, now_ms))
     return shown
 
 
@@ -113,23 +115,30 @@ class CountedRateLimit:
         if not is_seen or not self._from_ms <= now_ms < self.until_ms:
             tokens = current(stored[0], self._token_window, now_ms)
             requests = current(stored[1], self._request_window, now_ms)
-            tokens_end_ms = next_reset_ms(self._token_window, tokens.last_reset_ms)
-            requests_end_ms = next_reset_ms(self._request_window, requests.last_reset_ms)
+            tokens_began, tokens_end, tokens_until_ms = _times(self._token_window, stored[0], tokens)
+            requests_began, requests_end, requests_until_ms = _times(self._request_window, stored[1], requests)
+            self._seen, self._from_ms, self.until_ms = stored, now_ms, min(tokens_until_ms, requests_until_ms)
             self._said = (
                 tokens.usage,
                 tokens.held,
-                timestamp(tokens.last_reset_ms),
-                *([timestamp(tokens_end_ms)] if self._tells_tokens_end else []),
+                tokens_began,
+                *([tokens_end] if self._tells_tokens_end else []),
                 requests.usage,
-                timestamp(requests.last_reset_ms),
-                *([timestamp(requests_end_ms)] if self._tells_requests_end else []),
+                requests_began,
+                *([requests_end] if self._tells_requests_end else []),
             )
-            stays = _stays(self._token_window, stored[0], tokens) and _stays(self._request_window, stored[1], requests)
-            self._seen, self._from_ms = stored, now_ms
-            self.until_ms = min(tokens_end_ms, requests_end_ms) if stays else now_ms + 1
         return self._said
 
 
-def _stays(window: Window, stored: Counter, counter: Counter) -> bool:
-    """A rolling window that is over begins now, and a millisecond later it begins a millisecond later."""
-    return counter is stored or window.align != ""
+def _told(counted: CountedBudget | CountedRateLimit, counters: Counters, now_ms: int) -> dict[str, str | int | float]:
+    said = zip(counted.members, counted.say(counters, now_ms), strict=True)
+    return {member: timestamp(now_ms + value) if isinstance(value, FromNow) else value for member, value in said}
+
+
+def _times(window: Window, stored: Counter, counter: Counter) -> tuple[str | FromNow, str | FromNow, int]:
+    """When the window of a counter began and ends, and until when that is true."""
+    if counter is stored or window.align:
+        ends_ms = next_reset_ms(window, counter.last_reset_ms)
+        return timestamp(counter.last_reset_ms), timestamp(ends_ms), ends_ms
+    # A rolling window that is over would begin now, at any moment, until something is counted.
+    return FromNow(0), FromNow(window.length_ms), FOR_EVER_MS

@@ -1,19 +1,18 @@
 """What a virtual key may still use, as its holder sees it. Hot."""
 
-import sys
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.api.at_once import JSON, header_lines
 from service.api.headers import Policies
-from service.api.rendering.gaps import GappedJson, gap
-from service.api.rendering.limits import CountedBudget, CountedRateLimit, budgets, rate_limit
+from service.api.rendering.gaps import GappedJson, TimedJson, gap
+from service.api.rendering.limits import FOR_EVER_MS, CountedBudget, CountedRateLimit, budgets, rate_limit
 from service.api.rendering.virtual_keys import by_provider, provider_configs
 from service.entities import Counters, ModelConfig, ProviderConfig, VirtualKey
 from service.quota.decision import read_counters
 from service.quota.plan import own_limits
 
-_FOR_EVER: Final = sys.maxsize
+Text = TypeVar("Text")
 
 
 class QuotaView:
@@ -31,16 +30,17 @@ class QuotaView:
         self._json = GappedJson(body)
         self._own_limits = own_limits(key)
         self._policies = Policies(self._own_limits)
-        self._body = self._head = _Told(None, 0, 0, b"")
+        self._body = _Told(None, 0, 0, TimedJson("", []))
+        self._head = _Told(None, 0, 0, b"")
 
     def show(self, counters: Counters, now_ms: int) -> bytes:
         if not self._body.is_true(counters, now_ms):
             said: list[str | int | float] = []
             for counted in self._counted:
                 said += counted.say(counters, now_ms)
-            until_ms = min((counted.until_ms for counted in self._counted), default=_FOR_EVER)
+            until_ms = min((counted.until_ms for counted in self._counted), default=FOR_EVER_MS)
             self._body = _Told(counters, now_ms, until_ms, self._json.fill(said))
-        return self._body.text
+        return self._body.text.at(now_ms)
 
     def header_lines(self, counters: Counters, now_ms: int) -> bytes:
         """Of the limits of the key itself: those of one provider or model do not bind every request."""
@@ -48,18 +48,18 @@ class QuotaView:
             readings = read_counters(self._own_limits, counters, now_ms)
             lines = header_lines([JSON, *self._policies.headers(readings, now_ms)])
             # They count whole seconds to each reset.
-            until_ms = min((now_ms + (reading.resets_at_ms - now_ms - 1) % 1000 + 1 for reading in readings), default=_FOR_EVER)
+            until_ms = min((now_ms + (reading.resets_at_ms - now_ms - 1) % 1000 + 1 for reading in readings), default=FOR_EVER_MS)
             self._head = _Told(counters, now_ms, until_ms, lines)
         return self._head.text
 
 
-class _Told(NamedTuple):
+class _Told(NamedTuple, Generic[Text]):
     """True of these very counters from `from_ms` on, until `until_ms`. The clock may go back: another Redis, another clock."""
 
     counters: Counters | None
     from_ms: int
     until_ms: int
-    text: bytes
+    text: Text
 
     def is_true(self, counters: Counters, now_ms: int) -> bool:
         return counters is self.counters and self.from_ms <= now_ms < self.until_ms

@@ -4,6 +4,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 
+class FromNow(int):
+    """A time told as milliseconds from the moment of the answer, as it is another one in every answer."""
+
+
 @lru_cache(maxsize=16_384)
 def timestamp(at_ms: int) -> str:
     # The same few times (created, last reset) are shown again and again: remembering them is half the cost of a quota read.
