@@ -6,7 +6,7 @@
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from hashlib import sha1
 from pathlib import Path
@@ -46,6 +46,9 @@ Arg = str | int | bytes
 _INCLUDE: Final = re.compile(r'^--- @include "([a-z_]+)"\n', re.MULTILINE)
 _WRITES_NOTHING: Final = "WRITES\n  nothing\n"
 _FIRST_SERVER_WITH_FLAGS: Final = 7
+
+_LOADS: Final = 3
+"""How often a script is loaded for one call: a SCRIPT FLUSH may come between loading it and running it."""
 
 _OUT_OF_SERVICE: Final = (
     ConnectionError, TimeoutError, MaxConnectionsError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, MasterDownError,
@@ -151,13 +154,12 @@ class Scripts:
 
     async def _evaluate(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """NOSCRIPT means that nothing ran, so this is the one case in which a call is sent again."""
-        sha = self._shas.get(name)
-        if sha is not None:
-            try:
+        sha = self._shas.get(name) or await self._load(name)
+        for _ in range(_LOADS):
+            with suppress(NoScriptError):
                 return await self._evalsha(sha, keys, args)
-            except NoScriptError:
-                pass
-        return await self._evalsha(await self._load(name), keys, args)
+            sha = await self._load(name)
+        return await self._evalsha(sha, keys, args)
 
     async def _evalsha(self, sha: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         if not isinstance(self._redis, Redis):
@@ -175,8 +177,10 @@ class Scripts:
     async def _evaluate_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
         sha = self._shas.get(name) or await self._load(name)
         answers = await self._pipelined(sha, calls)
-        unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if unknown:
+        for _ in range(_LOADS):
+            unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            if not unknown:
+                break
             sha = await self._load(name)
             again = await self._pipelined(sha, [calls[place] for place in unknown])
             for place, answer in zip(unknown, again, strict=True):

@@ -225,7 +225,9 @@ def workers_of(served: Served) -> list[int]:
 def run_through(gateways: Gateways, url: str, keys: list[dict[str, Any]], trouble: Callable[[], object]) -> Report:
     """Four gateways at work, and trouble in the midst of it."""
     futures = gateways.live(url, [key["value"] for key in keys], requests=800)
-    time.sleep(0.7)
+    with admin_of(url) as admin:
+        while not any(admin.spent_nanousd(key) for key in keys):
+            assert not all(future.done() for future in futures)
     trouble()
     report = Report()
     for future in futures:

@@ -128,6 +128,24 @@ async def test_it_is_sent_again_when_redis_forgot_it(scripts: Scripts, redis: Re
     assert await scripts.run("write", ["n"], [1]) == 2
 
 
+@pytest.mark.parametrize("calls", [1, 3])
+async def test_redis_may_forget_it_again_as_soon_as_it_is_loaded(
+    scripts: Scripts, redis: Redis, monkeypatch: pytest.MonkeyPatch, calls: int
+):
+    forgotten: list[object] = []
+    load = Scripts._load
+
+    async def load_in_vain(self: Scripts, name: str) -> str:
+        sha = await load(self, name)
+        if len(forgotten) < 2:
+            forgotten.append(redis.script_flush())
+        return sha
+
+    monkeypatch.setattr(Scripts, "_load", load_in_vain)
+    answers = await scripts.run_each("write", [(["n"], [1])] * calls)
+    assert (answers, len(forgotten)) == ([*range(1, calls + 1)], 2)
+
+
 async def test_an_unknown_name_is_a_bug(scripts: Scripts):
     with pytest.raises(KeyError):
         await scripts.run("nothing", [], [])
