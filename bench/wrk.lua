@@ -5,6 +5,7 @@ local DIGITS = '%012d'
 
 local requests, keys = {}, {}
 local number, lag, turn = 0, 0, 0
+local is_checked = false
 
 local function read_file(path)
   local file = assert(io.open(path, 'rb'))
@@ -46,13 +47,9 @@ function init(arguments)
   end
 end
 
-function request()
-  turn = turn % #requests + 1
-  if turn == 1 then
-    number = number + 1
-  end
+local function fill(request)
   local sent = {}
-  for place, piece in ipairs(requests[turn]) do
+  for place, piece in ipairs(request) do
     if piece.text then
       sent[place] = piece.text
     elseif piece.place == 'number' then
@@ -64,6 +61,19 @@ function request()
     end
   end
   return table.concat(sent)
+end
+
+function request()
+  if not is_checked then
+    -- wrk looks at one request before it begins, and never sends it.
+    is_checked = true
+    return fill(requests[1])
+  end
+  turn = turn % #requests + 1
+  if turn == 1 then
+    number = number + 1
+  end
+  return fill(requests[turn])
 end
 
 function done(summary, latency)
