@@ -17,9 +17,10 @@ from typing import Any
 
 from redis import Redis
 
-from service.entities import Kind
+from service.entities import Counter, Kind
 from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
 from service.store import keys
+from service.store.codec import encode_counter
 from service.store.embedded import embedded_redis
 from service.store.keys import Ref
 from service.store.plans import PackedPlan, pack
@@ -99,24 +100,16 @@ def plan(number: int) -> Plan:
 
 
 def reserve_call(packed: PackedPlan, number: int) -> Call:
-    fields = {
-        "fingerprint": "f" * 32,
-        "tokens": 1500,
-        "cost": 12_345_678,
-        "lease_ms": LEASE_MS,
-        "granule_ms": granule_ms(LEASE_MS),
-        "fate": "b",
-    }
-    return Call.on(f"request-{number}", packed, fields, b'{"key_ids":["*"],"fallbacks":[],"priced":true}')
+    detail = b'{"key_ids":["*"],"fallbacks":[],"priced":true}'
+    return Call.on(f"request-{number}", packed, (1500, 12_345_678, LEASE_MS, granule_ms(LEASE_MS), 0), detail, "f" * 32, "", "")
 
 
 def settle_call(packed: PackedPlan, number: int) -> Call:
-    fields = {"tokens": 1200, "cost": 10_000_000, "success": True}
-    return Call.on(f"request-{number}", packed, fields, b'{"priced":true}')
+    return Call.on(f"request-{number}", packed, (1200, 10_000_000, 1, 0), b'{"priced":true}', "")
 
 
 def explain_call(packed: PackedPlan, _number: int) -> Call:
-    return Call(packed, {"tokens": 1500, "cost": 12_345_678})
+    return Call(packed, (1500, 12_345_678), ("",))
 
 
 def configure(redis: Redis, plans: Sequence[Plan]) -> None:
@@ -124,7 +117,7 @@ def configure(redis: Redis, plans: Sequence[Plan]) -> None:
     for one in plans:
         for limit in one.limits:
             owner = one.owners[limit.owner]
-            fields: dict[Any, Any] = {"v": 1, f"u{limit.slot}": 0, f"r{limit.slot}": 0}
+            fields: dict[Any, Any] = {"v": 1, limit.slot: encode_counter(Counter(0, 0, 0))}
             redis.hset(keys.usage(Ref(owner.kind, owner.id)), mapping=fields)
 
 

@@ -64,6 +64,9 @@ for _, hash in ipairs(original.hashes) do
     hash.fields[place] = cut(text)
   end
 end
+for _, counters in ipairs(original.counters) do
+  counters.original, counters.name = counters.name, cut(counters.name)
+end
 for _, set in ipairs(original.sets) do
   for place, member in ipairs(set.members) do
     set.members[place] = cut(member)
@@ -78,6 +81,10 @@ for number = 2, #ARGV do
       fields[place] = fill(pieces, texts)
     end
     redis.call('HSET', fill(hash.name, texts), unpack(fields))
+  end
+  -- Counters are no text.
+  for _, counters in ipairs(original.counters) do
+    redis.call('COPY', counters.original, fill(counters.name, texts))
   end
   for _, set in ipairs(original.sets) do
     for _, pieces in ipairs(set.members) do
@@ -147,10 +154,12 @@ class _Original:
 
 def _described(redis: "Redis", key: SeededKey) -> _Original:
     this = key.id.encode()
-    hashes, sets, limit_ids = [], [], set[str]()
+    hashes, counters, sets, limit_ids = [], [], [], set[str]()
     for name in redis.scan_iter(count=1000):
         kind = redis.type(name)
-        if this in name and kind == b"hash":
+        if this in name and name.endswith(b":usage"):
+            counters.append({"name": name.decode()})
+        elif this in name and kind == b"hash":
             stored = cast("dict[bytes, bytes]", redis.hgetall(name))
             hashes.append({"name": name.decode(), "fields": [text.decode() for pair in stored.items() for text in pair]})
             # Ids of its limits; a team or customer that it names stays the same in every copy.
@@ -162,7 +171,7 @@ def _described(redis: "Redis", key: SeededKey) -> _Original:
             if members:
                 sets.append({"name": name.decode(), "members": members})
     texts = [key.value, key.id, key.name, *sorted(limit_ids)]
-    return _Original(key, texts[3:], orjson.dumps({"texts": texts, "hashes": hashes, "sets": sets}))
+    return _Original(key, texts[3:], orjson.dumps({"texts": texts, "hashes": hashes, "counters": counters, "sets": sets}))
 
 
 def check_copies(url: str, original: SeededKey, values: Sequence[str], *, samples: int = 20) -> None:

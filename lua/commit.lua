@@ -12,7 +12,8 @@ ARGV
                  ['exists', key]               the key exists
                  ['unique', key, prefix, id]   no member of the sorted set begins with prefix, unless it is prefix .. id
          writes: a command of Redis, or
-                 ['carry_over', key, slot, length_ms, align, new length_ms ('0': last_reset stays), new align]
+                 ['count', key, slot, usage, last_reset]    of a counter, new or not; '' = as it is
+                ['carry_over', key, slot, length_ms, align, new length_ms ('0': last_reset stays), new align]
                  ['number_entries', key, sequence (place in KEYS), field]
                  ['raise', key, field]    to a version that it never had, even if Redis lost its last second
 RETURNS
@@ -48,12 +49,23 @@ for number, check in ipairs(change.checks) do
   end
 end
 
+local function count(usage_key, slot, usage, last_reset)
+  local packed = redis.call('HGET', usage_key, slot)
+  local was_usage, was_reset, held = 0, 0, 0
+  if packed then
+    was_usage, was_reset, held = struct.unpack('<i8i8i8', packed)
+  end
+  redis.call('HSET', usage_key, slot,
+    struct.pack('<i8i8i8', tonumber(usage) or was_usage, tonumber(last_reset) or was_reset, held))
+end
+
 local function carry_slot_over(usage_key, slot, length_ms, align, new_length_ms, new_align)
-  local stored = redis.call('HMGET', usage_key, 'u' .. slot, 'r' .. slot)
-  if stored[1] then
-    local usage, last_reset = carry_over(
-      tonumber(stored[1]), tonumber(stored[2]), now, tonumber(length_ms), align, tonumber(new_length_ms), new_align)
-    redis.call('HSET', usage_key, 'u' .. slot, usage, 'r' .. slot, last_reset)
+  local packed = redis.call('HGET', usage_key, slot)
+  if packed then
+    local usage, last_reset, held = struct.unpack('<i8i8i8', packed)
+    usage, last_reset = carry_over(
+      usage, last_reset, now, tonumber(length_ms), align, tonumber(new_length_ms), new_align)
+    redis.call('HSET', usage_key, slot, struct.pack('<i8i8i8', usage, last_reset, held))
   end
 end
 
@@ -74,6 +86,8 @@ for _, write in ipairs(change.writes) do
   local key = KEYS[tonumber(write[2])]
   if write[1] == 'carry_over' then
     carry_slot_over(key, unpack(write, 3))
+  elseif write[1] == 'count' then
+    count(key, write[3], write[4], write[5])
   elseif write[1] == 'number_entries' then
     number_entries(key, KEYS[tonumber(write[3])], write[4])
   elseif write[1] == 'raise' then

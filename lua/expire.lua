@@ -5,10 +5,10 @@ Decisions see by themselves what has run out; this writes it down for owners tha
 reservations off the index. Any number of workers may do it at once. A batch of calls, answered in their order.
 
 KEYS
-  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in ARGV[2] by their places
+  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in the batch by their places
 ARGV
   [1]    now_ms, '' = Redis clock
-  [2]    JSON {versions, plans, calls} as for reserve; call: {plan: place in plans or 0, record, index, id}
+  [2..]  a batch as lua/README.md describes it. Numbers of a call: none of its own; texts: id
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'expired'}                   taken off the index by this call
@@ -21,20 +21,27 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
+--- @include "read_calls"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "write_owners"
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV[2])
+local batch = decode_batch(ARGV)
 
-local records = read_records(batch.calls, KEYS)
+local function read_call(packed, id)
+  local plan, record, index = struct.unpack('<i8i8i8', packed)
+  return { plan = batch.plans[plan], record = record, index = index, id = id }
+end
+
+local calls = read_calls(batch, ARGV, 2, read_call)
+local records = read_records(calls, KEYS)
 local global_version = read_versions(KEYS[batch.versions])
 local owners = {}
 local finished = {}
 
 local function answer(call, number)
-  local record, plan = records[call.record], batch.plans[call.plan]
+  local record, plan = records[call.record], call.plan
   if not record or record.state ~= 'open' then
     finished[number] = call
     return { 'done' }
@@ -56,7 +63,7 @@ local function answer(call, number)
 end
 
 local reply = { now }
-for number, call in ipairs(batch.calls) do
+for number, call in ipairs(calls) do
   reply[1 + number] = answer(call, number)
 end
 

@@ -2,10 +2,10 @@
 explain: what reserve would answer now, and what every limit says.
 
 KEYS
-  [1..]  versions hash and usage hashes of owners, named in ARGV[2] by their places
+  [1..]  versions hash and usage hashes of owners, named in the batch by their places
 ARGV
   [1]    now_ms, '' = Redis clock
-  [2]    JSON {versions, plans, calls} as for reserve; call: {plan, tokens, cost, basis}
+  [2..]  a batch as lua/README.md describes it. Numbers of a call: tokens, cost; texts: basis
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'stale'}                the configuration is not the one of the plan, or of the basis
@@ -19,6 +19,7 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
+--- @include "read_calls"
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "decide"
@@ -26,31 +27,37 @@ WRITES
 --- @include "pack_counters"
 --- @include "list_holds"
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV[2])
+local batch = decode_batch(ARGV)
+
+local function read_call(packed, basis)
+  local plan, _, _, _, tokens, cost = struct.unpack('<i8i8i8i8i8i8', packed)
+  return { plan = batch.plans[plan], estimates = { requests = 1, tokens = tokens, budget = cost }, basis = basis }
+end
+
+local calls = read_calls(batch, ARGV, 2, read_call)
 local global_version, basis = read_versions(KEYS[batch.versions])
 local owners = {}
 
 local function answer(call)
-  if call.basis and call.basis ~= basis then
+  if call.basis ~= '' and call.basis ~= basis then
     return { 'stale' }
   end
-  local plan = batch.plans[call.plan]
+  local plan = call.plan
   local counters = read_plan(plan, KEYS, owners, global_version, now)
   if not counters or plan.incomplete then
     return { 'stale' }
   end
-  local estimates = { requests = 1, tokens = call.tokens, budget = call.cost }
-  local verdict, violated, over = decide(plan, counters, estimates, now)
+  local verdict, violated, over = decide(plan, counters, call.estimates, now)
   local holds = list_holds(plan, counters, over)
   if verdict == 'granted' then
-    local taken, reserved = divide_estimate(plan, counters, estimates)
+    local taken, reserved = divide_estimate(plan, counters, call.estimates)
     return { 'granted', violated, over, pack_counters(counters, taken), holds, reserved.tokens, reserved.budget }
   end
-  return { verdict, violated, over, pack_counters(counters, {}), holds }
+  return { verdict, violated, over, pack_counters(counters), holds }
 end
 
 local reply = { now }
-for number, call in ipairs(batch.calls) do
+for number, call in ipairs(calls) do
   reply[1 + number] = answer(call)
 end
 return reply

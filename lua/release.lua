@@ -4,11 +4,10 @@ release: the requests never ran; give back all that they took.
 A batch of calls, answered in their order.
 
 KEYS
-  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in ARGV[2] by their places
+  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in the batch by their places
 ARGV
   [1]    now_ms, '' = Redis clock
-  [2]    JSON {versions, retention_ms, index_ttl_ms, plans, calls} as for reserve
-         call: {plan: place in plans or 0, record, index, id}
+  [2..]  a batch as lua/README.md describes it. Numbers of a call: none of its own; texts: id
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'released', plan_digest}     now, or by an earlier call
@@ -21,6 +20,7 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
+--- @include "read_calls"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
@@ -30,14 +30,20 @@ WRITES
 --- @include "write_owners"
 --- @include "write_records"
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV[2])
+local batch = decode_batch(ARGV)
 
-local records = read_records(batch.calls, KEYS)
+local function read_call(packed, id)
+  local plan, record, index, extra_ms = struct.unpack('<i8i8i8i8', packed)
+  return { plan = batch.plans[plan], record = record, index = index, extra_ms = extra_ms, id = id }
+end
+
+local calls = read_calls(batch, ARGV, 2, read_call)
+local records = read_records(calls, KEYS)
 local global_version = read_versions(KEYS[batch.versions])
 local owners = {}
 
 local function answer(call)
-  local record, plan = records[call.record], batch.plans[call.plan]
+  local record, plan = records[call.record], call.plan
   if not record then
     return { 'unknown' }
   elseif record.state == 'settled' then
@@ -64,7 +70,7 @@ local function answer(call)
 end
 
 local reply = { now }
-for number, call in ipairs(batch.calls) do
+for number, call in ipairs(calls) do
   reply[1 + number] = answer(call)
 end
 

@@ -4,11 +4,10 @@ renew: the requests still run; extend their leases.
 A lease never gets shorter, so repeated and reordered calls end where one ends. A batch of calls, answered in their order.
 
 KEYS
-  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in ARGV[2] by their places
+  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, named in the batch by their places
 ARGV
   [1]    now_ms, '' = Redis clock
-  [2]    JSON {versions, retention_ms, index_ttl_ms, plans, calls} as for reserve
-         call: {plan: place in plans or 0, record, index, id, lease_ms, granule_ms}
+  [2..]  a batch as lua/README.md describes it. Numbers of a call: lease_ms, granule_ms; texts: id
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'renewed', expires_at_ms, plan_digest}
@@ -20,6 +19,7 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
+--- @include "read_calls"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
@@ -30,9 +30,23 @@ WRITES
 --- @include "write_owners"
 --- @include "write_records"
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV[2])
+local batch = decode_batch(ARGV)
 
-local records = read_records(batch.calls, KEYS)
+local function read_call(packed, id)
+  local plan, record, index, extra_ms, lease_ms, granule_ms = struct.unpack('<i8i8i8i8i8i8', packed)
+  return {
+    plan = batch.plans[plan],
+    record = record,
+    index = index,
+    lease_ms = lease_ms,
+    granule_ms = granule_ms,
+    extra_ms = extra_ms,
+    id = id,
+  }
+end
+
+local calls = read_calls(batch, ARGV, 2, read_call)
+local records = read_records(calls, KEYS)
 local global_version = read_versions(KEYS[batch.versions])
 local owners = {}
 
@@ -54,7 +68,7 @@ local function extend(record, plan, counters, expires_at)
 end
 
 local function answer(call)
-  local record, plan = records[call.record], batch.plans[call.plan]
+  local record, plan = records[call.record], call.plan
   if not record or record.state ~= 'open' or record.expires_at <= now then
     return { 'unknown' }
   elseif not plan or plan.digest ~= record.digest then
@@ -74,7 +88,7 @@ local function answer(call)
 end
 
 local reply = { now }
-for number, call in ipairs(batch.calls) do
+for number, call in ipairs(calls) do
   reply[1 + number] = answer(call)
 end
 

@@ -5,14 +5,14 @@ Charged in full, whatever was held and whether the lease still runs, into the wi
 calls, answered in their order.
 
 KEYS
-  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, plans: named in ARGV[2] by their places
+  [1..]  versions hash, usage hashes of owners, records and indexes of reservations, plans: named in the batch by their places
 ARGV
   [1]    now_ms, '' = Redis clock
-  [2]    JSON {versions, retention_ms, index_ttl_ms, plan_ttl_ms, plans, calls} as for reserve
-         call: {plan: place in plans or 0, record, index, id, tokens, cost, success, unreserved, basis}
-         unreserved: the plan is what to charge when nobody reserved this id (as post-paid usage)
-         basis: versions of the rules and prices that the cost follows from, none = whatever they are
-  [3..]  detail of each call, kept for replays; then the texts of plans that are to be saved
+  [2..]  a batch as lua/README.md describes it; a plan may be missing
+         numbers of a call: tokens, cost, success, unreserved
+         unreserved 1: the plan is what to charge when nobody reserved this id (as post-paid usage)
+         texts: id, detail (kept for replays), basis
+         basis: versions of the rules and prices that the cost follows from, '' = whatever they are
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'settled', plan_digest, now_ms, tokens, cost, overrun_tokens, overrun_cost, counters, detail}
@@ -27,6 +27,7 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
+--- @include "read_calls"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
@@ -39,26 +40,43 @@ WRITES
 --- @include "write_records"
 --- @include "write_plans"
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV[2])
-assert(#ARGV >= 2 + #batch.calls, 'settle: one detail for each call')
+local batch = decode_batch(ARGV)
 
-local records = read_records(batch.calls, KEYS)
+local function read_call(packed, id, detail, basis)
+  local plan, record, index, extra_ms, tokens, cost, success, unreserved = struct.unpack('<i8i8i8i8i8i8i8i8', packed)
+  return {
+    plan = batch.plans[plan],
+    record = record,
+    index = index,
+    used = { tokens = tokens, budget = cost },
+    success = success == 1,
+    unreserved = unreserved == 1,
+    extra_ms = extra_ms,
+    id = id,
+    detail = detail,
+    basis = basis,
+  }
+end
+
+local calls = read_calls(batch, ARGV, 4, read_call)
+local records = read_records(calls, KEYS)
 local global_version, basis = read_versions(KEYS[batch.versions])
 local owners = {}
 
-local function settle(call, record, plan, counters, detail)
-  local used = { tokens = call.tokens, budget = call.cost }
+local function settle(call, record, plan, counters)
+  local used = call.used
   local is_open = record.state == 'open'
   local first = is_open and unpack_counters(record.first[5])
   local field = hold_field(record.fate, record.expires_at)
-  for number, kind in ipairs(plan.limits.kind) do
-    local counter = counters[number]
+  local kinds = plan.limits.kind
+  for number = 1, #kinds do
+    local kind, counter = kinds[number], counters[number]
     local charged = is_open and return_taken(record, plan, counters, number, first, field, call.success) or 0
     if counter and kind == 'requests' then
       -- Counted when it was admitted, unless that was taken back or never happened.
       charge(counter, call.success and not is_open and 1 or 0)
     elseif counter then
-      charge(counter, math.max(0, used[kind] - charged))
+      charge(counter, used[kind] > charged and used[kind] - charged or 0)
     end
   end
   for _, owner in ipairs(plan.owners) do
@@ -67,25 +85,25 @@ local function settle(call, record, plan, counters, detail)
   plan.used = true
   local overrun_tokens, overrun_cost = 0, 0
   if is_open and plan.limits.mode ~= 'postpaid' then
-    overrun_tokens = math.max(0, call.tokens - record.first[3])
-    overrun_cost = math.max(0, call.cost - record.first[4])
+    overrun_tokens = math.max(0, used.tokens - record.first[3])
+    overrun_cost = math.max(0, used.budget - record.first[4])
   end
   record.state = 'settled'
-  record.settled = { now, call.tokens, call.cost, overrun_tokens, overrun_cost, pack_counters(counters, {}), detail }
+  record.settled = { now, used.tokens, used.budget, overrun_tokens, overrun_cost, pack_counters(counters), call.detail }
   record.changed = call
   records[call.record] = record
   return { 'settled', record.digest, unpack(record.settled) }
 end
 
-local function answer(call, detail)
-  local record, plan = records[call.record], batch.plans[call.plan]
+local function answer(call)
+  local record, plan = records[call.record], call.plan
   if record and record.state == 'settled' then
     return { 'replayed', record.digest, unpack(record.settled) }
   elseif not record and not (plan and call.unreserved) then
     return { 'unknown' }
   elseif record and (not plan or plan.digest ~= record.digest) then
     return { 'elsewhere', record.digest }
-  elseif call.basis and call.basis ~= basis then
+  elseif call.basis ~= '' and call.basis ~= basis then
     return { 'outdated' }
   end
   local counters = read_plan(plan, KEYS, owners, global_version, now)
@@ -94,15 +112,15 @@ local function answer(call, detail)
   end
   record = record
     or { fingerprint = '', digest = plan.digest, state = 'none', fate = 'b', expires_at = now, first = {}, attempts = '' }
-  return settle(call, record, plan, counters, detail)
+  return settle(call, record, plan, counters)
 end
 
 local reply = { now }
-for number, call in ipairs(batch.calls) do
-  reply[1 + number] = answer(call, ARGV[2 + number])
+for number, call in ipairs(calls) do
+  reply[1 + number] = answer(call)
 end
 
 write_owners(owners)
 write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
-write_plans(batch.plans, KEYS, ARGV, batch.plan_ttl_ms)
+write_plans(batch.plans, KEYS, batch.plan_ttl_ms)
 return reply

@@ -4,11 +4,10 @@ withdraw: another slot of the cluster refused, or did not answer; take back this
 What a later attempt of the same request was told it has stays. A batch of calls, answered in their order.
 
 KEYS
-  [1..]  usage hashes of owners, records and indexes of reservations, named in ARGV[2] by their places
+  [1..]  usage hashes of owners, records and indexes of reservations, named in the batch by their places
 ARGV
   [1]    now_ms, '' = Redis clock
-  [2]    JSON {versions, retention_ms, index_ttl_ms, plans, calls} as for reserve
-         call: {plan: place in plans, record, index, id, attempt}
+  [2..]  a batch as lua/README.md describes it. Numbers of a call: none of its own; texts: id, attempt
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'withdrawn'}    nothing is left of it
@@ -19,6 +18,7 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
+--- @include "read_calls"
 --- @include "read_records"
 --- @include "read_plan"
 --- @include "hold_field"
@@ -27,9 +27,15 @@ WRITES
 --- @include "write_owners"
 --- @include "write_records"
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV[2])
+local batch = decode_batch(ARGV)
 
-local records = read_records(batch.calls, KEYS)
+local function read_call(packed, id, attempt)
+  local plan, record, index, extra_ms = struct.unpack('<i8i8i8i8', packed)
+  return { plan = batch.plans[plan], record = record, index = index, extra_ms = extra_ms, id = id, attempt = attempt }
+end
+
+local calls = read_calls(batch, ARGV, 3, read_call)
+local records = read_records(calls, KEYS)
 local owners = {}
 
 local function without(attempts, attempt)
@@ -43,7 +49,7 @@ local function without(attempts, attempt)
 end
 
 local function answer(call)
-  local record, plan = records[call.record], batch.plans[call.plan]
+  local record, plan = records[call.record], call.plan
   if not record or record.state ~= 'open' or plan.digest ~= record.digest then
     return { 'done' }
   end
@@ -80,7 +86,7 @@ local function answer(call)
 end
 
 local reply = { now }
-for number, call in ipairs(batch.calls) do
+for number, call in ipairs(calls) do
   reply[1 + number] = answer(call)
 end
 

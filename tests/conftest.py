@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 
 from service.store.embedded import embedded_redis
+from tests.store.stored_counters import UNDECODED
 
 TEST_REDIS_URL = os.environ.get("QUOTAD_TEST_REDIS_URL")
 
@@ -28,7 +29,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _redis_connection(redis_url: str) -> Iterator[Redis]:
-    with Redis.from_url(redis_url, decode_responses=True) as client:
+    with Redis.from_url(redis_url, decode_responses=True, encoding_errors=UNDECODED) as client:
         yield client
 
 

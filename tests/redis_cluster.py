@@ -10,6 +10,7 @@ from typing import Any, cast
 from redis import Redis, RedisCluster
 
 from tests.redis_servers import PATIENCE_S, redis_server
+from tests.store.stored_counters import UNDECODED
 
 NODES = 3
 SLOTS = 16_384
@@ -25,7 +26,7 @@ def redis_cluster(binary: Path) -> Iterator[list[str]]:
             )
             for _ in range(NODES)
         ]
-        nodes = [stack.enter_context(Redis.from_url(url, decode_responses=True)) for url in urls]
+        nodes = [stack.enter_context(Redis.from_url(url, decode_responses=True, encoding_errors=UNDECODED)) for url in urls]
         bounds = [SLOTS * number // NODES for number in range(NODES + 1)]
         for node, (first, end) in zip(nodes, pairwise(bounds), strict=True):
             node.execute_command("CLUSTER", "ADDSLOTS", *range(first, end))
@@ -53,7 +54,7 @@ def _is_whole(node: Redis) -> bool:
 @contextlib.contextmanager
 def cluster_client(url: str) -> Iterator[Redis]:
     """A client of the whole cluster, with the commands of one of a single node: strings in, strings out."""
-    client = RedisCluster.from_url(url, decode_responses=True)
+    client = RedisCluster.from_url(url, decode_responses=True, encoding_errors=UNDECODED)
     try:
         yield cast("Redis", client)
     finally:

@@ -1,8 +1,32 @@
--- The batch as lua/README.md describes it: every plan gets `limits`, the table that plans of the same shape share.
-local function decode_batch(text)
-  local batch = cjson.decode(text)
-  for _, plan in ipairs(batch.plans) do
-    plan.limits = batch.shapes[plan.shape]
+--- @include "format_of"
+local ARGUMENTS_OF_A_PLAN = 5
+
+-- The batch as lua/README.md describes it: its plans as tables; `calls` is made by read_calls. Numbers come packed, because
+-- reading them from JSON would cost as much as deciding.
+local function decode_batch(args)
+  local batch = cjson.decode(args[2])
+  local plans, at = {}, 3
+  for number = 1, batch.plans do
+    local keys = { struct.unpack(format_of(#args[at + 1] / 8), args[at + 1]) }
+    local versions = { struct.unpack(format_of(#args[at + 2] / 8), args[at + 2]) }
+    local limits = batch.shapes[keys[1]]
+    local expires_at = versions[3]
+    plans[number] = {
+      digest = args[at],
+      limits = limits,
+      key = keys[2],
+      keys = keys,
+      global_version = versions[1],
+      blocked = versions[2] == 1,
+      expires_at = expires_at > 0 and expires_at or nil,
+      versions = versions,
+      max = { struct.unpack(format_of(#args[at + 3] / 8), args[at + 3]) },
+      text = args[at + 4],
+      used = false,
+      incomplete = false,
+    }
+    at = at + ARGUMENTS_OF_A_PLAN
   end
+  batch.plans, batch.first_call = plans, at
   return batch
 end

@@ -1,9 +1,10 @@
--- The text that parse_holds reads; '' when nothing is held.
+--- @include "format_of"
+-- What parse_holds reads; nil when nothing is held.
 local function format_holds(holds)
-  local parts = {}
+  local numbers, at = {}, 0
   for slot, amount in pairs(holds) do
-    -- '..' would write 1e14 as 1e+14.
-    parts[#parts + 1] = string.format('%s:%.0f', slot, amount)
+    numbers[at + 1], numbers[at + 2] = slot, amount
+    at = at + 2
   end
-  return table.concat(parts, ' ')
+  return at > 0 and struct.pack(format_of(at), unpack(numbers)) or nil
 end

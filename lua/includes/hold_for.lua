@@ -5,5 +5,6 @@ local function hold_for(max, counter, mode, estimate)
   elseif mode == 'strict' then
     return estimate
   end
-  return math.min(estimate, max - counter.usage - counter.held)
+  local left = max - counter.usage - counter.held
+  return left < estimate and left or estimate
 end

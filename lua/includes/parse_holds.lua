@@ -1,8 +1,14 @@
--- Holds of one owner that run out together, from text such as '3:500 7:20': amount by slot (as text).
-local function parse_holds(text)
+--- @include "format_of"
+-- Holds of one owner that run out together: amount by slot. They are kept as slot and amount, one after the other,
+-- integers of 8 bytes.
+local function parse_holds(packed)
   local holds = {}
-  for slot, amount in string.gmatch(text, '(%d+):(%d+)') do
-    holds[slot] = tonumber(amount)
+  if packed then
+    local numbers = { struct.unpack(format_of(#packed / 8), packed) }
+    -- The last value is where reading ended.
+    for place = 1, #numbers - 1, 2 do
+      holds[numbers[place]] = numbers[place + 1]
+    end
   end
   return holds
 end

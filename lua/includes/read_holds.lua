@@ -1,8 +1,10 @@
 --- @include "parse_holds"
 -- The holds of one owner that run out together: amount by slot, kept in owner.holds.
 local function read_holds(owner, field)
-  if not owner.holds[field] then
-    owner.holds[field] = parse_holds(redis.call('HGET', owner.key, field) or '')
+  local holds = owner.holds[field]
+  if not holds then
+    holds = parse_holds(redis.call('HGET', owner.key, field))
+    owner.holds[field] = holds
   end
-  return owner.holds[field]
+  return holds
 end

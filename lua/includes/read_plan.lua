@@ -9,21 +9,24 @@ local function read_plan(plan, keys, owners, global_version, now)
   if plan.global_version >= 0 and plan.global_version ~= global_version then
     return nil
   end
-  local limits, states = plan.limits, {}
-  for place, version in ipairs(plan.versions) do
-    local owner = read_owner(owners, keys[plan.keys[place]], limits, place, now)
+  local limits, states, places, versions = plan.limits, {}, plan.keys, plan.versions
+  for place = 1, #limits.numbers do
+    -- Two numbers come before the keys, three before the versions.
+    local owner, version = read_owner(owners, keys[places[2 + place]], limits, place, now), versions[3 + place]
     if version >= 0 and version ~= owner.version then
       return nil
     end
     states[place] = owner
   end
-  plan.owners = states
-  local counters = {}
-  for number, slot in ipairs(limits.slot) do
-    local counter = states[limits.owner[number]].counters[slot] or false
-    counters[number] = counter
-    plan.incomplete = plan.incomplete or not counter
+  local counters, owner_of, slots = {}, limits.owner, limits.slot
+  for number = 1, #slots do
+    local counter = states[owner_of[number]].counters[slots[number]]
+    counters[number] = counter or false
+    if not counter then
+      plan.incomplete = true
+    end
   end
+  plan.owners = states
   plan.counters = counters
   return counters
 end

@@ -1,5 +1,6 @@
 --- @include "read_all_holds"
 --- @include "current_window"
+--- @include "new_counter"
 -- Returns the holds of an owner that have run out, in the order in which they did: b holds are given back, c holds are
 -- charged into the window of that moment. `numbers` are those of the owner's limits in the plan, whose windows are
 -- known: a c hold on any other counter waits for a call that knows it. Changes owner only; write_owners decides whether Redis
@@ -25,13 +26,9 @@ local function return_expired(owner, limits, numbers, now)
     local holds = owner.holds[field]
     for slot, amount in pairs(holds) do
       local counter, number = owner.counters[slot], number_of[slot]
-      if not counter and owner.stored['u' .. slot] then
-        counter = {
-          usage = tonumber(owner.stored['u' .. slot]),
-          last_reset = tonumber(owner.stored['r' .. slot]),
-          held = tonumber(owner.stored['h' .. slot] or 0),
-          unseen = true,
-        }
+      local name = string.format('%.0f', slot)
+      if not counter and owner.stored[name] then
+        counter = new_counter(name, owner.stored[name])
         owner.counters[slot] = counter
       end
       if not counter then
@@ -43,7 +40,7 @@ local function return_expired(owner, limits, numbers, now)
             current_window(counter.usage, counter.last_reset, boundary, limits.length_ms[number], limits.align[number])
           counter.usage, counter.last_reset = usage + amount, last_reset
           -- As it stood then: the window may be over by now, and only a change of usage begins another.
-          counter.charged = { usage = counter.usage, last_reset = last_reset }
+          counter.stored_usage, counter.stored_reset = counter.usage, last_reset
         end
         counter.held = counter.held - amount
         counter.holding = true

@@ -1,5 +1,6 @@
+--- @include "format_of"
 -- The numbers that pack_counters was given, one after the other.
 local function unpack_counters(packed)
   -- The last value is where reading ended.
-  return { struct.unpack('<' .. string.rep('i8', #packed / 8), packed) }
+  return { struct.unpack(format_of(#packed / 8), packed) }
 end

@@ -4,37 +4,36 @@
 local function write_owners(owners)
   for _, owner in pairs(owners) do
     if owner.keep then
-      local set, gone = {}, {}
-      for slot, counter in pairs(owner.counters) do
-        local usage = counter.counted and counter or counter.charged
-        local at = #set
-        if usage then
-          set[at + 1], set[at + 2] = 'u' .. slot, usage.usage
-          set[at + 3], set[at + 4] = 'r' .. slot, usage.last_reset
-          at = at + 4
-        end
-        if counter.holding then
-          set[at + 1], set[at + 2] = 'h' .. slot, counter.held
+      local set, at, gone = {}, 0, {}
+      for _, counter in pairs(owner.counters) do
+        if counter.counted or counter.holding then
+          -- Only a change of usage begins another window; that of an expired hold was then, and may be over by now.
+          local usage, last_reset = counter.usage, counter.last_reset
+          if not counter.counted then
+            usage, last_reset = counter.stored_usage, counter.stored_reset
+          end
+          set[at + 1], set[at + 2] = counter.field, struct.pack('<i8i8i8', usage, last_reset, counter.held)
+          at = at + 2
         end
       end
       for field in pairs(owner.changed) do
-        local text = format_holds(owner.holds[field])
-        if text == '' then
-          gone[#gone + 1] = field
+        local packed = format_holds(owner.holds[field])
+        if packed then
+          set[at + 1], set[at + 2] = field, packed
+          at = at + 2
         else
-          local at = #set
-          set[at + 1], set[at + 2] = field, text
+          gone[#gone + 1] = field
         end
       end
       if owner.earliest ~= owner.stored_earliest then
         if owner.earliest then
-          local at = #set
           set[at + 1], set[at + 2] = 'e', owner.earliest
+          at = at + 2
         else
           gone[#gone + 1] = 'e'
         end
       end
-      if #set > 0 then
+      if at > 0 then
         redis.call('HSET', owner.key, unpack(set))
       end
       if #gone > 0 then

@@ -1,9 +1,9 @@
 -- Saves the plans that calls of this batch were granted by, where the caller sent their text: replays, and workers that
--- did not make them, read them. plan.text is the place of that text in `args`, none: it was saved not long ago.
-local function write_plans(plans, keys, args, ttl_ms)
+-- did not make them, read them. plan.text '': it was saved not long ago.
+local function write_plans(plans, keys, ttl_ms)
   for _, plan in ipairs(plans) do
-    if plan.used and plan.text then
-      redis.call('SET', keys[plan.key], args[plan.text], 'PX', ttl_ms)
+    if plan.used and plan.text ~= '' then
+      redis.call('SET', keys[plan.key], plan.text, 'PX', ttl_ms)
     end
   end
 end

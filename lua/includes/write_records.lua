@@ -6,7 +6,7 @@ local function write_records(records, keys, now, retention_ms, index_ttl_ms)
   for place, record in pairs(records) do
     if record and record.changed then
       -- Parts outlive the record of their whole, so that a call that is repeated finds them all or none.
-      local lives_ms = retention_ms + (record.changed.extra_ms or 0)
+      local lives_ms = retention_ms + record.changed.extra_ms
       local index, id = keys[record.changed.index], record.changed.id
       if record.state == 'open' then
         lives_ms = lives_ms + math.max(0, record.expires_at - now)

@@ -101,16 +101,14 @@ class Change:
         if kind not in _KINDS_WITH_COUNTERS:
             return
         if edits.drops:
-            self._write("HDEL", keys.usage(ref), *(f"{part}{slot}" for slot in sorted(edits.drops) for part in "urh"))
-        usage_fields = ["v", str(version)]
+            self._write("HDEL", keys.usage(ref), *map(str, sorted(edits.drops)))
         for slot, edit in edits.writes.items():
             if isinstance(edit, CarryOver):
                 self._carry_over(keys.usage(ref), slot, edit)
-            if edit.usage is not None:
-                usage_fields += [f"u{slot}", str(edit.usage)]
-            if edit.last_reset_ms is not None:
-                usage_fields += [f"r{slot}", str(edit.last_reset_ms)]
-        self._write("HSET", keys.usage(ref), *usage_fields)
+            if edit.usage is not None or edit.last_reset_ms is not None:
+                numbers = ("" if number is None else str(number) for number in (edit.usage, edit.last_reset_ms))
+                self._write("count", keys.usage(ref), str(slot), *numbers)
+        self._write("HSET", keys.usage(ref), "v", str(version))
 
     def _number_entries(self, key: VirtualKey) -> None:
         """Numbers are given out in the commit itself: a change that is refused uses up none."""

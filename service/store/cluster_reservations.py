@@ -105,7 +105,7 @@ class ClusterReservations(Reservations):
     async def settle(self, call: Settle) -> SettleOutcome:
         packed = self._made.get(call.request_id)
         while packed is None:
-            answer = await self._ask("settle", _head(call.request_id, None, _settlement(call), call.detail))
+            answer = await self._ask("settle", _head(call.request_id, None, _settlement(call), call.detail, ""))
             if answer.word == "unknown":
                 return Unknown() if call.plan is None else await self._settle_unreserved(call, self._plans.pack(call.plan))
             packed = await self._plan(answer.rest[0])
@@ -122,18 +122,18 @@ class ClusterReservations(Reservations):
         return await self._settle_parts(call.request_id, await self._plan(answer.rest[0]), answer)
 
     async def release(self, call: Release) -> ReleaseOutcome:
-        answer = await self._on_record("release", call.request_id, partial(_head, call.request_id, fields={}))
+        answer = await self._on_record("release", call.request_id, partial(_head, call.request_id))
         if answer.word == "released":
-            await self._on_parts("release", call.request_id, await self._plan(answer.rest[0]), {})
+            await self._on_parts("release", call.request_id, await self._plan(answer.rest[0]))
         return IdConflict() if answer.word == "conflict" else Released(answer.word == "released")
 
     async def renew(self, call: Renew) -> RenewOutcome:
-        fields = {"lease_ms": call.lease_ms, "granule_ms": granule_ms(call.lease_ms)}
-        answer = await self._on_record("renew", call.request_id, partial(_head, call.request_id, fields=fields))
+        lease = (call.lease_ms, granule_ms(call.lease_ms))
+        answer = await self._on_record("renew", call.request_id, partial(_head, call.request_id, numbers=lease))
         if answer.word == "unknown":
             return Unknown()
         packed = await self._plan(answer.rest[1])
-        parts = await self._on_parts("renew", call.request_id, packed, fields)
+        parts = await self._on_parts("renew", call.request_id, packed, lease)
         await self._plans.save(packed)
         return Renewed(min([answer.rest[0], *(part.rest[0] for _, part in parts if part.word == "renewed")]))
 
@@ -143,27 +143,20 @@ class ClusterReservations(Reservations):
 
     async def _expire(self, request_id: str) -> bool:
         """The parts first: what is off the index is not looked at again."""
-        answer = await self._ask("expire", _head(request_id, None, {}))
+        answer = await self._ask("expire", _head(request_id, None))
         if answer.word == "elsewhere":
             packed = await self._plan(answer.rest[0])
-            await self._on_parts("expire", request_id, packed, {})
-            answer = await self._ask("expire", _head(request_id, packed, {}))
+            await self._on_parts("expire", request_id, packed)
+            answer = await self._ask("expire", _head(request_id, packed))
         return answer.word == "expired"
 
     # --- reserve
 
     def _parts_of(self, call: Reserve, packed: PackedPlan, attempt: str) -> list[Call]:
-        fields: dict[str, object] = {
-            "fingerprint": call.fingerprint.hex(),
-            "tokens": call.tokens,
-            "cost": call.cost_nanousd,
-            "lease_ms": call.lease_ms,
-            "granule_ms": granule_ms(call.lease_ms),
-            "fate": self._fate,
-            "attempt": attempt,
-        }
-        parts = [_part(shard, call.request_id, fields, b"") for shard in shards_of(packed)]
-        return [_head(call.request_id, packed, fields, call.detail), *parts]
+        numbers = (call.tokens, call.cost_nanousd, call.lease_ms, granule_ms(call.lease_ms), self._charges_expired)
+        texts = (call.fingerprint.hex(), "", attempt)
+        parts = [_part(shard, call.request_id, numbers, b"", *texts) for shard in shards_of(packed)]
+        return [_head(call.request_id, packed, numbers, call.detail, *texts), *parts]
 
     async def _take(self, call: Reserve, packed: PackedPlan, attempt: str) -> tuple[Versions, Answer, list[Answer]]:
         """Whatever did not answer may have taken its part: then all parts go back."""
@@ -185,9 +178,8 @@ class ClusterReservations(Reservations):
 
     async def _withdraw(self, request_id: str, packed: PackedPlan, attempt: str) -> None:
         """As well as it can be done: what cannot be reached runs out with its lease."""
-        fields = {"attempt": attempt}
-        calls = [_head(request_id, packed, fields)]
-        calls += [_part(shard, request_id, fields) for shard in shards_of(packed)]
+        calls = [_head(request_id, packed, (), attempt)]
+        calls += [_part(shard, request_id, (), attempt) for shard in shards_of(packed)]
         answers = await asyncio.gather(*(self._ask("withdraw", call) for call in calls), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, StoreUnavailable):
@@ -255,10 +247,10 @@ class ClusterReservations(Reservations):
     async def _explain(self, call: Explain | Settle) -> Answer:
         assert call.plan is not None
         packed = self._plans.pack(call.plan)
-        fields = {"tokens": call.tokens, "cost": call.cost_nanousd}
+        numbers = (call.tokens, call.cost_nanousd)
         shards = shards_of(packed)
         versions, *parts = await asyncio.gather(
-            read_versions(self.store), *(self._ask("explain", Call(shard.packed, fields)) for shard in shards)
+            read_versions(self.store), *(self._ask("explain", Call(shard.packed, numbers, ("",))) for shard in shards)
         )
         if not self._is_current(call, versions) or any(part.word == "stale" for part in parts):
             return Answer(0, "stale", [])
@@ -298,14 +290,13 @@ class ClusterReservations(Reservations):
 
     async def _settle_head(self, call: Settle, packed: PackedPlan, charge: Charge, *, unreserved: bool) -> Answer:
         """Once this is written the request is settled, whoever finishes it: its parts are charged by what stands here."""
-        fields = {**_settlement(call), "cost": charge.cost_nanousd, "unreserved": unreserved}
+        numbers = (call.tokens, charge.cost_nanousd, call.success, unreserved)
         detail = (b"1" if call.success else b"0") + charge.detail
-        return await self._ask("settle", _head(call.request_id, packed, fields, detail))
+        return await self._ask("settle", _head(call.request_id, packed, numbers, detail, ""))
 
     async def _settle_parts(self, request_id: str, packed: PackedPlan, head: Answer) -> SettleOutcome:
         digest, now_ms, tokens, cost, *overrun, _, detail = head.rest
-        fields = {"tokens": tokens, "cost": cost, "success": detail[:1] == b"1", "unreserved": True}
-        parts = await self._on_parts("settle", request_id, packed, fields, b"")
+        parts = await self._on_parts("settle", request_id, packed, (tokens, cost, detail[:1] == b"1", True), b"", "")
         merged, overruns = Merged(packed.plan), [overrun]
         for shard, part in parts:
             overruns.append(part.rest[4:6])
@@ -315,13 +306,13 @@ class ClusterReservations(Reservations):
         return reservation_answers.settled(Answer(now_ms, head.word, rest), packed.plan)
 
     async def _on_parts(
-        self, script: str, request_id: str, packed: PackedPlan, fields: dict[str, Any], detail: bytes | None = None
+        self, script: str, request_id: str, packed: PackedPlan, numbers: tuple[int, ...] = (), *texts: str | bytes
     ) -> list[tuple[Shard, Answer]]:
         """A call on every part; again with what is configured now where that has changed. Done parts answer as before."""
         packed = await self._as_configured(packed)
         for attempts_left in reversed(range(ATTEMPTS)):
             shards = shards_of(packed)
-            answers = await asyncio.gather(*(self._ask(script, _part(shard, request_id, fields, detail)) for shard in shards))
+            answers = await asyncio.gather(*(self._ask(script, _part(shard, request_id, numbers, *texts)) for shard in shards))
             if all(answer.word != "stale" for answer in answers):
                 return list(zip(shards, answers, strict=True))
             packed = await self._as_configured(await self._plans.refresh(packed))
@@ -363,13 +354,13 @@ def _has_part(part: Answer, packed: PackedPlan, head: Answer) -> bool:
     return part.rest[0].decode() == packed.digest and (head.word == "replayed" or part.rest[1] == b"open")
 
 
-def _head(request_id: str, packed: PackedPlan | None, fields: Any, detail: bytes | None = None) -> Call:
-    return Call.on(request_id, head_of(packed) if packed is not None else None, fields, detail)
+def _head(request_id: str, packed: PackedPlan | None, numbers: tuple[int, ...] = (), *texts: str | bytes) -> Call:
+    return Call.on(request_id, head_of(packed) if packed is not None else None, numbers, *texts)
 
 
-def _part(shard: Shard, request_id: str, fields: Any, detail: bytes | None = None) -> Call:
-    return Call(shard.packed, {**fields, "extra_ms": EXTRA_MS}, request_id, shard.record(request_id), None, detail)
+def _part(shard: Shard, request_id: str, numbers: tuple[int, ...] = (), *texts: str | bytes) -> Call:
+    return Call(shard.packed, numbers, (request_id, *texts), shard.record(request_id), None, EXTRA_MS)
 
 
-def _settlement(call: Settle) -> dict[str, object]:
-    return {"tokens": call.tokens, "cost": call.cost_nanousd, "success": call.success}
+def _settlement(call: Settle) -> tuple[int, ...]:
+    return call.tokens, call.cost_nanousd, call.success, False

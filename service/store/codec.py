@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from functools import lru_cache
+from struct import Struct
 from typing import Any, Final
 
 import orjson
@@ -33,7 +33,8 @@ _ADAPTERS: Final[dict[Kind, TypeAdapter[Any]]] = {
     Kind.PRICING_OVERRIDE: TypeAdapter(PricingOverride),
 }
 _PLAN: Final = TypeAdapter(Plan)
-_USAGE: Final = ord("u")
+_COUNTER: Final = Struct("<3q")
+"""Usage, when its window began, what is held: as lua/includes/new_counter.lua reads them."""
 
 
 def encode_entity(entity: Entity) -> dict[str, str]:
@@ -59,19 +60,16 @@ def decode_plan(text: bytes | str) -> Plan:
 
 
 def decode_counters(stored: Mapping[bytes, bytes]) -> Counters:
-    """Counters by slot from a usage hash (`u<slot>`, `r<slot>`, `h<slot>`)."""
-    counters = {}
-    for name, value in stored.items():
-        if name[0] == _USAGE:
-            slot, last_reset, held = _names_of_counter(name)
-            counters[slot] = Counter(int(value), int(stored.get(last_reset, 0)), int(stored.get(held, 0)))
-    return counters
+    """Counters by slot from a usage hash, whose fields with digits for a name they are."""
+    return {int(name): decode_counter(packed) for name, packed in stored.items() if name.isdigit()}
 
 
-@lru_cache(maxsize=1024)
-def _names_of_counter(usage: bytes) -> tuple[int, bytes, bytes]:
-    """The slot of a field `u<slot>`, and the names of the two fields beside it."""
-    return int(usage[1:]), b"r" + usage[1:], b"h" + usage[1:]
+def decode_counter(packed: bytes) -> Counter:
+    return Counter(*_COUNTER.unpack(packed))
+
+
+def encode_counter(counter: Counter) -> bytes:
+    return _COUNTER.pack(counter.usage, counter.last_reset_ms, counter.held)
 
 
 def pairs(flat: Iterable[bytes]) -> dict[bytes, bytes]:

@@ -17,6 +17,7 @@ from service.store.batch import Batch
 from service.store.codec import decode_plan, encode_plan
 from service.store.connection import Store
 from service.store.keys import Ref
+from service.store.packed_integers import pack_integers
 from service.store.scripts import store_errors
 from service.store.snapshot import Snapshot, Stored, read
 from service.store.versions import read_versions
@@ -27,7 +28,7 @@ _SAVED_FOR_S: Final = 3_600.0
 """A plan in use is written again after this long."""
 UNCHECKED: Final = -1
 _UNLIMITED: Final = -1
-_NO_SLOT: Final = "0"
+_NO_SLOT: Final = 0
 """Stands for a limit that was removed: slots count from 1, so no hash has such a counter."""
 
 
@@ -48,8 +49,10 @@ class PackedPlan:
     versions: tuple[int, ...]
     windows: Windows
     usage_keys: tuple[str, ...]
-    spec: bytes
-    """JSON object of lua/README.md without its members `shape`, `keys`, `key` and `text`."""
+    checks: bytes
+    """Packed: global_version, 1 when blocked, when the key expires (0: never), then the version of each owner."""
+    maxima: bytes
+    """Packed: what each limit admits."""
     shape: bytes
     """JSON object, the same for many plans: which limits of which owners are counted in which windows, and how enforced."""
 
@@ -67,32 +70,24 @@ def pack_with(plan: Plan, digest: str, global_version: int, versions: Sequence[i
     """`windows` has the counters that exist; limits without one are gone."""
     found = [windows.get((limit.owner, limit.slot)) for limit in plan.limits]
     in_force = [window or limit.window for window, limit in zip(found, plan.limits, strict=True)]
-    slots = [str(limit.slot) if window else _NO_SLOT for window, limit in zip(found, plan.limits, strict=True)]
+    slots = [limit.slot if window else _NO_SLOT for window, limit in zip(found, plan.limits, strict=True)]
     places = range(len(versions))
     numbers = [[number for number, limit in enumerate(plan.limits, start=1) if limit.owner == place] for place in places]
     shape = {
         "mode": plan.mode,
         "gate": plan.gate,
         "numbers": numbers,
-        "fields": [["v", "e", *(kind + slots[number - 1] for number in owned for kind in "urh")] for owned in numbers],
+        "fields": [["v", "e", *(str(slots[number - 1]) for number in owned)] for owned in numbers],
         "owner": [limit.owner + 1 for limit in plan.limits],
         "slot": slots,
         "kind": [limit.kind for limit in plan.limits],
         "length_ms": [window.length_ms for window in in_force],
         "align": [window.align for window in in_force],
     }
-    spec: dict[str, object] = {
-        "digest": digest,
-        "global_version": global_version,
-        "versions": versions,
-        "max": [_UNLIMITED if limit.limit is None else limit.limit for limit in plan.limits],
-    }
-    if plan.blocked is not None:
-        spec["blocked"] = True
-    if plan.expires_at_ms is not None:
-        spec["expires_at"] = plan.expires_at_ms
+    checks = pack_integers(global_version, plan.blocked is not None, plan.expires_at_ms or 0, *versions)
+    maxima = pack_integers(*(_UNLIMITED if limit.limit is None else limit.limit for limit in plan.limits))
     usage_keys = tuple(keys.usage(Ref(owner.kind, owner.id)) for owner in plan.owners)
-    return PackedPlan(plan, digest, global_version, tuple(versions), windows, usage_keys, orjson.dumps(spec), orjson.dumps(shape))
+    return PackedPlan(plan, digest, global_version, tuple(versions), windows, usage_keys, checks, maxima, orjson.dumps(shape))
 
 
 def unchecked(packed: PackedPlan) -> PackedPlan:

@@ -7,11 +7,11 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import orjson
 
 from service.counters import windows_of_counters
-from service.entities import Counter, Counters, Kind, VirtualKey
+from service.entities import Counters, Kind, VirtualKey
 from service.errors import StoreUnavailable
 from service.store import keys
 from service.store.batch import Batch
-from service.store.codec import decode_entity, pairs
+from service.store.codec import decode_counter, decode_entity, pairs
 from service.store.connection import Store
 from service.store.keys import Ref
 
@@ -109,16 +109,15 @@ class QuotaReader(Generic[View]):
     def _decoded(self, key_id: str, usage: dict[bytes, bytes], config: dict[bytes, bytes]) -> _Kept[View]:
         key = decode_entity(Kind.VIRTUAL_KEY, config)
         slots = tuple(sorted(slot for slot, _ in windows_of_counters(key)))
-        fields = ("v", *(f"{part}{slot}" for slot in slots for part in "urh"))
+        fields = ("v", *map(str, slots))
         values = [usage.get(field.encode()) for field in fields]
         version = usage[b"v"].decode()
         return _Kept(_redis_keys(key_id), version, key, self._view(key), slots, fields, values, _counters(slots, values))
 
 
 def _counters(slots: Sequence[int], values: Sequence[bytes | None]) -> Counters:
-    """Of the version, then usage, beginning of the window and what is held of each slot."""
-    each = zip(slots, values[1::3], values[2::3], values[3::3], strict=True)
-    return {slot: Counter(int(usage), int(last_reset or 0), int(held or 0)) for slot, usage, last_reset, held in each if usage}
+    """Of the version, then the counter of each slot."""
+    return {slot: decode_counter(packed) for slot, packed in zip(slots, values[1:], strict=True) if packed is not None}
 
 
 def _redis_keys(key_id: str) -> tuple[str, str]:

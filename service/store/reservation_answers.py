@@ -16,7 +16,7 @@ from service.reservation import (
     Replayed,
     Settled,
 )
-from service.store.packed_counters import unpack_states
+from service.store.packed_integers import unpack_states
 from service.store.reservation_calls import Answer
 from service.waiting import Hold, fits_at_ms
 

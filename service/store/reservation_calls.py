@@ -1,6 +1,6 @@
 """Several calls on reservations as one script call: keys and plans that they share are sent once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Self
 
@@ -11,6 +11,7 @@ from service.remembered import remembered
 from service.store import keys
 from service.store.codec import encode_plan
 from service.store.connection import Store
+from service.store.packed_integers import pack_integers
 from service.store.plans import LONGEST_LEASE_MS, PackedPlan, plan_ttl_ms
 
 _STEPS_IN_LEASE: Final = 500
@@ -22,17 +23,17 @@ _text: Final = remembered(largest=2_000)(encode_plan)
 
 
 class Call(NamedTuple):
-    """One call of a batch. `fields` are members of its JSON object beside plan, record, index and id.
+    """One call of a batch; `numbers` and `texts` are those that the header of its script names.
 
     `record` and `open_index` are keys, None where the call has none; `saves_plan`: the plan is saved when the call is granted.
     """
 
     packed: PackedPlan | None
-    fields: Mapping[str, object]
-    request_id: str | None = None
+    numbers: tuple[int, ...]
+    texts: tuple[str | bytes, ...]
     record: str | None = None
     open_index: str | None = None
-    detail: bytes | None = None
+    extra_ms: int = 0
     saves_plan: bool = False
 
     @classmethod
@@ -40,14 +41,13 @@ class Call(NamedTuple):
         cls,
         request_id: str,
         packed: PackedPlan | None,
-        fields: Mapping[str, object],
-        detail: bytes | None = None,
-        *,
+        numbers: tuple[int, ...] = (),
+        *texts: str | bytes,
         saves_plan: bool = False,
     ) -> Self:
-        """On a whole reservation."""
+        """On a whole reservation; its id is the first of the texts."""
         record, open_index = keys.reservation(request_id), keys.open_reservations(request_id)
-        return cls(packed, fields, request_id, record, open_index, detail, saves_plan)
+        return cls(packed, numbers, (request_id, *texts), record, open_index, 0, saves_plan)
 
     @property
     def any_key(self) -> str:
@@ -85,51 +85,45 @@ async def run_calls(store: Store, script: str, calls: Sequence[Call], *, retenti
     return [answers[number] for number in range(len(calls))]
 
 
-def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: bool = True) -> tuple[list[str], list[bytes]]:
-    """KEYS, and ARGV after the time."""
+def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: bool = True) -> tuple[list[str], list[str | bytes]]:
+    """KEYS, and ARGV after the time: lua/README.md describes them."""
     places: dict[str, int] = {}
 
     def place(key: str) -> int:
         return places.setdefault(key, len(places) + 1)
 
     versions = place(keys.versions()) if with_versions else 0
-    texts = [call.detail for call in calls if call.detail is not None]
     saved = {id(call.packed) for call in calls if call.saves_plan}
-    plans: dict[int, orjson.Fragment] = {}
-    numbers: dict[int, int] = {}
     shapes: dict[bytes, int] = {}
-    listed: list[dict[str, object]] = []
+    numbers: dict[int, int] = {}
+    plans: list[str | bytes] = []
+    listed: list[str | bytes] = []
     for call in calls:
         packed, number = call.packed, 0
         if packed is not None:
-            number = numbers.setdefault(id(packed), len(numbers) + 1)
-            if number not in plans:
+            number = numbers.get(id(packed), 0)
+            if not number:
+                number = numbers[id(packed)] = len(numbers) + 1
+                is_saved = id(packed) in saved
                 shape = shapes.setdefault(packed.shape, len(shapes) + 1)
-                members: dict[str, object] = {"shape": shape, "keys": [place(key) for key in packed.usage_keys]}
-                if id(packed) in saved:
-                    texts.append(_text(packed.plan))
-                    # The time and the batch itself come before the texts.
-                    members |= {"key": place(keys.plan(packed.digest)), "text": 2 + len(texts)}
-                plans[number] = orjson.Fragment(orjson.dumps(members)[:-1] + b"," + packed.spec[1:])
-        listed.append(
-            {
-                "plan": number,
-                "record": place(call.record) if call.record else 0,
-                "index": place(call.open_index) if call.open_index else 0,
-                "id": call.request_id or "",
-                **call.fields,
-            }
-        )
+                in_keys = pack_integers(
+                    shape, place(keys.plan(packed.digest)) if is_saved else 0, *[place(key) for key in packed.usage_keys]
+                )
+                plans += (packed.digest, in_keys, packed.checks, packed.maxima, _text(packed.plan) if is_saved else b"")
+        record = place(call.record) if call.record else 0
+        index = place(call.open_index) if call.open_index else 0
+        listed.append(pack_integers(number, record, index, call.extra_ms, *call.numbers))
+        listed += call.texts
     batch = {
         "versions": versions,
         "retention_ms": retention_ms,
         "index_ttl_ms": LONGEST_LEASE_MS + retention_ms,
         "plan_ttl_ms": plan_ttl_ms(retention_ms),
         "shapes": [orjson.Fragment(shape) for shape in shapes],
-        "plans": list(plans.values()),
-        "calls": listed,
+        "plans": len(numbers),
+        "calls": len(calls),
     }
-    return list(places), [orjson.dumps(batch), *texts]
+    return list(places), [orjson.dumps(batch), *plans, *listed]
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -52,7 +52,7 @@ class Reservations:
         """`charge_expired`: a lease that runs out charges what it held, else it gives it back."""
         self.store = store
         self._retention_ms = retention_ms
-        self._fate = "c" if charge_expired else "b"
+        self._charges_expired = charge_expired
         self._largest_cache = largest_cache
         self._plans = Plans(store, retention_ms=retention_ms, largest_cache=cached_plans)
         self._made: OrderedDict[str, PackedPlan] = OrderedDict()
@@ -63,18 +63,10 @@ class Reservations:
 
     async def reserve(self, call: Reserve) -> ReserveOutcome:
         packed = self._plans.pack(call.plan)
-        fields: dict[str, object] = {
-            "fingerprint": call.fingerprint.hex(),
-            "tokens": call.tokens,
-            "cost": call.cost_nanousd,
-            "lease_ms": call.lease_ms,
-            "granule_ms": granule_ms(call.lease_ms),
-            "fate": self._fate,
-        }
-        if call.basis:
-            fields["basis"] = call.basis
         saves_plan = not self._plans.is_saved(packed)
-        made = Call.on(call.request_id, packed, fields, call.detail, saves_plan=saves_plan)
+        numbers = (call.tokens, call.cost_nanousd, call.lease_ms, granule_ms(call.lease_ms), self._charges_expired)
+        texts = (call.detail, call.fingerprint.hex(), call.basis, "")
+        made = Call.on(call.request_id, packed, numbers, *texts, saves_plan=saves_plan)
         answer = await self._ask("reserve", made)
         match answer.word:
             case "granted":
@@ -113,12 +105,12 @@ class Reservations:
         return reservation_answers.settled(answer, plan.plan)
 
     async def release(self, call: Release) -> ReleaseOutcome:
-        answer = await self._on_record("release", call.request_id, partial(_call, call.request_id, {}))
+        answer = await self._on_record("release", call.request_id, partial(Call.on, call.request_id))
         return IdConflict() if answer.word == "conflict" else Released(answer.word == "released")
 
     async def renew(self, call: Renew) -> RenewOutcome:
-        fields = {"lease_ms": call.lease_ms, "granule_ms": granule_ms(call.lease_ms)}
-        answer = await self._on_record("renew", call.request_id, partial(_call, call.request_id, fields))
+        lease = (call.lease_ms, granule_ms(call.lease_ms))
+        answer = await self._on_record("renew", call.request_id, lambda packed: Call.on(call.request_id, packed, lease))
         if answer.word == "unknown":
             return Unknown()
         # The plan must be found as long as the reservation may be asked about.
@@ -127,8 +119,7 @@ class Reservations:
 
     async def explain(self, call: Explain) -> ExplainOutcome:
         packed = self._plans.pack(call.plan)
-        fields = {"tokens": call.tokens, "cost": call.cost_nanousd, **({"basis": call.basis} if call.basis else {})}
-        answer = await self._ask("explain", Call(packed, fields))
+        answer = await self._ask("explain", Call(packed, (call.tokens, call.cost_nanousd), (call.basis,)))
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
     async def sweep(self) -> int:
@@ -146,7 +137,7 @@ class Reservations:
         return expired
 
     async def _expire(self, request_id: str) -> bool:
-        answer = await self._on_record("expire", request_id, partial(_call, request_id, {}))
+        answer = await self._on_record("expire", request_id, partial(Call.on, request_id))
         return answer.word == "expired"
 
     async def count_open(self) -> int:
@@ -200,8 +191,7 @@ class Reservations:
     async def _settle_by(self, call: Settle, packed: PackedPlan) -> Answer | None:
         """Also when nobody reserved this id. None: it was reserved by another plan, which is known from now on."""
         saves_plan = not self._plans.is_saved(packed)
-        made = _settle_call(call, packed)
-        made = made._replace(fields={**made.fields, "unreserved": True}, saves_plan=saves_plan)
+        made = _settle_call(call, packed, unreserved=True)._replace(saves_plan=saves_plan)
         answer = await self._ask("settle", made)
         if answer.word == "elsewhere":
             self._remember(call.request_id, await self._plan(answer.rest[0]))
@@ -223,17 +213,9 @@ class Reservations:
             self._made.popitem(last=False)
 
 
-def _call(request_id: str, fields: Mapping[str, object], packed: PackedPlan | None) -> Call:
-    return Call.on(request_id, packed, fields)
-
-
-def _settle_call(call: Settle, packed: PackedPlan | None) -> Call:
+def _settle_call(call: Settle, packed: PackedPlan | None, *, unreserved: bool = False) -> Call:
     """Without the plan of the reservation nothing is charged, so there is nothing to compute."""
-    fields: dict[str, object] = {"tokens": call.tokens, "cost": call.cost_nanousd, "success": call.success}
-    if call.charge_by is None or packed is None:
-        return Call.on(call.request_id, packed, fields, call.detail)
-    charge = call.charge_by(packed.plan)
-    fields["cost"] = charge.cost_nanousd
-    if charge.basis:
-        fields["basis"] = charge.basis
-    return Call.on(call.request_id, packed, fields, charge.detail)
+    cost_nanousd, detail, basis = call.cost_nanousd, call.detail, ""
+    if call.charge_by is not None and packed is not None:
+        cost_nanousd, detail, basis = call.charge_by(packed.plan)
+    return Call.on(call.request_id, packed, (call.tokens, cost_nanousd, call.success, unreserved), detail, basis)

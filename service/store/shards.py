@@ -10,7 +10,7 @@ from redis.crc import key_slot
 from service.reservation import LimitState, Plan
 from service.store import keys
 from service.store.keys import Ref
-from service.store.packed_counters import pack_states, unpack_states
+from service.store.packed_integers import pack_states, unpack_states
 from service.store.plans import UNCHECKED, PackedPlan, pack_with
 from service.store.reservation_calls import Answer
 

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from service.store.redis_binary import find_redis_binary
+from tests.store.stored_counters import UNDECODED
 
 PATIENCE_S = 10.0
 _UNLOCKED = ("--enable-debug-command", "yes", "--enable-protected-configs", "yes")
@@ -31,7 +32,13 @@ class RedisProcess:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.client = Redis.from_url(self.url, decode_responses=True, socket_timeout=PATIENCE_S, retry=Retry(NoBackoff(), 0))
+        self.client = Redis.from_url(
+            self.url,
+            decode_responses=True,
+            encoding_errors=UNDECODED,
+            socket_timeout=PATIENCE_S,
+            retry=Retry(NoBackoff(), 0),
+        )
         self._command = [
             str(find_redis_binary().path), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "",
             "--appendonly", "yes", "--appendfsync", "always",

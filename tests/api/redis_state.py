@@ -9,9 +9,11 @@ from typing import Any
 
 from redis import Redis
 
+import service.entities
 from service.entities import Kind
 from service.store import keys
 from service.store.keys import Ref
+from tests.store.stored_counters import store_counter, stored_counters
 
 
 def contents(redis: Redis) -> dict[str, object]:
@@ -50,10 +52,9 @@ def set_counter(
     config: dict[str, str] = redis.hgetall(keys.config(owner))  # type: ignore[assignment]
     numbers = [found[slot] for text in config.values() for found in _objects(json.loads(text)) if found.get("id") == limit_id]
     assert len(numbers) == 1, f"{owner} has no {slot} of {limit_id}"
-    fields: dict[Any, int] = {f"u{numbers[0]}": usage, f"h{numbers[0]}": held}
-    if last_reset_ms is not None:
-        fields[f"r{numbers[0]}"] = last_reset_ms
-    redis.hset(keys.usage(owner), mapping=fields)
+    if last_reset_ms is None:
+        last_reset_ms = stored_counters(redis, keys.usage(owner))[numbers[0]].last_reset_ms
+    store_counter(redis, keys.usage(owner), numbers[0], service.entities.Counter(usage, last_reset_ms, held))
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

@@ -28,6 +28,7 @@ from service.api.openapi import openapi_document
 from service.app import Application, create_app
 from service.settings import Settings
 from tests.store.consistency import assert_consistent
+from tests.store.stored_counters import UNDECODED
 
 TOKEN: Final = {"x-api-key": "admin"}
 QUOTA: Final = "/api/governance/virtual-keys/quota"
@@ -74,7 +75,7 @@ DOCUMENT.config.update(base_url="http://localhost")
 
 @pytest.fixture(scope="module", autouse=True)
 def service(redis_url: str) -> Iterator[None]:
-    with Redis.from_url(redis_url, decode_responses=True) as redis:
+    with Redis.from_url(redis_url, decode_responses=True, encoding_errors=UNDECODED) as redis:
         redis.flushall()
         settings = Settings(redis_url=redis_url, admin_token=("admin",), redis_timeout_ms=10_000, redis_admin_timeout_ms=10_000)
         SERVICE.application = create_app(settings)

@@ -25,6 +25,7 @@ from tests.redis_cluster import cluster_client
 from tests.store.owners import existing, ref
 from tests.store.plans import DAY, NOW
 from tests.store.quota_desk import Desk
+from tests.store.stored_counters import UNDECODED, integers, stored_counters
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.opened = ExitStack()
-        connect = cluster_client if self.clustered else partial(Redis.from_url, decode_responses=True)
+        connect = cluster_client if self.clustered else partial(Redis.from_url, decode_responses=True, encoding_errors=UNDECODED)
         self.redis: Redis = self.opened.enter_context(connect(self.redis_url))
         self.redis.flushall()
         self.store = open_store(Settings(redis_cluster=self.clustered), self.redis_url, timeout_ms=20_000, now_ms=str(NOW))
@@ -371,19 +372,18 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def holds_add_up(self) -> None:
-        """In Redis itself: `h` of a counter is the sum of what its owner's hash says when it runs out."""
+        """In Redis itself: what is held on a counter is the sum of what its owner's hash says when it runs out."""
         for key in self.redis.scan_iter("q1:*:usage", count=1000):
             fields = {str(name): str(value) for name, value in self.redis.hgetall(key).items()}
-            held: dict[str, int] = {}
+            held: dict[int, int] = {}
             for name, value in fields.items():
                 if name[0] in "bc":
                     assert int(fields["e"]) <= int(name[1:])
-                    for slot, amount in (part.split(":") for part in value.split()):
-                        held[slot] = held.get(slot, 0) + int(amount)
-            for name in fields:
-                if name[0] == "u":
-                    assert int(fields.get(f"h{name[1:]}", 0)) == held.get(name[1:], 0), key
-                    assert int(fields[name]) >= 0
+                    for slot, amount in zip(*[iter(integers(value))] * 2, strict=True):
+                        held[slot] = held.get(slot, 0) + amount
+            for slot, counter in stored_counters(self.redis, key).items():
+                assert counter.held == held.get(slot, 0), key
+                assert counter.usage >= 0
 
 
 def _word(outcome: Any) -> str:

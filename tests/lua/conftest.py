@@ -11,12 +11,14 @@ from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 from redis import Redis
 
 from service.settings import Settings
+from service.store import plans, reservation_calls
 from service.store.connection import Store, open_store
 from service.store.scripts import Scripts
 from tests.conftest import TEST_REDIS_URL
 from tests.redis_cluster import cluster_client, redis_cluster
 from tests.redis_servers import binaries, redis_server
 from tests.store.quota_desk import Desk
+from tests.store.stored_counters import PACKED_AS_TEXT, UNDECODED
 
 FAKE = "fakeredis"
 CLUSTER = " cluster"
@@ -35,12 +37,16 @@ function struct.pack(_, ...)
 end
 function struct.unpack(_, packed)
   local numbers = {}
-  for number in string.gmatch(packed, '%d+') do
+  for number in string.gmatch(packed, '-?%d+') do
     numbers[#numbers + 1] = tonumber(number)
   end
   return unpack(numbers)
 end
 """
+
+
+def packed_as_text(*numbers: int) -> bytes:
+    return (PACKED_AS_TEXT + ",".join(str(int(number)) for number in numbers)).encode()
 
 
 class FakeClient(FakeAsyncRedis):
@@ -59,8 +65,8 @@ def with_integers(reply: Any) -> Any:
     """What struct would have packed."""
     if isinstance(reply, list):
         return [with_integers(part) for part in reply]
-    if isinstance(reply, bytes) and reply.startswith(b"integers:"):
-        numbers = [int(number) for number in reply.removeprefix(b"integers:").split(b",") if number]
+    if isinstance(reply, bytes) and reply.startswith(PACKED_AS_TEXT.encode()):
+        numbers = [int(number) for number in reply.removeprefix(PACKED_AS_TEXT.encode()).split(b",") if number]
         return struct.pack(f"<{len(numbers)}q", *numbers)
     return reply
 
@@ -98,12 +104,16 @@ def redis(server: Server) -> Iterator[Redis]:
 
 def _client(server: Server) -> AbstractContextManager[Redis]:
     if server.fake is not None:
-        return FakeRedis(server=server.fake, decode_responses=True)
-    return cluster_client(server.url) if server.clustered else Redis.from_url(server.url, decode_responses=True)
+        return FakeRedis(server=server.fake, decode_responses=True, encoding_errors=UNDECODED)
+    return (
+        cluster_client(server.url)
+        if server.clustered
+        else Redis.from_url(server.url, decode_responses=True, encoding_errors=UNDECODED)
+    )
 
 
 @pytest.fixture
-async def desk(server: Server, redis: Redis) -> AsyncIterator[Desk]:
+async def desk(server: Server, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     if server.fake is None:
         settings = Settings(redis_cluster=server.clustered, redis_connections=100)
         store = open_store(settings, server.url, timeout_ms=20_000)
@@ -111,5 +121,7 @@ async def desk(server: Server, redis: Redis) -> AsyncIterator[Desk]:
         client = FakeClient(server=server.fake)
         store = Store(client, FakeScripts(client))
         store.scripts._texts = {name: PACKERS + text for name, text in store.scripts._texts.items()}
+        monkeypatch.setattr(plans, "pack_integers", packed_as_text)
+        monkeypatch.setattr(reservation_calls, "pack_integers", packed_as_text)
     yield Desk(store)
     await store.close()

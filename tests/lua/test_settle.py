@@ -268,11 +268,11 @@ async def test_counters_that_are_gone_are_left_alone(desk: Desk, redis: Redis):
     plan = plan_of(*LIMITS)
     create(redis, plan)
     await desk.call(plan, "reserve", "a", 600, 20)
-    redis.hdel(usage_key("key"), "u1", "r1", "h1")
+    redis.hdel(usage_key("key"), "1")
     redis.delete(usage_key("team"))
     # The versions are not those of the plan, and there is no configuration to read: everything of it was deleted.
     assert await desk.call(plan, "settle", "a", 700, 7) == "settled 700/7 over by 100/0"
-    assert "u1" not in redis.hgetall(usage_key("key"))
+    assert "1" not in redis.hgetall(usage_key("key"))
     assert not redis.exists(usage_key("team"))
 
 

@@ -22,18 +22,13 @@ RECORD = keys.reservation_part(Ref(Kind.VIRTUAL_KEY, "key"), "a")
 
 async def part(desk: Desk, plan: Plan, script: str, attempt: str, fingerprint: str = "same") -> str:
     """A call on the part of a request that lies in one slot."""
-    fields = {
-        "fingerprint": fingerprint,
-        "tokens": 60,
-        "cost": 5,
-        "lease_ms": 10 * MINUTE,
-        "granule_ms": 1,
-        "fate": "b",
-        "attempt": attempt,
-        "success": True,
-    }
-    detail = None if script == "withdraw" else b"{}"
-    call = Call(pack(plan), fields, "a", RECORD, None, detail)
+    numbers, texts = {
+        "reserve": ((60, 5, 10 * MINUTE, 1, 0), (b"{}", fingerprint, "", attempt)),
+        "withdraw": ((), (attempt,)),
+        "settle": ((60, 5, 1, 0), (b"{}", "")),
+        "release": ((), ()),
+    }[script]
+    call = Call(pack(plan), numbers, ("a", *texts), RECORD)
     (answer,) = await run_calls(desk.reservations.store, script, [call], retention_ms=RETENTION_MS)
     assert isinstance(answer, Answer)
     return answer.word

@@ -133,10 +133,9 @@ def _wrong_counters(contents: Contents) -> Iterator[str]:
             yield f"{ref} is at version {contents.versions[ref]}, its counters at {fields.get('v')}"
         slots = Counter(_slots(contents.entities[ref]))
         yield from (f"{ref} uses slot {slot} {count} times" for slot, count in slots.items() if count > 1)
-        for part in "ur":
-            counted = {int(name[1:]) for name in fields if re.fullmatch(part + r"\d+", name)}
-            if counted != slots.keys():
-                yield f"{ref} has slots {sorted(slots)}, its counters {part} are {sorted(counted)}"
+        counted = {int(name) for name in fields if name.isdigit()}
+        if counted != slots.keys():
+            yield f"{ref} has slots {sorted(slots)}, its counters are {sorted(counted)}"
         next_slot = getattr(contents.entities[ref], "next_slot", 0)
         if any(slot >= next_slot for slot in slots):
             yield f"{ref} would use a slot again: the next is {next_slot}, there are {sorted(slots)}"

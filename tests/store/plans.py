@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from redis import Redis
 
-from service.entities import Kind
+from service.entities import Counter, Kind
 from service.reservation import Blockage, LimitKind, Mode, Plan, PlannedLimit, PlannedOwner, Reserve
 from service.store import keys
 from service.store.keys import Ref
 from service.windows import Window, initial_reset_ms
+from tests.store.stored_counters import store_counter
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
@@ -110,8 +110,9 @@ def create(redis: "Redis", *plans: Plan, now_ms: int = NOW, usage: int = 0) -> N
     for plan in plans:
         for limit in plan.limits:
             owner = plan.owners[limit.owner]
-            fields: dict[Any, Any] = {"v": 1, f"u{limit.slot}": usage, f"r{limit.slot}": initial_reset_ms(limit.window, now_ms)}
-            redis.hset(keys.usage(Ref(owner.kind, owner.id)), mapping=fields)
+            key = keys.usage(Ref(owner.kind, owner.id))
+            redis.hset(key, "v", 1)
+            store_counter(redis, key, limit.slot, Counter(usage, initial_reset_ms(limit.window, now_ms), 0))
 
 
 def reserve(plan: Plan, request_id: str, *, tokens: int = 0, cost: int = 0, lease_ms: int = 10 * MINUTE) -> Reserve:

@@ -32,6 +32,7 @@ from tests.store.owners import (
     team,
     uuid,
 )
+from tests.store.stored_counters import store_counter
 
 
 async def test_a_member_that_becomes_nothing_is_removed(store: Store, redis: Redis):
@@ -65,7 +66,7 @@ async def test_counters_change_with_the_configuration(
     kind = KINDS[type(entity)]
     limited = changed(entity, budgets=(budget(1), budget(2, "1h")), next_slot=3)
     await create(store, limited, edits=fresh(1, 2))
-    redis.hset(keys.usage(ref(entity)), mapping={"u1": 7, "h1": 3})
+    store_counter(redis, keys.usage(ref(entity)), 1, Counter(7, NOW_MS, 3))
     read = await existing(store, entity)
     assert read.counters == {1: Counter(7, NOW_MS, 3), 2: Counter(0, NOW_MS, 0)}
 
@@ -92,7 +93,7 @@ async def test_a_counter_moves_into_another_window(
     store: Store, redis: Redis, last_reset_ms: int, was: Window, into: Window | None, expected: Counter
 ):
     await create(store, team(budgets=(budget(1),), next_slot=2), edits=fresh(1))
-    redis.hset(keys.usage(ref(team())), mapping={"u1": 7, "r1": last_reset_ms})
+    store_counter(redis, keys.usage(ref(team())), 1, Counter(7, last_reset_ms))
     read = await existing(store, team())
     edits = CounterEdits({1: CarryOver(usage=None, last_reset_ms=None, was=was, into=into)}, set())
     assert await commit(store, changing(lambda change: change.replace(Kind.TEAM, read, read.entity, edits)))

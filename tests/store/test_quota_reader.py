@@ -15,6 +15,7 @@ from service.store.quota import KeyReading, QuotaReader
 from tests.api.redis_state import traffic
 from tests.store.conftest import NOW_MS
 from tests.store.owners import budget, changed, changing, create, existing, fresh, key, ref, uuid
+from tests.store.stored_counters import store_counter
 
 KEY = key(budgets=(budget(1),), next_slot=2)
 
@@ -51,7 +52,7 @@ async def delete(store: Store) -> None:
 
 async def test_a_key_with_its_counters(reader: QuotaReader[str], redis: Redis):
     assert await reading(reader) == KeyReading(NOW_MS, "1", KEY, {1: Counter(0, NOW_MS, 0)}, view="key k")
-    redis.hset(keys.usage(ref(KEY)), mapping={"u1": 5, "h1": 2})
+    store_counter(redis, keys.usage(ref(KEY)), 1, Counter(5, NOW_MS, 2))
     assert (await reading(reader)).counters == {1: Counter(5, NOW_MS, 2)}
 
 
@@ -79,9 +80,9 @@ async def test_what_is_held_for_requests_in_flight_is_not_read(reader: QuotaRead
 
 
 async def test_a_counter_that_was_not_there_before(reader: QuotaReader[str], redis: Redis):
-    redis.hdel(keys.usage(ref(KEY)), "u1", "r1")
+    redis.hdel(keys.usage(ref(KEY)), "1")
     assert (await reading(reader)).counters == {}
-    redis.hset(keys.usage(ref(KEY)), mapping={"u1": 7, "r1": NOW_MS})
+    store_counter(redis, keys.usage(ref(KEY)), 1, Counter(7, NOW_MS))
     assert (await reading(reader)).counters == {1: Counter(7, NOW_MS, 0)}
 
 

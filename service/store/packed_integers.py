@@ -1,0 +1,29 @@
+"""Integers as scripts take and answer them: 8 bytes each, little endian, as `struct` of Lua in Redis packs them. Hot."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import chain
+from struct import Struct
+from typing import Final
+
+from service.reservation import LimitState
+
+_STATE: Final = Struct("<4q")
+
+
+def pack_integers(*numbers: int) -> bytes:
+    return _format(len(numbers)).pack(*numbers)
+
+
+@lru_cache(maxsize=1024)
+def _format(count: int) -> Struct:
+    return Struct(f"<{count}q")
+
+
+def unpack_states(packed: bytes) -> tuple[LimitState, ...]:
+    """Counters as lua/includes/pack_counters.lua writes them: four integers a limit."""
+    return tuple(map(LimitState._make, _STATE.iter_unpack(packed)))
+
+
+def pack_states(states: Iterable[LimitState]) -> bytes:
+    return pack_integers(*chain.from_iterable(states))
