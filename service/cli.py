@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from service import __version__
-from service.errors import ServiceError
+from service.errors import ServiceError, StoreUnavailable
 from service.logs import configure_logging
 from service.server import CannotListen, bind, serve, url_of
 from service.settings import BadSettings, Settings, load_settings, variable
@@ -65,6 +65,7 @@ def _serve(settings: Settings, *, demo: bool) -> int:
         _redis(settings, settings.redis_url) as running,
     ):
         _say(f"quotad {__version__}, Redis: {settings.redis_display}")
+        _upgrade(running)
         if not settings.admin_token:
             _say(f"{variable('admin_token')} is not set: whoever can connect from this machine is an admin.")
         if demo:
@@ -81,6 +82,19 @@ def _seed(settings: Settings) -> int:
     with _redis_in_use(settings) as running:
         _seed_demo(running, f"http://{settings.host}:{settings.port}")
     return 0
+
+
+def _upgrade(settings: Settings) -> None:
+    """Only `serve` does: other commands may be given while a worker of an earlier version runs."""
+    from service.store.upgrade import upgrade
+
+    try:
+        owners = upgrade(settings)
+    except StoreUnavailable:
+        log.warning("Redis does not answer yet; if an earlier version of quotad used it, start again when it does")
+        return
+    if owners:
+        _say(f"Counters of {owners:,} owners are kept in a new format now; earlier versions of quotad cannot read them.")
 
 
 def _seed_demo(settings: Settings, url: str) -> None:

@@ -13,6 +13,7 @@ from service.store.data_directory import running_embedded_redis
 from tests.api.redis_process import eventually
 from tests.serving import Served, serve
 from tests.store.consistency import assert_consistent
+from tests.store.stored_counters import UNDECODED
 
 ADMIN = "/api/governance"
 DAY = {"max_limit": 10.5, "reset_duration": "1d"}
@@ -78,7 +79,7 @@ def to(served: Served) -> httpx.Client:
 def of_its_redis(data: Path) -> "Redis":
     url = running_embedded_redis(data)
     assert url is not None
-    return Redis.from_url(url, decode_responses=True)
+    return Redis.from_url(url, decode_responses=True, encoding_errors=UNDECODED)
 
 
 def is_written(redis: Redis) -> bool:

@@ -49,6 +49,16 @@ def usage(ref: Ref) -> str:
     return f"{LAYOUT}:{{{ref.kind}:{quote(ref.id, safe='')}}}:usage"
 
 
+def any_usage() -> str:
+    """A pattern for the counters of all owners."""
+    return f"{LAYOUT}:{{*}}:usage"
+
+
+def counters_format() -> str:
+    """String: how counters are kept; see store/upgrade.py."""
+    return f"{LAYOUT}:{{directory}}:counters_format"
+
+
 def template(kind: Kind, part: str) -> str:
     """A key with %s for the id, for scripts that follow a reference to another entity (a UUID: nothing to escape)."""
     return f"{LAYOUT}:{{{kind}:%s}}:{part}"

@@ -133,6 +133,7 @@ KEY_MAP = {
     "index": "`q1:{directory}:<kind>:<order>`",
     "children": "`q1:{directory}:<kind>:of:<parent kind>:<parent id>`",
     "versions": "`q1:{directory}:versions`",
+    "counters_format": "`q1:{directory}:counters_format`",
     "price_sheet": "`q1:{directory}:price_sheet`",
     "sequence": "`q1:{directory}:sequence:<name>`",
     "lock": "`q1:{directory}:lock:<config key>`",
@@ -141,7 +142,7 @@ KEY_MAP = {
     "reservation_part": "`q1:{<kind>:<id>}:id:<request id>`",
     "plan": "`q1:{plan:<digest>}:plan`",
 }
-OF_THE_SAME_KEYS = {"template", "all_open_reservations"}
+OF_THE_SAME_KEYS = {"template", "all_open_reservations", "any_usage"}
 
 
 def test_the_key_map_has_every_key():
