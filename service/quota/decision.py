@@ -43,12 +43,16 @@ _LEVELS: Final = {
 }
 
 
+UNPRICED: Final = b"null"
+"""What answers say of the price where nobody knows one; JSON, as is every price that is told."""
+
+
 class Estimate(NamedTuple):
-    """What a request is expected to use. `price`: where its cost comes from; None: nobody knows what it costs."""
+    """What a request is expected to use. `price`: where its cost comes from, or UNPRICED."""
 
     tokens: int
     cost_nanousd: int
-    price: Mapping[str, Any] | None
+    price: bytes
 
 
 class Reading(NamedTuple):

@@ -63,7 +63,8 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
             return refusal
         estimates = Estimates(request, shared.prices)
         routes = await find_routes(enforcer, holder, routed, request_id, estimates)
-        routes = await priced_routes(enforcer, shared, routes, estimates)
+        if not enforcer.admits_unpriced:
+            routes = await priced_routes(enforcer, shared, routes, estimates)
         if not routes:
             continue
         plan, fallbacks = routes[0].plan, routes[0].fallbacks

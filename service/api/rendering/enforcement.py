@@ -8,8 +8,7 @@ from service.api.answers import error_body
 from service.api.headers import policies_of
 from service.api.rendering.times import timestamp
 from service.money import to_dollars
-from service.quota.charging import UNPRICED
-from service.quota.decision import ALLOW, Reading, Verdict
+from service.quota.decision import ALLOW, UNPRICED, Reading, Verdict
 from service.quota.explain import Check, Explanation
 from service.quota.reserve import Admission, DegradedAdmission
 from service.quota.routed import RouteFacts
@@ -49,8 +48,8 @@ def admission_body(admission: Admission, limits: orjson.Fragment) -> dict[str, A
         "fallbacks": admission.fallbacks,
         **_routing(admission.route),
         "reserved": {"requests": 1, "tokens": granted.reserved_tokens, "cost": to_dollars(granted.reserved_nanousd)},
-        "priced": admission.price is not None,
-        "price": admission.price,
+        "priced": admission.price != UNPRICED,
+        "price": orjson.Fragment(admission.price),
         "limits": limits,
     }
 
@@ -163,8 +162,8 @@ def explanation_body(explanation: Explanation) -> dict[str, Any]:
     return {
         **body,
         "estimate": {"tokens": estimate.tokens, "cost": to_dollars(estimate.cost_nanousd)},
-        "priced": estimate.price is not None,
-        "price": estimate.price,
+        "priced": estimate.price != UNPRICED,
+        "price": orjson.Fragment(estimate.price),
         "checks": [_check_body(check) for check in explanation.checks],
         "limits": [
             {**limit_body(reading), "passed": check.passed, "reason": check.reason}
