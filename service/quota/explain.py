@@ -109,9 +109,9 @@ def _explanation(route: Route, facts: RouteFacts | None, explained: Explained, e
         case Granted() as granted:
             pass
         case Refused() as outcome:
-            verdict = refused(plan, outcome, estimate)._replace(route=facts)
+            verdict = refused(plan, outcome, estimate, facts)
         case Blocked() as outcome:
-            verdict = blocked(plan, outcome)._replace(route=facts)
+            verdict = blocked(plan, outcome, facts)
     return Explanation(
         verdict=verdict,
         granted=granted,

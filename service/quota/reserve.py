@@ -166,11 +166,11 @@ async def _take(
             case Replayed():
                 return _repeat(outcome, request_id)
             case Refused():
-                verdict = verdict or refused(plan, outcome, estimate)._replace(route=facts)
+                verdict = verdict or refused(plan, outcome, estimate, facts)
                 if not route.own.issuperset(outcome.violations):
                     return verdict  # what refused binds the other routes, too
             case Blocked():
-                return blocked(plan, outcome)._replace(route=facts)
+                return blocked(plan, outcome, facts)
             case IdConflict():
                 raise Conflict(OTHER_REQUEST, param="request_id")
             case Stale():
@@ -233,5 +233,5 @@ async def _admit_unasked(
     now_ms = time.time_ns() // 1_000_000
     has_expired = plan is not None and plan.expires_at_ms is not None and plan.expires_at_ms <= now_ms
     if plan is not None and (has_expired or plan.blocked is not None):
-        return blocked(plan, Blocked(now_ms=now_ms, key_expired=has_expired, states=()))._replace(route=facts)
+        return blocked(plan, Blocked(now_ms=now_ms, key_expired=has_expired, states=()), facts)
     return DegradedAdmission(request_id=request_id, plan=plan, provider=provider or "", model=model or "", route=facts)
