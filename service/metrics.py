@@ -1,8 +1,8 @@
 """Every metric: its name, its help, its labels. No label holds a key or anything else without bounds.
 
 With several workers each writes to a file of its own in PROMETHEUS_MULTIPROC_DIR (set by the command line before this module is
-imported), and whoever is asked adds them up. What calls count is added up in memory first and written when this worker is asked,
-and every second or so (quota/sweep.py): to write takes a lock for every number, and with several workers a file.
+imported), and whoever is asked adds them up. A lone worker adds up in memory what calls count and hands it to the client
+when it is asked: the client takes a lock for every number.
 """
 
 import os
@@ -16,6 +16,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_SEVERAL_WORKERS: Final = bool(values.ValueClass._multiprocess)
+"""Then numbers go to the client at once, as another worker may be asked for them the next moment."""
 
 _BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -103,64 +106,75 @@ class Times:
 _MOST_MODELS: Final = 500
 """Callers name models as they like: those that come when there are this many count as "other"."""
 _OTHER: Final = ("other", "other")
-_models: dict[tuple[str, str], tuple[Count, ...]] = {}
+_models: dict[tuple[str, str], tuple[Count | Counter, ...]] = {}
 
 _counted: Final[list[Count | Times]] = []
 """All but those of models."""
 
 
-def write() -> None:
+def _write() -> None:
     for one in chain(_counted, *_models.values()):
-        one.write()
+        if isinstance(one, Count | Times):
+            one.write()
 
 
-def _count(counter: Counter, *labels: str) -> Count:
-    counted = Count(counter.labels(*labels))
+def _count(counter: Counter, *labels: str) -> Count | Counter:
+    written = counter.labels(*labels)
+    if _SEVERAL_WORKERS:
+        return written
+    counted = Count(written)
     _counted.append(counted)
     return counted
 
 
-def _times(histogram: Histogram, label: str) -> Times:
-    counted = Times(histogram.labels(label))
+def _times(histogram: Histogram, label: str) -> Times | Histogram:
+    written = histogram.labels(label)
+    if _SEVERAL_WORKERS:
+        return written
+    counted = Times(written)
     _counted.append(counted)
     return counted
 
 
 @cache
-def decisions(result: str, reason: str, scope: str) -> Count:
+def decisions(result: str, reason: str, scope: str) -> Count | Counter:
     return _count(_DECISIONS, result, reason, scope)
 
 
 @cache
-def call_seconds(call: str) -> Times:
+def call_seconds(call: str) -> Times | Histogram:
     return _times(_CALL_SECONDS, call)
 
 
 @cache
-def script_seconds(script: str) -> Times:
+def script_seconds(script: str) -> Times | Histogram:
     return _times(_SCRIPT_SECONDS, script)
 
 
 @cache
-def store_errors(script: str) -> Count:
+def store_errors(script: str) -> Count | Counter:
     return _count(_STORE_ERRORS, script)
 
 
 @cache
-def settlements(outcome: str) -> Count:
+def settlements(outcome: str) -> Count | Counter:
     return _count(_SETTLEMENTS, outcome)
 
 
 @cache
-def uncharged(reason: str) -> Count:
+def uncharged(reason: str) -> Count | Counter:
     return _count(_UNCHARGED, reason)
+
+
+def _of_model(counter: Counter, *named: str) -> Count | Counter:
+    return counter.labels(*named) if _SEVERAL_WORKERS else Count(counter.labels(*named))
 
 
 def count_usage(provider: str, model: str, cost: float, input_tokens: int, output_tokens: int, cached_tokens: int) -> None:
     counters = _models.get((provider, model))
     if counters is None:
         named = (provider, model) if len(_models) < _MOST_MODELS else _OTHER
-        counters = _models.get(named) or tuple(Count(counter.labels(*named)) for counter in _USAGE.values())
+        counters = _models.get(named) or tuple(_of_model(counter, *named) for counter in _USAGE.values())
         _models[named] = counters
     for counter, amount in zip(counters, (cost, input_tokens, output_tokens, cached_tokens), strict=True):
         if amount:
@@ -169,7 +183,7 @@ def count_usage(provider: str, model: str, cost: float, input_tokens: int, outpu
 
 def exposition(open_reservations: int | None) -> bytes:
     """Everything there is to scrape. Open reservations are counted in the store for all workers; None: it could not say."""
-    write()
+    _write()
     text = generate_latest(_registry())
     if open_reservations is not None:
         text += b"# HELP quotad_reservations_open Reservations whose lease runs.\n# TYPE quotad_reservations_open gauge\n"

@@ -19,11 +19,7 @@ async def sweep_forever(enforcer: Enforcer) -> None:
     """Until cancelled. A mistake in one sweep must not end all later ones."""
     while True:
         # Workers that started together need not sweep together.
-        try:
-            await asyncio.sleep(PAUSE_S * random.uniform(0.5, 1.5))
-        finally:
-            # Another worker may be asked for them, also when this one is about to end.
-            metrics.write()
+        await asyncio.sleep(PAUSE_S * random.uniform(0.5, 1.5))
         try:
             # Without traffic nobody else would notice that Redis is back.
             await enforcer.reservations.store.ping()
