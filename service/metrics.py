@@ -1,11 +1,14 @@
 """Every metric: its name, its help, its labels. No label holds a key or anything else without bounds.
 
 With several workers each writes to a file of its own in PROMETHEUS_MULTIPROC_DIR (set by the command line before this module is
-imported), and whoever is asked adds them up.
+imported), and whoever is asked adds them up. A lone worker adds up in memory what calls count and hands it to the client
+when it is asked: the client takes a lock for every number.
 """
 
 import os
+from bisect import bisect_left
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +16,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_SEVERAL_WORKERS: Final = bool(values.ValueClass._multiprocess)
+"""Then numbers go to the client at once, as another worker may be asked for them the next moment."""
 
 _BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -54,26 +60,122 @@ _USAGE: Final = {
 }
 """Under the names that dashboards of Bifrost read."""
 
+
+class Count:
+    """What was counted under one combination of labels since it was last written."""
+
+    __slots__ = ("_unwritten", "_written")
+
+    def __init__(self, written: Counter) -> None:
+        self._written = written
+        self._unwritten = 0.0
+
+    def inc(self, amount: float = 1) -> None:
+        self._unwritten += amount
+
+    def write(self) -> None:
+        if self._unwritten:
+            self._written.inc(self._unwritten)
+            self._unwritten = 0.0
+
+
+class Times:
+    """The same of durations, by the buckets that they fall into."""
+
+    __slots__ = ("_bounds", "_buckets", "_total_s", "_written")
+
+    def __init__(self, written: Histogram) -> None:
+        self._written = written
+        self._bounds = written._upper_bounds
+        self._buckets = [0] * len(self._bounds)
+        self._total_s = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._buckets[bisect_left(self._bounds, seconds)] += 1
+        self._total_s += seconds
+
+    def write(self) -> None:
+        for place, count in enumerate(self._buckets):
+            if count:
+                self._written._buckets[place].inc(count)
+                self._buckets[place] = 0
+        self._written._sum.inc(self._total_s)
+        self._total_s = 0.0
+
+
 _MOST_MODELS: Final = 500
 """Callers name models as they like: those that come when there are this many count as "other"."""
-_models: dict[tuple[str, str], tuple[Counter, ...]] = {}
+_OTHER: Final = ("other", "other")
+_models: dict[tuple[str, str], tuple[Count | Counter, ...]] = {}
 
-# The labels are few: looking each combination up once is cheaper than asking the client for it on every call.
-decisions: Final = cache(_DECISIONS.labels)
-call_seconds: Final = cache(_CALL_SECONDS.labels)
-script_seconds: Final = cache(_SCRIPT_SECONDS.labels)
-store_errors: Final = cache(_STORE_ERRORS.labels)
-settlements: Final = cache(_SETTLEMENTS.labels)
-uncharged: Final = cache(_UNCHARGED.labels)
+_counted: Final[list[Count | Times]] = []
+"""All but those of models."""
+
+
+def _write() -> None:
+    for one in chain(_counted, *_models.values()):
+        if isinstance(one, Count | Times):
+            one.write()
+
+
+def _count(counter: Counter, *labels: str) -> Count | Counter:
+    written = counter.labels(*labels)
+    if _SEVERAL_WORKERS:
+        return written
+    counted = Count(written)
+    _counted.append(counted)
+    return counted
+
+
+def _times(histogram: Histogram, label: str) -> Times | Histogram:
+    written = histogram.labels(label)
+    if _SEVERAL_WORKERS:
+        return written
+    counted = Times(written)
+    _counted.append(counted)
+    return counted
+
+
+@cache
+def decisions(result: str, reason: str, scope: str) -> Count | Counter:
+    return _count(_DECISIONS, result, reason, scope)
+
+
+@cache
+def call_seconds(call: str) -> Times | Histogram:
+    return _times(_CALL_SECONDS, call)
+
+
+@cache
+def script_seconds(script: str) -> Times | Histogram:
+    return _times(_SCRIPT_SECONDS, script)
+
+
+@cache
+def store_errors(script: str) -> Count | Counter:
+    return _count(_STORE_ERRORS, script)
+
+
+@cache
+def settlements(outcome: str) -> Count | Counter:
+    return _count(_SETTLEMENTS, outcome)
+
+
+@cache
+def uncharged(reason: str) -> Count | Counter:
+    return _count(_UNCHARGED, reason)
+
+
+def _of_model(counter: Counter, *named: str) -> Count | Counter:
+    return counter.labels(*named) if _SEVERAL_WORKERS else Count(counter.labels(*named))
 
 
 def count_usage(provider: str, model: str, cost: float, input_tokens: int, output_tokens: int, cached_tokens: int) -> None:
     counters = _models.get((provider, model))
     if counters is None:
-        named = (provider, model) if len(_models) < _MOST_MODELS else ("other", "other")
-        counters = tuple(counter.labels(*named) for counter in _USAGE.values())
-        if named == (provider, model):
-            _models[named] = counters
+        named = (provider, model) if len(_models) < _MOST_MODELS else _OTHER
+        counters = _models.get(named) or tuple(_of_model(counter, *named) for counter in _USAGE.values())
+        _models[named] = counters
     for counter, amount in zip(counters, (cost, input_tokens, output_tokens, cached_tokens), strict=True):
         if amount:
             counter.inc(amount)
@@ -81,6 +183,7 @@ def count_usage(provider: str, model: str, cost: float, input_tokens: int, outpu
 
 def exposition(open_reservations: int | None) -> bytes:
     """Everything there is to scrape. Open reservations are counted in the store for all workers; None: it could not say."""
+    _write()
     text = generate_latest(_registry())
     if open_reservations is not None:
         text += b"# HELP quotad_reservations_open Reservations whose lease runs.\n# TYPE quotad_reservations_open gauge\n"

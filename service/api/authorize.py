@@ -95,6 +95,7 @@ def _number(name: str, text: str) -> float | int | None:
 
 async def _admit(scope: Scope, send: Send, answer: Answer) -> None:
     """The proxy passes the request on; the headers are for it, and for the client."""
+    assert isinstance(answer.body, Mapping)
     reservation = (b"x-quota-reservation", answer.body["reservation_id"].encode())
     degraded = [(b"x-quota-degraded", b"true")] if "degraded" in answer.body else []
     await send_at_once(scope, send, 200, header_lines([reservation, *degraded, *answer.headers]), b"")

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from service import metrics
 from service.api.answers import BUG, error_body
 from service.api.headers import RawHeaders, refusal_headers
@@ -57,8 +59,10 @@ class Caller(NamedTuple):
 
 
 class Answer(NamedTuple):
+    """`body`: as JSON, or to be written as such."""
+
     status: int
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | orjson.Fragment
     headers: RawHeaders
     is_problem: bool = False
 

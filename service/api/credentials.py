@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
@@ -17,10 +17,21 @@ from service.settings import VIRTUAL_KEY_PREFIX, Settings, is_loopback
 
 _KEY_HEADERS: Final = ("x-api-key", "x-goog-api-key", "api-key")
 
+_LOOKED_AT: Final = {
+    name.encode(): name
+    for name in (
+        *("authorization", "x-bf-vk", *_KEY_HEADERS, "x-quota-token", "host", "origin"),
+        *("content-length", "accept", "idempotency-key"),
+        *("x-quota-provider", "x-quota-model", "x-quota-tokens", "x-quota-cost"),
+    )
+}
+"""All that the hot calls ask headers for. Gateways pass on what their clients sent, which may be long: the rest is not read."""
+
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """Read once, the first of several with one name."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+    """Those that hot calls look at, read once; the first of several with one name."""
+    names = _LOOKED_AT
+    return {names[name]: value.decode("latin-1") for name, value in reversed(scope["headers"]) if name in names}
 
 
 def presented_virtual_key(headers: Mapping[str, str], *, any_in_own_header: bool) -> str | None:
@@ -66,7 +77,14 @@ def require_gateway(headers: Mapping[str, str], settings: Settings) -> None:
     if not accepted:
         _require_this_machine(headers)
         return
-    if not any(_is_one_of(text, accepted) for text in _gateway_tokens(headers) if text):
+    tokens = _gateway_tokens(accepted)
+    # Wherever one may be: the first place that holds anything is right nearly always.
+    if not (
+        tokens.have(headers.get("x-quota-token"))
+        or tokens.have(_bearer(headers))
+        or tokens.have(headers.get("x-api-key"))
+        or tokens.have(_basic_password(headers))
+    ):
         raise Unauthorized("a gateway token is needed: send it as 'Authorization: Bearer <token>' or as 'x-quota-token'")
 
 
@@ -99,16 +117,27 @@ def _digests(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
     return tuple(sha256(secret.encode()).digest() for secret in secrets)
 
 
+class _Tokens:
+    """Compared with once: what was right before is looked up by its hash, which is no nearer for what is nearly right."""
+
+    def __init__(self, accepted: tuple[str, ...]) -> None:
+        self._accepted = accepted
+        self._seen: set[str] = set()
+
+    def have(self, offered: str | None) -> bool:
+        if offered in self._seen:
+            return True
+        if not offered or not _is_one_of(offered, self._accepted):
+            return False
+        self._seen.add(offered)
+        return True
+
+
+_gateway_tokens: Final = lru_cache(maxsize=8)(_Tokens)
+
+
 def _looks_like_virtual_key(value: str) -> bool:
     return value[: len(VIRTUAL_KEY_PREFIX)].lower() == VIRTUAL_KEY_PREFIX
-
-
-def _gateway_tokens(headers: Mapping[str, str]) -> Iterator[str | None]:
-    """Wherever one may be, one after the other: the first place is right nearly always."""
-    yield headers.get("x-quota-token")
-    yield _bearer(headers)
-    yield headers.get("x-api-key")
-    yield _basic_password(headers)
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:

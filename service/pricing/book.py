@@ -67,6 +67,11 @@ class Prices:
     ) -> Price | None:
         """None: nobody said what this costs."""
         now_ms = self.clock()
+        # Keys without overrides of their own share what is made for one of them.
+        if virtual_key_id not in self.overrides.virtual_keys:
+            virtual_key_id = None
+        if provider_key_id not in self.overrides.provider_keys:
+            provider_key_id = None
         asked = (model, provider or None, request_type, virtual_key_id, provider_key_id)
         kept = self._prices.get(asked, now_ms)
         if kept is not None:

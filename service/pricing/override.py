@@ -53,7 +53,12 @@ class Overrides:
 
     def __init__(self, overrides: Iterable[PricingOverride]) -> None:
         self._tables: dict[tuple[_Scope, str], _Table] = {}
+        self.virtual_keys: set[str | None] = set()
+        self.provider_keys: set[str | None] = set()
+        """Ids of those that have overrides of their own."""
         for override in overrides:
+            self.virtual_keys.add(override.virtual_key_id)
+            self.provider_keys.add(override.provider_key_id)
             scope = (override.scope_kind, override.virtual_key_id, override.provider_id, override.provider_key_id)
             for request_type in {_SAME_TYPE.get(one, one) for one in override.request_types}:
                 self._tables.setdefault((scope, request_type), _Table()).add(override)

@@ -12,7 +12,7 @@ from service.pricing.book import Price, Prices
 from service.pricing.cost import cost_nanousd, cost_of_tokens_nanousd
 from service.pricing.usage import usage_of
 from service.quota.allow_lists import ANY
-from service.quota.decision import Estimate
+from service.quota.decision import UNPRICED, Estimate
 from service.quota.names import split_model
 from service.quota.shared import Shared
 from service.reservation import Charge, Plan
@@ -23,8 +23,6 @@ PriceFacts = Mapping[str, Any]
 OF_CALLER: Final[PriceFacts] = {"source": "caller", "provider": None, "model": None, "override_id": None}
 """The price of a cost that came with the call."""
 _OF_CALLER_JSON: Final = orjson.dumps(OF_CALLER)
-UNPRICED: Final = orjson.dumps(None)
-"""The detail of a settlement that nobody knows a price for."""
 
 
 class Estimates:
@@ -41,7 +39,7 @@ class Estimates:
             request_type = request.request_type or DEFAULT_REQUEST_TYPE
             price = _price(self._prices, plan.provider, plan.model, request_type, plan.key_id, _only_key(plan))
             if price is not None:
-                return Estimate(request.estimated_tokens, self._cost_nanousd(price, request_type), price.facts)
+                return Estimate(request.estimated_tokens, self._cost_nanousd(price, request_type), price.facts_json)
         return own_estimate(request)
 
     def _cost_nanousd(self, price: Price, request_type: str) -> int:
@@ -56,8 +54,8 @@ class Estimates:
 def own_estimate(request: ReserveRequest) -> Estimate:
     """What the request itself says, whatever it is for."""
     if request.cost is None:
-        return Estimate(request.estimated_tokens, 0, None)
-    return Estimate(request.estimated_tokens, to_nanousd(request.cost), OF_CALLER)
+        return Estimate(request.estimated_tokens, 0, UNPRICED)
+    return Estimate(request.estimated_tokens, to_nanousd(request.cost), _OF_CALLER_JSON)
 
 
 def unpriced(plan: Plan) -> InvalidRequest:

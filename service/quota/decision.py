@@ -43,12 +43,16 @@ _LEVELS: Final = {
 }
 
 
+UNPRICED: Final = b"null"
+"""What answers say of the price where nobody knows one; JSON, as is every price that is told."""
+
+
 class Estimate(NamedTuple):
-    """What a request is expected to use. `price`: where its cost comes from; None: nobody knows what it costs."""
+    """What a request is expected to use. `price`: where its cost comes from, or UNPRICED."""
 
     tokens: int
     cost_nanousd: int
-    price: Mapping[str, Any] | None
+    price: bytes
 
 
 class Reading(NamedTuple):
@@ -107,12 +111,14 @@ def read_counters(limits: Iterable[PlannedLimit], counters: Counters, now_ms: in
     return readings
 
 
-def refused(plan: Plan, outcome: Refused, estimate: Estimate) -> Verdict:
+def refused(plan: Plan, outcome: Refused, estimate: Estimate, route: Mapping[str, Any] | None = None) -> Verdict:
     # A key that is shut out anyway is not told what else would refuse it.
     is_open = plan.blocked is None and (plan.expires_at_ms is None or outcome.now_ms < plan.expires_at_ms)
     over = tuple(
-        _reading(plan.limits[place], plan.limits[place].limit or 0, *outcome.states[place])
-        for place in (outcome.over if is_open else outcome.violations)
+        [
+            _reading(plan.limits[place], plan.limits[place].limit or 0, *outcome.states[place])
+            for place in (outcome.over if is_open else outcome.violations)
+        ]
     )
     decision, named = _decide(over)
     return Verdict(
@@ -123,6 +129,7 @@ def refused(plan: Plan, outcome: Refused, estimate: Estimate) -> Verdict:
         violations=over,
         states=outcome.states,
         retry_after_s=None if outcome.retry_at_ms is None else _whole_seconds(outcome.retry_at_ms - outcome.now_ms),
+        route=route,
     )
 
 
@@ -131,11 +138,11 @@ def _whole_seconds(wait_ms: int) -> int:
     return max(1, -(-wait_ms // 1000))
 
 
-def blocked(plan: Plan, outcome: Blocked) -> Verdict:
+def blocked(plan: Plan, outcome: Blocked, route: Mapping[str, Any] | None = None) -> Verdict:
     decision, message = "virtual_key_blocked", "Virtual key has expired"
     if not outcome.key_expired and plan.blocked is not None:
         decision, message = plan.blocked.decision, plan.blocked.reason
-    return Verdict(decision=decision, message=message, now_ms=outcome.now_ms, plan=plan, states=outcome.states)
+    return Verdict(decision=decision, message=message, now_ms=outcome.now_ms, plan=plan, states=outcome.states, route=route)
 
 
 KEY_NOT_FOUND: Final = Verdict(decision="virtual_key_not_found", message="Virtual key not found")
@@ -154,7 +161,7 @@ def _decide(over: tuple[Reading, ...]) -> tuple[str, list[Reading]]:
 def _sentence(decision: str, named: list[Reading], estimate: Estimate) -> str:
     """Level, usage, limit and window: "Team token limit exceeded: 900 tokens used and 100 held of 1000 per 1h"."""
     level = _LEVELS[named[0].planned.scope]
-    accounts = (account(reading) + _too_little_left(reading, estimate) for reading in named)
+    accounts = [account(reading) + _too_little_left(reading, estimate) for reading in named]
     return f"{level} {_NOUNS[decision]} exceeded: {', '.join(accounts)}"
 
 

@@ -67,7 +67,9 @@ async def find_holder(enforcer: Enforcer, key_value: str | None) -> Holder | Ver
     return holder if holder is not None and holder.key.entity.has_value(key_value) else KEY_NOT_FOUND
 
 
-def recall_holder(enforcer: Enforcer, key_value: str) -> Holder | None:
+def recall_holder(enforcer: Enforcer, key_value: str | None) -> Holder | None:
     """The same without asking the store, as far as it was read before."""
+    if key_value is None:
+        return None
     holder = enforcer.plans.recall_holder(_key_id(key_value))
     return holder if holder is not None and holder.key.entity.has_value(key_value) else None

@@ -63,7 +63,8 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
             return refusal
         estimates = Estimates(request, shared.prices)
         routes = await find_routes(enforcer, holder, routed, request_id, estimates)
-        routes = await priced_routes(enforcer, shared, routes, estimates)
+        if not enforcer.admits_unpriced:
+            routes = await priced_routes(enforcer, shared, routes, estimates)
         if not routes:
             continue
         plan, fallbacks = routes[0].plan, routes[0].fallbacks
@@ -108,9 +109,9 @@ def _explanation(route: Route, facts: RouteFacts | None, explained: Explained, e
         case Granted() as granted:
             pass
         case Refused() as outcome:
-            verdict = refused(plan, outcome, estimate)._replace(route=facts)
+            verdict = refused(plan, outcome, estimate, facts)
         case Blocked() as outcome:
-            verdict = blocked(plan, outcome)._replace(route=facts)
+            verdict = blocked(plan, outcome, facts)
     return Explanation(
         verdict=verdict,
         granted=granted,

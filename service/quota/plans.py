@@ -92,8 +92,12 @@ class Plans:
     def recall_shared(self) -> Shared | None:
         return self._shared
 
-    def recall(self, holder: Holder | None, provider: str | None, model: str | None) -> Plan | None:
-        return self._make(holder, self._shared.limits, provider, model) if self._shared is not None else None
+    def recall(
+        self, holder: Holder | None, provider: str | None, model: str | None, request_type: str | None = None
+    ) -> Plan | None:
+        if self._shared is None:
+            return None
+        return self._make(holder, self._shared.limits, provider, model, request_type or "")
 
     def _make(
         self, holder: Holder | None, shared: SharedLimits, provider: str | None, model: str | None, request_type: str = ""

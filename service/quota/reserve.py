@@ -2,20 +2,29 @@
 
 import time
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import orjson
 
 from service.errors import Conflict, StoreUnavailable
 from service.models.enforcement import ReserveRequest
-from service.quota.charging import Estimates, PriceFacts, unpriced
+from service.quota.charging import Estimates, unpriced
 from service.quota.choice import candidates
-from service.quota.decision import Verdict, blocked, refused
+from service.quota.decision import UNPRICED, Verdict, blocked, refused
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder, recall_holder
 from service.quota.names import names_of_model
 from service.quota.plan import Holder
-from service.quota.routed import Routed, RouteFacts, avoid_also, route_request, suppose_no_usage, usable_keys
-from service.quota.routes import Route, find_routes
+from service.quota.routed import (
+    Routed,
+    RouteFacts,
+    avoid_also,
+    route_request,
+    suppose_no_usage,
+    usable_keys,
+    without_rules,
+)
+from service.quota.routes import Route, find_routes, known_routes
 from service.quota.shared import Shared
 from service.reservation import Blocked, Granted, IdConflict, Plan, Refused, Replayed, Reserve, Stale
 
@@ -23,14 +32,14 @@ OTHER_REQUEST: Final = "this request_id belongs to another request: use a new on
 
 
 class Admission(NamedTuple):
-    """The request may go, as `granted` by the limits of `plan`. `route` None: no rule had a say in it."""
+    """The request may go, as `granted` by the limits of `plan`. `route` None: no rule had a say in it. `price` is JSON."""
 
     request_id: str
     plan: Plan
     granted: Granted
     fallbacks: tuple[str, ...]
     route: RouteFacts | None
-    price: PriceFacts | None
+    price: bytes
     replayed: bool
 
     @property
@@ -74,16 +83,22 @@ async def _reserve(
     avoided: frozenset[str] = frozenset()
     refusal: Verdict | None = None
     for _ in range(ATTEMPTS):
-        holder = await find_holder(enforcer, key_value)
+        # What is known already is recalled: a coroutine for each question would cost more than its answer.
+        holder = recall_holder(enforcer, key_value) or await find_holder(enforcer, key_value)
         if isinstance(holder, Verdict):
             return holder
-        shared = await enforcer.plans.shared()
-        routed = await route_request(enforcer, shared, holder, request, request_id, by_rules=by_rules, avoided=avoided)
+        shared = enforcer.plans.recall_shared() or await enforcer.plans.shared()
+        routed = without_rules(enforcer, shared, request, by_rules=by_rules) or await route_request(
+            enforcer, shared, holder, request, request_id, by_rules=by_rules, avoided=avoided
+        )
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
         estimates = Estimates(request, shared.prices)
-        routes = await find_routes(enforcer, holder, routed, request_id, estimates)
-        routes = await priced_routes(enforcer, shared, routes, estimates)
+        routes = known_routes(enforcer, holder, routed, estimates) or await find_routes(
+            enforcer, holder, routed, request_id, estimates
+        )
+        if not enforcer.admits_unpriced:
+            routes = await priced_routes(enforcer, shared, routes, estimates)
         outcome = await _take(enforcer, routes, routed, request, holder, request_id, estimates)
         if isinstance(outcome, Verdict):
             refusal = refusal or outcome
@@ -100,10 +115,10 @@ async def _reserve(
 
 async def priced_routes(enforcer: Enforcer, shared: Shared, routes: list[Route], estimates: Estimates) -> list[Route]:
     """Those that may go where requests without a price may not; empty: what this worker knew was stale."""
-    if enforcer.admits_unpriced or not routes:
+    if not routes:
         return routes
     # A request that is blocked anyway is better told why.
-    priced = [route for route in routes if route.plan.blocked is not None or estimates.of(route.plan).price is not None]
+    priced = [route for route in routes if route.plan.blocked is not None or estimates.of(route.plan).price != UNPRICED]
     if not priced and await enforcer.plans.latest_shared() is shared:
         raise unpriced(routes[0].plan)
     return priced
@@ -133,7 +148,7 @@ async def _take(
                 tokens=estimate.tokens,
                 cost_nanousd=estimate.cost_nanousd,
                 lease_ms=request.ttl_ms,
-                detail=orjson.dumps({"price": estimate.price, "fallbacks": route.fallbacks, "route": facts}),
+                detail=_detail(estimate.price, route.fallbacks, facts),
                 basis=routed.basis,
             )
         )
@@ -151,11 +166,11 @@ async def _take(
             case Replayed():
                 return _repeat(outcome, request_id)
             case Refused():
-                verdict = verdict or refused(plan, outcome, estimate)._replace(route=facts)
+                verdict = verdict or refused(plan, outcome, estimate, facts)
                 if not route.own.issuperset(outcome.violations):
                     return verdict  # what refused binds the other routes, too
             case Blocked():
-                return blocked(plan, outcome)._replace(route=facts)
+                return blocked(plan, outcome, facts)
             case IdConflict():
                 raise Conflict(OTHER_REQUEST, param="request_id")
             case Stale():
@@ -172,17 +187,26 @@ def _repeat(replayed: Replayed, request_id: str) -> Admission:
         granted=replayed.first,
         fallbacks=tuple(detail["fallbacks"]),
         route=detail["route"],
-        price=detail["price"],
+        price=orjson.dumps(detail["price"]),
         replayed=True,
     )
 
 
+def _detail(price: bytes, fallbacks: tuple[str, ...], route: RouteFacts | None) -> bytes:
+    """What a replay is told besides; JSON, as is the price."""
+    if not fallbacks and route is None:
+        return b'{"price":%b,"fallbacks":[],"route":null}' % price
+    return orjson.dumps({"price": orjson.Fragment(price), "fallbacks": fallbacks, "route": route})
+
+
+_understood: Final = itemgetter(*(name for name in ReserveRequest.model_fields if name not in ("request_id", "virtual_key")))
+"""Of the members of a request those that say what is asked; in one order, so that all workers find the same fingerprint."""
+
+
 def _fingerprint(request: ReserveRequest, holder: Holder | None) -> bytes:
     """Of the key and the body as understood: the order and spaces of the JSON play no part, nor where key and id were sent."""
-    key_id = holder.key.entity.id if holder is not None else ""
-    members = vars(request).copy()
-    del members["request_id"], members["virtual_key"]
-    return blake2b(b"%s %s" % (key_id.encode(), orjson.dumps(members)), digest_size=16).digest()
+    key_id = holder.key.entity.id if holder is not None else None
+    return blake2b(orjson.dumps((key_id, _understood(vars(request)))), digest_size=16).digest()
 
 
 async def _admit_unasked(
@@ -209,5 +233,5 @@ async def _admit_unasked(
     now_ms = time.time_ns() // 1_000_000
     has_expired = plan is not None and plan.expires_at_ms is not None and plan.expires_at_ms <= now_ms
     if plan is not None and (has_expired or plan.blocked is not None):
-        return blocked(plan, Blocked(now_ms=now_ms, key_expired=has_expired, states=()))._replace(route=facts)
+        return blocked(plan, Blocked(now_ms=now_ms, key_expired=has_expired, states=()), facts)
     return DegradedAdmission(request_id=request_id, plan=plan, provider=provider or "", model=model or "", route=facts)

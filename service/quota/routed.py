@@ -45,6 +45,15 @@ class Routed(NamedTuple):
         return route_facts(self.selection, Aim(provider or None, model or None), fallbacks if self.fallbacks else ())
 
 
+def without_rules(enforcer: Enforcer, shared: Shared | None, request: ReserveRequest, *, by_rules: bool = True) -> Routed | None:
+    """As asked, where no rule has a say; None: they have to be asked."""
+    if shared is None:
+        return Routed(_asked(enforcer, request), NOTHING_SELECTED, "")
+    if by_rules and shared.rules is not NO_RULES:
+        return None
+    return Routed(_asked(enforcer, request), NOTHING_SELECTED, shared.versions.basis)
+
+
 async def route_request(
     enforcer: Enforcer,
     shared: Shared | None,
@@ -58,16 +67,17 @@ async def route_request(
     explained: bool = False,
 ) -> Routed:
     """No round trip, but for one where evaluation comes to a rule that refers to how full limits are."""
-    basis = shared.versions.basis if shared is not None else ""
-    asked = _asked(enforcer, request)
-    if shared is None or not by_rules or shared.rules is NO_RULES:
-        return Routed(asked, NOTHING_SELECTED, basis)
+    as_asked = without_rules(enforcer, shared, request, by_rules=by_rules)
+    if as_asked is not None:
+        return as_asked
+    assert shared is not None
     question = question_of(enforcer, holder, request, request_id)
     candidates = shared.rules.in_scope(question.caller)
     usage = read_usage or partial(read_usage_of, enforcer, holder)
     selection = await select(candidates, question, usage, avoided=avoided, explained=explained)
     chosen = selection.route
-    return Routed(Aim(chosen.provider, chosen.model) if chosen is not None else asked, selection, basis)
+    aim = Aim(chosen.provider, chosen.model) if chosen is not None else question.aim
+    return Routed(aim, selection, shared.versions.basis)
 
 
 def question_of(

@@ -25,6 +25,15 @@ class Route(NamedTuple):
     fallbacks: tuple[str, ...] = ()
 
 
+def known_routes(enforcer: Enforcer, holder: Holder | None, routed: Routed, estimates: Estimates) -> list[Route] | None:
+    """The one route to a provider that is named, which needs no asking; None: find_routes has to look."""
+    provider, model = routed.aim.provider, routed.aim.model
+    if (provider is None and holder is not None) or routed.fallbacks:
+        return None
+    plan = enforcer.plans.recall(holder, provider, model, estimates.request_type)
+    return [Route(plan)] if plan is not None else None
+
+
 async def find_routes(
     enforcer: Enforcer, holder: Holder | None, routed: Routed, request_id: str, estimates: Estimates
 ) -> list[Route]:

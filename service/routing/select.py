@@ -6,7 +6,7 @@ refers to it.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from service.entities import RoutingRule, RoutingTarget
 from service.routing.draw import Draw, draw_target, hashed
@@ -18,8 +18,7 @@ DEPTH: Final = 10
 """Most rules that are applied to one request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Aim:
+class Aim(NamedTuple):
     """Where a request is headed: as it asks, then as rules say. None: it does not say."""
 
     provider: str | None

@@ -8,11 +8,11 @@ from service.api.answers import error_body
 from service.api.headers import policies_of
 from service.api.rendering.times import timestamp
 from service.money import to_dollars
-from service.quota.charging import UNPRICED
-from service.quota.decision import ALLOW, Reading, Verdict
+from service.quota.decision import ALLOW, UNPRICED, Reading, Verdict
 from service.quota.explain import Check, Explanation
 from service.quota.reserve import Admission, DegradedAdmission
 from service.quota.routed import RouteFacts
+from service.remembered import remembered
 from service.reservation import LimitKind, Plan, Settled
 
 _PROBLEMS: Final = "https://iana.org/assignments/http-problem-types#"
@@ -37,22 +37,40 @@ def limit_body(reading: Reading) -> dict[str, Any]:
     }
 
 
-def admission_body(admission: Admission, limits: orjson.Fragment) -> dict[str, Any]:
-    plan, granted = admission.plan, admission.granted
-    return {
-        "decision": ALLOW,
-        "reservation_id": admission.request_id,
-        "expires_at": timestamp(granted.expires_at_ms),
-        "replayed": admission.replayed,
-        **_route_body(plan),
-        "key_ids": admission.key_ids,
-        "fallbacks": admission.fallbacks,
-        **_routing(admission.route),
-        "reserved": {"requests": 1, "tokens": granted.reserved_tokens, "cost": to_dollars(granted.reserved_nanousd)},
-        "priced": admission.price is not None,
-        "price": admission.price,
-        "limits": limits,
-    }
+_ADMISSION: Final = (
+    b'{"decision":"allow","reservation_id":%b,"expires_at":"%b","replayed":%b,%b,"key_ids":%b,"fallbacks":%b%b,'
+    b'"reserved":{"requests":1,"tokens":%d,"cost":%b},"priced":%b,"price":%b,"limits":%b}'
+)
+_SETTLEMENT: Final = b'{"cost":%b,"tokens":%d,"priced":%b,"price":%b,"replayed":%b,"overrun":{"tokens":%d,"cost":%b},"limits":%b}'
+_BOOLEANS: Final = {True: b"true", False: b"false"}
+
+
+def admission_body(admission: Admission, limits: bytes) -> orjson.Fragment:
+    """Written out, as `limits` are: to look at every member anew would cost more than all that differs."""
+    plan, granted, route = admission.plan, admission.granted, admission.route
+    return orjson.Fragment(
+        _ADMISSION
+        % (
+            orjson.dumps(admission.request_id),
+            timestamp(granted.expires_at_ms).encode(),
+            _BOOLEANS[admission.replayed],
+            _route_json(plan),
+            orjson.dumps(admission.key_ids),
+            orjson.dumps(admission.fallbacks),
+            b',"route":' + orjson.dumps(route) if route is not None else b"",
+            granted.reserved_tokens,
+            orjson.dumps(to_dollars(granted.reserved_nanousd)),
+            _BOOLEANS[admission.price != UNPRICED],
+            admission.price,
+            limits,
+        )
+    )
+
+
+@remembered()
+def _route_json(plan: Plan) -> bytes:
+    """The members alone, without their braces."""
+    return orjson.dumps(_route_body(plan))[1:-1]
 
 
 def _route_body(plan: Plan) -> dict[str, Any]:
@@ -131,16 +149,20 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
     return facts
 
 
-def settlement_body(settled: Settled, limits: orjson.Fragment) -> dict[str, Any]:
-    return {
-        "cost": to_dollars(settled.cost_nanousd),
-        "tokens": settled.tokens,
-        "priced": settled.detail != UNPRICED,
-        "price": orjson.Fragment(settled.detail),
-        "replayed": settled.replayed,
-        "overrun": {"tokens": settled.overrun_tokens, "cost": to_dollars(settled.overrun_nanousd)},
-        "limits": limits,
-    }
+def settlement_body(settled: Settled, limits: bytes) -> orjson.Fragment:
+    return orjson.Fragment(
+        _SETTLEMENT
+        % (
+            orjson.dumps(to_dollars(settled.cost_nanousd)),
+            settled.tokens,
+            _BOOLEANS[settled.detail != UNPRICED],
+            settled.detail,
+            _BOOLEANS[settled.replayed],
+            settled.overrun_tokens,
+            orjson.dumps(to_dollars(settled.overrun_nanousd)),
+            limits,
+        )
+    )
 
 
 def explanation_body(explanation: Explanation) -> dict[str, Any]:
@@ -163,8 +185,8 @@ def explanation_body(explanation: Explanation) -> dict[str, Any]:
     return {
         **body,
         "estimate": {"tokens": estimate.tokens, "cost": to_dollars(estimate.cost_nanousd)},
-        "priced": estimate.price is not None,
-        "price": estimate.price,
+        "priced": estimate.price != UNPRICED,
+        "price": orjson.Fragment(estimate.price),
         "checks": [_check_body(check) for check in explanation.checks],
         "limits": [
             {**limit_body(reading), "passed": check.passed, "reason": check.reason}

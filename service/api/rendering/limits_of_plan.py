@@ -24,9 +24,9 @@ _SHARE: Final = itemgetter(0)
 
 
 class Told(NamedTuple):
-    """`body` is the list of limits, written out."""
+    """`body` is the list of limits, written out as JSON."""
 
-    body: orjson.Fragment
+    body: bytes
     headers: RawHeaders
 
 
@@ -68,7 +68,7 @@ class LimitsOfPlan:
         shares, lefts = self._fill(states)
         return Told(_tightest_first(shares), self._policies.tell(lefts, now_ms))
 
-    def body(self, states: Sequence[LimitState]) -> orjson.Fragment:
+    def body(self, states: Sequence[LimitState]) -> bytes:
         """Those that an admin has removed since are left out: they were never reset."""
         shares, _ = self._fill(states)
         return _tightest_first(shares)
@@ -114,10 +114,10 @@ def _shown(planned: PlannedLimit, limit: int) -> _ShownLimit:
     return shown
 
 
-def _tightest_first(shares: list[_Share]) -> orjson.Fragment:
+def _tightest_first(shares: list[_Share]) -> bytes:
     """By the share that is left; among equals in order of checks."""
     shares.sort(key=_SHARE)
-    return orjson.Fragment(orjson.dumps([body for _, body in shares]))
+    return orjson.dumps([body for _, body in shares])
 
 
 @remembered()
