@@ -28,9 +28,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def locust(host: str, *arguments: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "locust", "-f", "bench/locustfile.py", "--host", host, "--headless", "-u", "4", *arguments]
-    tokens = {"QUOTAD_ADMIN_TOKEN": ADMIN_TOKEN, "QUOTAD_GATEWAY_TOKEN": GATEWAY_TOKEN}
+    given = {"QUOTAD_ADMIN_TOKEN": ADMIN_TOKEN, "QUOTAD_GATEWAY_TOKEN": GATEWAY_TOKEN, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | tokens, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=ROOT, env=os.environ | given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
