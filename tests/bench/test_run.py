@@ -1,4 +1,4 @@
-"""The run as a whole: a step that fails does not keep the others from being taken; promises that nobody measured stay in sight."""
+"""The run as a whole: a step that fails does not keep the others from being taken; promises nobody measured stay in sight."""
 
 from pathlib import Path
 from types import SimpleNamespace
