@@ -83,11 +83,11 @@ def _measure(options: Options, findings: Findings) -> None:
         context = Context(options, progress, rounds, world, findings, folder, patience)
         try:
             for name in findings.steps:
-                failed_before, used_before_s = len(findings.failures), ours_s()
+                failed_before, used_before_s, patience_before_s = len(findings.failures), ours_s(), patience.left_s
                 progress.begin()
                 with context.attempt(name):
                     STEPS[name].measure(context)
-                seconds = progress.end()
+                seconds = progress.end(patience_before_s - patience.left_s)
                 outcome = "whole" if len(findings.failures) == failed_before else "FAILED"
                 used_s = round(ours_s() - used_before_s)
                 took.append([name, round(STEPS[name].planned_s(options)), round(seconds), used_s, outcome])

@@ -26,6 +26,7 @@ class Progress:
     def __init__(self) -> None:
         self._left: list[Plan] = []
         self._done = Plan(0)
+        self._lost_s = 0.0
         self._started = self._step_started = time.monotonic()
 
     def plan(self, plan: Plan) -> None:
@@ -35,9 +36,10 @@ class Progress:
         """Of the next planned step."""
         self._step_started = time.monotonic()
 
-    def end(self) -> float:
-        """Of that step; the seconds it took."""
+    def end(self, lost_s: float = 0) -> float:
+        """Of that step; the seconds it took. Those lost to neighbours say nothing about the steps to come."""
         plan = self._left.pop(0)
+        self._lost_s += lost_s
         self._done = Plan(self._done.seconds + plan.seconds, self._done.fixed_s + plan.fixed_s)
         return time.monotonic() - self._step_started
 
@@ -46,7 +48,7 @@ class Progress:
         spent_s = time.monotonic() - self._started
         in_step_s = time.monotonic() - self._step_started
         quick_s = self._done.seconds - self._done.fixed_s
-        pace = (spent_s - in_step_s - self._done.fixed_s) / quick_s if quick_s > _KNOWN_AFTER_S else 1.0
+        pace = (spent_s - in_step_s - self._lost_s - self._done.fixed_s) / quick_s if quick_s > _KNOWN_AFTER_S else 1.0
         planned = [pace * (plan.seconds - plan.fixed_s) + plan.fixed_s for plan in self._left]
         current = [max(0.0, planned[0] - in_step_s)] if planned else []
         return sum(current + planned[1:])

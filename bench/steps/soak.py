@@ -82,7 +82,7 @@ def measure(context: Context) -> None:
         f"records and leases that nobody settles last {_RETENTION_S} s, caches hold {_CACHED:,} entries each."
     )
     context.findings.tables.append(Table("Soak", columns, rows, note))
-    axis = [round(sample.at_s) for sample in samples]
+    axis = [round(sample.at_s, 1) for sample in samples]
     series = [
         Series("keys in Redis", [sample.keys / samples[-1].keys for sample in samples]),
         Series("memory of Redis", [sample.redis_bytes / samples[-1].redis_bytes for sample in samples]),

@@ -18,6 +18,7 @@ _MEASURED: Final = (QUOTA_READ, RESERVE)
 _FLOOR: Final = "F: bare Starlette, answers of quota_read"
 _ONE: Final = "1 worker"
 _TWO: Final = "2 workers"
+_NOTICED: Final = 0.05
 _FULL: Final = 0.9
 """Share of what there is of processors above which one more worker finds nothing left."""
 
@@ -55,6 +56,9 @@ def why_not(two: Sequence[Run], floor_ratio: float) -> str:
     """What two workers ran into, as it was measured."""
     workers, redis, generator, busy = shares(two)
     used = f"{workers:.2f} processors for workers, {redis:.2f} for Redis, {generator:.2f} for the load generator"
+    neighbours = (os.cpu_count() or 1) * mean(run.neighbours for run in two)
+    if neighbours >= _NOTICED:
+        used += f", {neighbours:.2f} for other processes"
     if busy >= _FULL:
         reason = f"all {os.cpu_count()} processors were used up ({busy:.0%})"
     elif redis >= _FULL:

@@ -60,22 +60,30 @@ def test_time_left_does_not_stretch_what_is_slept_through(monkeypatch: pytest.Mo
         progress.plan(plan)
     progress.begin()
     assert progress.left_s() == 630
-    now[0] = 40
-    assert progress.end() == 40
-    progress.begin()
-    # All took twice as long; what is slept through does not.
-    assert progress.left_s() == 2 * 10 + 2 * 10 + 590
     now[0] = 45
+    assert progress.end(5) == 45
+    progress.begin()
+    # All but waiting for neighbours took twice as long; what is slept through does not.
+    assert progress.left_s() == 2 * 10 + 2 * 10 + 590
+    now[0] = 50
     assert progress.left_s() == 2 * 10 + 2 * 10 + 590 - 5
 
 
 def test_the_reason_why_two_workers_gain_less_is_measured():
     def runs(**changed: float) -> list[Run]:
-        given = {"measured": SimpleNamespace(seconds=2), "server_cpu_s": 2, "generator_cpu_s": 1, "busy": 0.6, **changed}
+        given = {
+            "measured": SimpleNamespace(seconds=2),
+            "server_cpu_s": 2,
+            "generator_cpu_s": 1,
+            "busy": 0.6,
+            "neighbours": 0.0,
+            **changed,
+        }
         given["redis"] = SimpleNamespace(cpu_s=given.pop("redis_cpu_s", 1))
         return [cast("Run", SimpleNamespace(**given))]
 
     assert why_not(runs(busy=0.97), 1.5).startswith("all ")
+    assert ", 0.50 for the load generator, " in why_not(runs(busy=0.97, neighbours=0.3), 1.5)
     assert why_not(runs(redis_cpu_s=1.9), 1.5).startswith("Redis, which runs scripts on one processor")
     assert "1.00 processors for workers, 0.50 for Redis, 0.50 for the load generator; F itself gained 1.50" in why_not(
         runs(), 1.5
