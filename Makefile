@@ -22,7 +22,7 @@ test: $(VENV)/.dev ## run the test suite against a real Redis that it starts its
 test-all: $(VENV)/.dev ## the same with the slow tests
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/.bench ## measure speed and exactness beside floors and peers (about an hour; results in bench/results)
+bench: $(VENV)/.bench ## measure speed and exactness beside floors and peers (under 50 minutes; results in bench/results)
 	$(BIN)/python -m bench
 
 bench-smoke: $(VENV)/.bench ## the same once, briefly and small: shows that everything runs
@@ -41,6 +41,7 @@ lock: $(VENV)/.dev ## write the lock files anew from pyproject.toml
 	$(PIP) install pip-tools==7.6.2
 	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml
 	$(COMPILE) --upgrade --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --upgrade --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock pyproject.toml
 
 clean: ## remove the environment and all caches, never the data in .data
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis

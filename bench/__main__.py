@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import tempfile
@@ -14,9 +15,10 @@ from typing import Final
 
 from bench import paging
 from bench.context import FULL, SMOKE, Context, Options, rounds_of
-from bench.findings import Findings
+from bench.findings import Cell, Findings, Table
 from bench.machine import described
-from bench.progress import Progress
+from bench.neighbours import Patience, ours_s
+from bench.progress import Plan, Progress
 from bench.report import markdown, markdown_table, targets, write_report
 from bench.scenarios import SCENARIOS
 from bench.steps import accuracy, cluster, latency, memory, peers, scripts_alone, sizes, soak, startup, throughput, workers
@@ -42,36 +44,57 @@ _KEYS: Final = 1_000
 def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     options = _options(given)
+    # Every server is a process of its own, and started often: none of them shall compile the source anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Servers that were started are ended on the way out, however we are asked to go.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warmth = "after one to warm up" if options.warm_up else "nothing warmed up"
     rounds = f"{options.rounds} of {options.seconds:g} s for each contender, {warmth}"
-    findings = Findings({**described(options.seconds), "rounds": rounds})
+    names = [name for name in STEPS if _wanted(name, options)]
+    findings = Findings({**described(options.seconds), "rounds": rounds}, names)
+    stopped = False
     try:
         _measure(options, findings)
     except KeyboardInterrupt:
+        stopped = True
         print("Stopped; what was measured until now is written.", file=sys.stderr)
     finally:
         folder = given.results / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
         write_report(findings, folder)
         print(markdown(findings) if given.print_all else "\n".join(markdown_table(targets(findings))))
+        for failure in findings.failures:
+            print(f"FAILED {failure.what}: {failure.why}", file=sys.stderr)
         print(f"\nWritten to {folder}", file=sys.stderr)
-    return 0
+    return 1 if stopped or findings.failures else 0
 
 
 def _measure(options: Options, findings: Findings) -> None:
+    """A step that fails does not keep the others from being taken."""
     progress = Progress()
-    steps = [step for name, step in STEPS.items() if _wanted(name, options)]
-    for step in steps:
-        progress.plan(step.planned_s(options))
+    for name in findings.steps:
+        progress.plan(Plan(STEPS[name].planned_s(options), options.soak_s if name == "soak" else 0))
+    patience = Patience(options.patience_s, options.patience_in_all_s)
+    took: list[list[Cell]] = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        progress.step("starting Redis and quotad, seeding", 0)
+        progress.step("starting Redis and quotad, seeding")
         world = stack.enter_context(opened_world(_KEYS))
-        rounds = rounds_of([world.redis], options, progress)
-        context = Context(options, progress, rounds, world, findings, folder)
-        for step in steps:
-            step.measure(context)
+        rounds = rounds_of([world.redis], options, progress, patience)
+        context = Context(options, progress, rounds, world, findings, folder, patience)
+        try:
+            for name in findings.steps:
+                failed_before, used_before_s, patience_before_s = len(findings.failures), ours_s(), patience.left_s
+                progress.begin()
+                with context.attempt(name):
+                    STEPS[name].measure(context)
+                seconds = progress.end(patience_before_s - patience.left_s)
+                outcome = "whole" if len(findings.failures) == failed_before else "FAILED"
+                used_s = round(ours_s() - used_before_s)
+                took.append([name, round(STEPS[name].planned_s(options)), round(seconds), used_s, outcome])
+        finally:
+            if took:
+                waited = f"Neighbours cost {options.patience_in_all_s - patience.left_s:.0f} s of it: waiting, rounds repeated."
+                findings.tables.append(Table("Steps", ("step", "planned s", "took s", "processor s", "outcome"), took, waited))
 
 
 def _wanted(name: str, options: Options) -> bool:

@@ -11,10 +11,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from bench.findings import Cell, Table
 from bench.floor_servers import QUOTAD
+from bench.raw import raw_of
 from bench.report import markdown_table
 from bench.steps.cluster import CLUSTER
 
@@ -87,7 +86,7 @@ def page(raw: dict[str, Any]) -> str:
     columns = ("decisions/s", "single Redises", "workers", "Mbit/s", "primaries of a cluster", "workers there", "Mbit/s there")
     plans = Table("", columns, [plan(rate, single, cluster) for rate in _RATES])
     return _PAGE.format(
-        machine="\n".join(f"- {name}: {value}" for name, value in machine.items() if name != "libraries"),
+        machine="\n".join(f"- {name}: {value}" for name, value in machine.items() if name not in ("libraries", "nginx")),
         neighbours=f"{max(run['neighbours'] for run in runs):.0%}",
         costs="\n".join(markdown_table(costs)),
         plans="\n".join(markdown_table(plans)),
@@ -157,11 +156,7 @@ pays for it. Replicas, which take the same writes, and what else shares the mach
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.capacity", description=__doc__)
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results"), help="folder of a run, or of runs")
-    folder: Path = parser.parse_args(arguments).results
-    found = sorted(folder.glob("raw.json")) or sorted(folder.glob("*/raw.json"))
-    if not found:
-        parser.error(f"no raw.json in {folder} or a folder in it")
-    sys.stdout.write(page(orjson.loads(found[-1].read_bytes())))
+    sys.stdout.write(page(raw_of(parser.parse_args(arguments).results)))
     return 0
 
 

@@ -1,13 +1,15 @@
 """What every step of the bench is given: how thorough to be, where to say what it does, where to put what it finds."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from redis import Redis
 
-from bench.findings import Findings
+from bench.findings import Failure, Findings
+from bench.neighbours import Patience
 from bench.progress import Progress
 from bench.rounds import Rounds
 from bench.world import World
@@ -36,7 +38,9 @@ class Options:
     copies_for_memory: int
     soak_s: float
     patience_s: float
-    """How long to wait for neighbours to pause before a round, and whether (0: no) to repeat rounds that they disturbed."""
+    """How long to wait for neighbours to pause before a round."""
+    patience_in_all_s: float
+    """How long the whole run may wait for them and repeat rounds that they disturbed (0: not at all)."""
     peers: bool
     only: frozenset[str] = frozenset()
     """Steps to take; empty: all."""
@@ -57,12 +61,13 @@ FULL: Final = Options(
     copies_for_memory=50_000,
     soak_s=600,
     patience_s=10,
+    patience_in_all_s=480,
     peers=True,
 )
 SMOKE: Final = Options(
     rounds=1,
     # Under a second the load comes from Python, see load.py: wrk counts whole seconds.
-    seconds=0.3,
+    seconds=0.2,
     warm_up=False,
     tuning=1,
     pages_s=0.1,
@@ -73,6 +78,7 @@ SMOKE: Final = Options(
     copies_for_memory=1_000,
     soak_s=2,
     patience_s=0,
+    patience_in_all_s=0,
     peers=False,
 )
 
@@ -86,15 +92,26 @@ class Context:
     findings: Findings
     folder: Path
     """For files that live as long as the run."""
+    patience: Patience
+
+    @contextlib.contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """A failure inside ends only this part of the run: it is told, reported, and makes the run fail in the end."""
+        try:
+            yield
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            self.findings.failures.append(Failure(what, why))
+            self.progress.tell(f"FAILED {what}: {why}")
 
 
-def rounds_of(nodes: "Sequence[Redis]", options: Options, progress: Progress) -> Rounds:
+def rounds_of(nodes: "Sequence[Redis]", options: Options, progress: Progress, patience: Patience) -> Rounds:
     """On the Redis of these nodes."""
     return Rounds(
         nodes,
         progress,
         rounds=options.rounds,
         seconds=options.seconds,
-        patience_s=options.patience_s,
+        patience=patience,
         warm_up=options.warm_up,
     )

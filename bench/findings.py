@@ -1,8 +1,9 @@
-"""What a run of the bench found: tables, targets with what was measured, plots to draw; no way of writing them down."""
+"""What a run of the bench found: tables, promises kept and missed, plots to draw; no way of writing them down."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bench.promises import PROMISES
 from bench.rounds import Run
 
 Cell = str | int | float | None
@@ -18,12 +19,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One line of the list of promises. `met` None: not measured in this run."""
+    """What became of a promise. `met` None: not measured in this run. `note`: under which circumstances, or why not."""
 
     what: str
     wanted: str
     measured: str
     met: bool | None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +50,34 @@ class Plot:
     log: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Part of a run that ended early."""
+
+    what: str
+    why: str
+
+
 @dataclass(slots=True)
 class Findings:
+    """`steps` are those that were to be taken: their promises are shown, measured or not."""
+
     machine: dict[str, str]
+    steps: Sequence[str] = ()
     tables: list[Table] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     plots: list[Plot] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
-    def at_least(self, what: str, measured: float, wanted: float, *, goal: float | None = None) -> None:
-        text = f">= {wanted:.2f}" + (f" (goal {goal:.2f})" if goal else "")
-        self.targets.append(Target(what, text, f"{measured:.2f}", measured >= wanted))
+    def __post_init__(self) -> None:
+        promised = [promise for promise in PROMISES.values() if promise.step in self.steps]
+        self.targets += [Target(promise.what, promise.wanted_text, "", None) for promise in promised]
 
-    def at_most(self, what: str, measured: float, wanted: float, unit: str = "") -> None:
-        self.targets.append(Target(what, f"<= {wanted:g}{unit}", f"{measured:.2f}{unit}", measured <= wanted))
+    def measured(self, name: str, value: float, note: str = "") -> None:
+        """Of the promise with this name."""
+        promise = PROMISES[name]
+        place = [target.what for target in self.targets].index(promise.what)
+        self.targets[place] = Target(
+            promise.what, promise.wanted_text, promise.measured_text(value), promise.is_kept(value), note
+        )

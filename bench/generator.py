@@ -108,14 +108,15 @@ def main(arguments: list[str]) -> None:
     )
     processes = min(os.cpu_count() or 1, int(connections))
     shares = [int(connections) // processes + (place < int(connections) % processes) for place in range(processes)]
-    with multiprocessing.Pool(processes) as pool:
-        parts = pool.map(
-            _process,
-            [
-                (traffic, float(pause_ms) / 1000, place, processes, host, int(port), share, float(seconds))
-                for place, share in enumerate(shares)
-            ],
-        )
+    work = [
+        (traffic, float(pause_ms) / 1000, place, processes, host, int(port), share, float(seconds))
+        for place, share in enumerate(shares)
+    ]
+    if processes == 1:
+        parts = [_process(work[0])]
+    else:
+        with multiprocessing.Pool(processes) as pool:
+            parts = pool.map(_process, work)
     latencies = sorted(latency for part in parts for latency in part[0]) or [0.0]
 
     def percentile(share: float) -> float:

@@ -20,6 +20,7 @@ _WINDOW: Final = "1M"
 """Longer than any run, so that no counter starts anew within one."""
 _AT_ONCE: Final = 16
 _PAGE: Final = 100
+_TOLD_EVERY: Final = 5_000
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -88,6 +89,12 @@ class Account:
         overspent = self.overspent_requests or self.overspent_tokens or self.overspent_dollars
         return not overspent and abs(self.admitted - self.expected) <= self.unanswered
 
+    @property
+    def verdict(self) -> str:
+        if self.exact:
+            return f"exact: admitted {self.admitted:,}, as the limits allow of {self.asked:,} that asked"
+        return f"NOT EXACT: admitted {self.admitted:,} where the limits allow {self.expected:,}"
+
 
 class Admin:
     """The API as an administrator calls it, outside of what is measured: one connection for each greenlet."""
@@ -151,7 +158,11 @@ class Tenants:
             return tenant
 
         self._limits[scenario] = limits
-        self._of[scenario] = _at_once(one, range(count))
+        self._of[scenario] = []
+        for first in range(0, count, _TOLD_EVERY):
+            if first:
+                print(f"    {first:,} of {count:,}", flush=True)
+            self._of[scenario] += _at_once(one, range(first, min(first + _TOLD_EVERY, count)))
 
     def _key(self, name: str, limits: Limits) -> dict[str, Any]:
         """Two budgets, a rate limit, two provider configs, one of which has a budget; those of team and customer beside."""

@@ -28,6 +28,8 @@ OUTPUT_TOKENS: Final = 210
 BATCHED: Final = 25
 """Reserves in one batch, beside as many settles."""
 FEW_KEYS: Final = 100
+SOME_KEYS: Final = 1_000
+MANY_KEYS: Final = 100_000
 STREAMED_PER_SECOND: Final = 50
 """Tokens that a simulated model generates at speed 1."""
 FINISH_SECONDS: Final = 5.0
@@ -58,13 +60,18 @@ def planned(scenario: str, options: Namespace) -> tuple[int, Limits]:
         return 1, Limits(requests, min(ENDLESS, requests * (INPUT_TOKENS + OUTPUT_TOKENS)))
     if scenario == "refused":
         return FEW_KEYS, Limits(requests=1, used=1)
-    return (options.keys if scenario == "spread" else FEW_KEYS), Limits()
+    return (spread_over(options) if scenario == "spread" else FEW_KEYS), Limits()
+
+
+def spread_over(options: Namespace) -> int:
+    """Very many where that is what was asked for; making and removing them takes minutes."""
+    return options.keys or (MANY_KEYS if "spread" in (options.tags or ()) else SOME_KEYS)
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: LocustArgumentParser) -> None:
     group = parser.add_argument_group("quotad")
-    group.add_argument("--keys", type=int, default=1_000, help="Virtual keys of the scenario spread, made before it starts")
+    group.add_argument("--keys", type=int, default=0, help="Virtual keys of the scenario spread (100,000 by its tag, else 1,000)")
     group.add_argument("--limit", type=int, default=10_000, help="Requests that hot_tenant's key may make; 0: endless")
     group.add_argument("--trace", default="", metavar="FILE", help="CSV: TIMESTAMP,ContextTokens,GeneratedTokens; else drawn")
     group.add_argument("--trace-speed", type=float, default=1.0, help="How many times as fast as recorded")
@@ -110,8 +117,16 @@ def _opened(host: str, options: Namespace) -> Run:
     return Run(Tenants(host), Replay(arrivals, options.trace_speed))
 
 
-@events.test_stop.add_listener  # type: ignore[untyped-decorator]
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
+def stop_and_finish(environment: Environment, **_: Any) -> None:
+    """Ctrl-C comes here first: keys must not be removed from under users who still call."""
+    runner = environment.runner
+    if isinstance(runner, LocalRunner) and runner.state in ("spawning", "running"):
+        runner.stop()
+    finish(environment)
+
+
+@events.test_stop.add_listener  # type: ignore[untyped-decorator]
 def finish(environment: Environment, **_: Any) -> None:
     run = _runs.pop(environment, None)
     if run is None:
@@ -137,7 +152,9 @@ def print_accounts(accounts: list[Account]) -> None:
         numbers = (one.asked, one.admitted, one.refused, one.unanswered, one.expected, one.counted, one.settled_tokens)
         figures = [*(f"{number:,}" for number in (*numbers, one.counted_tokens))]
         overspend = f"{one.overspent_requests} requests, {one.overspent_tokens} tokens, ${one.overspent_dollars:g}"
-        print(f"{one.scenario:<16}" + "".join(f"{figure:>16}" for figure in figures) + f"       {overspend}", flush=True)
+        print(f"{one.scenario:<16}" + "".join(f"{figure:>16}" for figure in figures) + f"       {overspend}")
+    for one in accounts:
+        print(f"{one.scenario}: {one.verdict}", flush=True)
 
 
 class Client(FastHttpUser):

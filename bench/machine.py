@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from bench.load import generator
+from bench.peers import nginx
 from bench.servers import ROOT
 from service.store.redis_binary import find_redis_binary
 
@@ -26,6 +27,7 @@ def described(seconds: float) -> dict[str, str]:
         "Python": platform.python_version(),
         "Redis": f"{redis.name} {'.'.join(map(str, redis.version))}, appendonly everysec, TCP on loopback",
         "load": _load_generator(seconds),
+        "nginx": _nginx(),
         "libraries": ", ".join(f"{name} {version}" for name in _LIBRARIES if (version := _version(name))),
     }
 
@@ -56,6 +58,14 @@ def _load_generator(seconds: float) -> str:
         return f"wrk {said[1]}, one thread, 64 connections"
     reason = "wrk is not installed" if shutil.which("wrk") is None else "wrk counts whole seconds"
     return f"processes of our own in Python ({reason}), 64 connections"
+
+
+def _nginx() -> str:
+    """The peer, where it can be one."""
+    if not nginx.is_here():
+        return "not here with its Lua module and a Lua client of Redis"
+    said = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=False).stderr
+    return said.rpartition("/")[2].strip()
 
 
 def _version(name: str) -> str:

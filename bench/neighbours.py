@@ -15,32 +15,54 @@ _GLANCE_S: Final = 0.25
 
 @dataclass(slots=True)
 class Neighbours:
-    """`share` of all processors that went to others, the hypervisor included; known when the block has ended."""
+    """Shares of all processors, known when the block has ended: of others, the hypervisor included, and of everybody."""
 
     share: float = 0.0
+    busy: float = 0.0
 
     @property
     def disturbed(self) -> bool:
         return self.share > DISTURBED
 
 
+@dataclass(slots=True)
+class Patience:
+    """Seconds that neighbours may cost: before each round, and in the whole run, repeated rounds included."""
+
+    each_s: float
+    left_s: float
+
+    @property
+    def is_left(self) -> bool:
+        return self.left_s > 0
+
+    def wait_for_quiet(self) -> None:
+        """Returns as soon as the neighbours pause, or when patience ends."""
+        with self.spending():
+            until = time.monotonic() + min(self.each_s, self.left_s)
+            while time.monotonic() < until:
+                with watching_neighbours() as seen:
+                    time.sleep(_GLANCE_S)
+                if not seen.disturbed:
+                    return
+
+    @contextlib.contextmanager
+    def spending(self) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.left_s -= time.monotonic() - started
+
+
 @contextlib.contextmanager
 def watching_neighbours() -> Iterator[Neighbours]:
     seen = Neighbours()
-    started, all_before, ours_before = time.monotonic(), _busy_s(), _our_s()
+    started, all_before, ours_before = time.monotonic(), _busy_s(), ours_s()
     yield seen
-    others_s = (_busy_s() - all_before) - (_our_s() - ours_before)
-    seen.share = max(0.0, others_s / ((time.monotonic() - started) * (psutil.cpu_count() or 1)))
-
-
-def wait_for_quiet(patience_s: float) -> None:
-    """Returns as soon as the neighbours pause, or when patience ends."""
-    until = time.monotonic() + patience_s
-    while time.monotonic() < until:
-        with watching_neighbours() as seen:
-            time.sleep(_GLANCE_S)
-        if not seen.disturbed:
-            return
+    in_all, by_us = _busy_s() - all_before, ours_s() - ours_before
+    there_were_s = (time.monotonic() - started) * (psutil.cpu_count() or 1)
+    seen.share, seen.busy = max(0.0, in_all - by_us) / there_were_s, in_all / there_were_s
 
 
 def _busy_s() -> float:
@@ -49,7 +71,7 @@ def _busy_s() -> float:
     return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
 
 
-def _our_s() -> float:
+def ours_s() -> float:
     """Of this process and all it ever started, ended ones included."""
     total = 0.0
     this = psutil.Process()

@@ -15,11 +15,15 @@ from bench.findings import Cell, Findings, Table
 from bench.rounds import Run
 
 _STYLE: Final = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1c1e21; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #1c1e21; }
 table { border-collapse: collapse; margin: .5rem 0 1rem; } th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; }
 th { text-align: left; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.met { color: #1a7f37; } .missed { color: #b42318; font-weight: 600; } img { max-width: 100%; } p.note { color: #57606a; }
+.met { color: #1a7f37; } .missed { color: #b42318; font-weight: 600; }
+img { max-width: 100%; } div.wide { overflow-x: auto; } p.note { color: #57606a; }
 """
+
+
+VERDICTS: Final = {True: "met", False: "missed", None: "not measured"}
 
 
 def write_report(findings: Findings, folder: Path) -> None:
@@ -37,7 +41,7 @@ def write_report(findings: Findings, folder: Path) -> None:
 
 def markdown(findings: Findings) -> str:
     lines = ["# quotad bench", "", *(f"- {name}: {value}" for name, value in findings.machine.items()), ""]
-    for table in (targets(findings), *findings.tables):
+    for table in report_tables(findings):
         lines += [f"## {table.title}", "", *markdown_table(table), ""]
         if table.note:
             lines += [table.note, ""]
@@ -45,9 +49,14 @@ def markdown(findings: Findings) -> str:
 
 
 def targets(findings: Findings) -> Table:
-    verdicts = {True: "met", False: "missed", None: "not measured"}
-    rows = [[target.what, target.wanted, target.measured, verdicts[target.met]] for target in findings.targets]
-    return Table("Targets", ("what", "target", "measured", "verdict"), rows)
+    rows = [[target.what, target.wanted, target.measured, VERDICTS[target.met], target.note] for target in findings.targets]
+    return Table("Targets", ("what", "target", "measured", "verdict", "note"), rows)
+
+
+def report_tables(findings: Findings) -> list[Table]:
+    """First what the run is about; what went wrong before everything that went well."""
+    failed = Table("Failed", ("what", "why"), [[failure.what, failure.why] for failure in findings.failures])
+    return [*([failed] if findings.failures else []), targets(findings), *findings.tables]
 
 
 def markdown_table(table: Table) -> list[str]:
@@ -55,7 +64,7 @@ def markdown_table(table: Table) -> list[str]:
     return [
         f"| {' | '.join(table.columns)} |",
         f"|{'|'.join('---:' if number else '---' for number in numeric)}|",
-        *(f"| {' | '.join(map(text, row))} |" for row in table.rows),
+        *(f"| {' | '.join(text(cell).replace('|', '/').replace(chr(10), ' ') for cell in row)} |" for row in table.rows),
     ]
 
 
@@ -66,9 +75,8 @@ def text(cell: Cell) -> str:
 
 
 def _numeric_columns(table: Table) -> list[bool]:
-    return [
-        any(isinstance(cell, int | float) for cell in column) for column in zip(*table.rows, strict=True)
-    ] or [False] * len(table.columns)  # fmt: skip
+    numeric = [any(isinstance(cell, int | float) for cell in column) for column in zip(*table.rows, strict=True)]
+    return numeric or [False] * len(table.columns)
 
 
 def _write_csv(findings: Findings, path: Path) -> None:
@@ -88,16 +96,22 @@ def _flat(run: Run) -> dict[str, object]:
 
 
 def _html(findings: Findings, plots: Sequence[Path]) -> str:
-    parts = [f"<!doctype html><meta charset=utf-8><title>quotad bench</title><style>{_STYLE}</style><h1>quotad bench</h1><ul>"]
+    parts = ["<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"]
+    parts.append(f"<title>quotad bench</title><style>{_STYLE}</style><h1>quotad bench</h1><ul>")
     parts += [f"<li>{escape(name)}: {escape(value)}</li>" for name, value in findings.machine.items()]
     parts.append("</ul>")
-    for table in (targets(findings), *findings.tables):
-        parts.append(f"<h2>{escape(table.title)}</h2>{_html_table(table)}")
-        if table.note:
-            parts.append(f"<p class=note>{escape(table.note)}</p>")
+    tables = report_tables(findings)
+    first = 1 + [table.title for table in tables].index("Targets")
+    parts += [_html_section(table) for table in tables[:first]]
     for plot in plots:
         parts.append(f'<img alt="{escape(plot.stem)}" src="data:image/png;base64,{b64encode(plot.read_bytes()).decode()}">')
+    parts += [_html_section(table) for table in tables[first:]]
     return "\n".join(parts)
+
+
+def _html_section(table: Table) -> str:
+    note = f"<p class=note>{escape(table.note)}</p>" if table.note else ""
+    return f"<h2>{escape(table.title)}</h2>{_html_table(table)}{note}"
 
 
 def _html_table(table: Table) -> str:
@@ -107,7 +121,7 @@ def _html_table(table: Table) -> str:
         "<tr>" + "".join(_html_cell(cell, number) for cell, number in zip(row, numeric, strict=True)) + "</tr>"
         for row in table.rows
     )
-    return f"<table><tr>{head}</tr>{rows}</table>"
+    return f"<div class=wide><table><tr>{head}</tr>{rows}</table></div>"
 
 
 def _html_cell(cell: Cell, number: bool) -> str:

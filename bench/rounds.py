@@ -1,5 +1,7 @@
 """Measures servers against each other: in turn, round by round, in one run; a round that neighbours disturbed is repeated."""
 
+import contextlib
+import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -8,14 +10,13 @@ from typing import Final
 from redis import Redis
 
 from bench.load import Measured, drive
-from bench.neighbours import wait_for_quiet, watching_neighbours
+from bench.neighbours import Patience, watching_neighbours
+from bench.plain_http import ask
 from bench.progress import Progress
 from bench.redis_cost import RedisCost, measured_cost
 from bench.servers import Server
 from bench.traffic import Traffic
 
-_AT_FIRST_PER_S: Final = 15_000
-"""A guess on the high side: what is asked of a run that was not prepared for it is answered by an error."""
 _BLOCK: Final = 10_000_000
 """Numbers that one run may use."""
 
@@ -31,6 +32,8 @@ class Contender:
     operations: int = 1
     connections: int = 64
     pause_ms: int = 0
+    at_first_per_s: int = 10_000
+    """A guess on the high side: what is asked of a run that was not prepared for it is answered by an error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +44,14 @@ class Run:
     contender: str
     round: int
     neighbours: float
+    """Share of all processors that others used."""
+    busy: float
+    """Share of all processors that was in use."""
     disturbed: bool
     operations: int
     measured: Measured
     server_cpu_s: float
+    generator_cpu_s: float
     redis: RedisCost
 
     @property
@@ -71,29 +78,35 @@ class Rounds:
         *,
         rounds: int,
         seconds: float,
-        patience_s: float,
+        patience: Patience,
         warm_up: bool,
     ) -> None:
         self._nodes = nodes
         self._progress = progress
         self._rounds = rounds
         self._seconds = seconds
-        self._patience_s = patience_s
+        self._patience = patience
         self._warm_up = warm_up
         self._number = 0
         self.runs: list[Run] = []
 
     def measure(self, subject: str, contenders: Sequence[Contender]) -> list[Run]:
-        """Round 0 warms up and is thrown away; up to as many rounds again are added for those that were disturbed."""
+        """Round 0 warms up and is thrown away; while patience lasts, up to as many again are added for disturbed ones."""
         kept: list[Run] = []
         pace = {contender.name: 0.0 for contender in contenders}
         quiet = 0
-        for number in range(0 if self._warm_up else 1, (2 if self._patience_s else 1) * self._rounds + 1):
-            if quiet == self._rounds:
+        if not self._warm_up:
+            # What is loaded once is loaded by the first call: a run of a part of a second would consist of that.
+            for contender in contenders:
+                ask(contender.server.url, contender.traffic(0).sample())
+        for number in range(0 if self._warm_up else 1, 2 * self._rounds + 1):
+            is_added = number > self._rounds
+            if quiet == self._rounds or (is_added and not self._patience.is_left):
                 break
             if number:
-                wait_for_quiet(self._patience_s)
-            runs = [self._run(subject, contender, number, pace) for contender in contenders]
+                self._patience.wait_for_quiet()
+            with self._patience.spending() if is_added else contextlib.nullcontext():
+                runs = [self._run(subject, contender, number, pace) for contender in contenders]
             if number:
                 kept += runs
                 quiet += not any(run.disturbed for run in runs)
@@ -105,9 +118,9 @@ class Rounds:
         self._number += _BLOCK
         if contender.before is not None:
             # Twice what it answered last time, which neighbours may have slowed down; at first a guess.
-            contender.before(self._number, int(max(2 * pace[contender.name], _AT_FIRST_PER_S) * self._seconds))
+            contender.before(self._number, int((2 * pace[contender.name] or contender.at_first_per_s) * self._seconds))
         with watching_neighbours() as neighbours, measured_cost(*self._nodes) as cost:
-            cpu_before_s = contender.server.cpu_s()
+            cpu_before_s, generator_before_s = contender.server.cpu_s(), _ended_children_s()
             measured = drive(
                 contender.server.url,
                 contender.traffic(self._number),
@@ -116,18 +129,27 @@ class Rounds:
                 pause_ms=contender.pause_ms,
             )
             cpu_s = contender.server.cpu_s() - cpu_before_s
+            generator_cpu_s = _ended_children_s() - generator_before_s
         pace[contender.name] = measured.per_second
         return Run(
             subject=subject,
             contender=contender.name,
             round=number,
             neighbours=neighbours.share,
+            busy=neighbours.busy,
             disturbed=neighbours.disturbed,
             operations=contender.operations,
             measured=measured,
             server_cpu_s=cpu_s,
+            generator_cpu_s=generator_cpu_s,
             redis=cost[0],
         )
+
+
+def _ended_children_s() -> float:
+    """The load generator is the only process that begins and ends within a run."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def undisturbed(runs: Sequence[Run]) -> list[Run]:

@@ -6,7 +6,8 @@ from bench.traffic import EARLIER, GATEWAY_PATH, KEY, NUMBER, Traffic, get, post
 from bench.world import MODEL, PROVIDER, World
 
 BATCHED = 50
-_IN_FLIGHT = 200
+_IN_FLIGHT = 128
+"""Twice the connections: what was reserved so many batches before is surely answered."""
 
 
 def _authorize(world: World, first: int) -> Traffic:
@@ -29,7 +30,7 @@ def _reserve_earlier(world: World, first: int, _: int) -> None:
     ask(world.quotad.url, [traffic.sample(number)[0] for number in range(first - _IN_FLIGHT, first)], at_once=4)
 
 
-AUTHORIZE = Scenario(name="authorize", meaning="GET authorize, no body, 1,000 keys", traffic=_authorize, target=0.70)
+AUTHORIZE = Scenario(name="authorize", meaning="GET authorize, no body, 1,000 keys", traffic=_authorize)
 BATCH = Scenario(
     name="batch",
     meaning="POST batch: 25 reserves, 25 settles of earlier ones",

@@ -14,7 +14,7 @@ OUTPUT_TOKENS: Final = 210
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """`traffic` is given the first number that no run has used. `target` is a ratio to the bare endpoint F."""
+    """`traffic` is given the first number that no run has used."""
 
     name: str
     meaning: str
@@ -24,7 +24,6 @@ class Scenario:
     operations: int = 1
     """Decisions in one request."""
     status: int = 200
-    target: float | None = None
     has_floor: bool = True
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -43,7 +42,7 @@ def planned_s(options: Options) -> float:
 
 
 def measure(context: Context) -> None:
-    context.progress.step("peers", planned_s(context.options))
+    context.progress.step("peers")
     with contextlib.ExitStack() as stack, contenders(context.world, RESERVE, context.folder, all_floors=False) as made:
         take = Traffic((post("/take", {"x-caller": "speed"}, {}),))
         named = [next(contender for contender in made if contender.name == FLOOR)]
@@ -55,9 +54,14 @@ def measure(context: Context) -> None:
         runs = context.rounds.measure("five limits, one caller", named)
     context.findings.runs += runs
     names = [contender.name for contender in named]
+    counted: dict[str, _Counted] = {}
     with contextlib.ExitStack() as stack:
-        counted = {name: _counted(server) for name, server in _servers(stack, context, _ADMITTED)}
-    counted[_QUOTAD] = _counted_by_quotad(context)
+        for name, server in _servers(stack, context, _ADMITTED):
+            with context.attempt(f"what {name} counts"):
+                # A caller of its own: a server's name says which kind it is, not whose.
+                counted[name] = _counted(server, name.replace(" ", "-"))
+    with context.attempt(f"what {_QUOTAD} counts"):
+        counted[_QUOTAD] = _counted_by_quotad(context)
     rows: list[list[Cell]] = [
         [name, round(median_rate(runs, name)), round(median_ratio(runs, name, FLOOR), 2), *_cells(counted.get(name))]
         for name in names
@@ -88,24 +92,29 @@ def _cells(counted: _Counted | None) -> list[Cell]:
     return [counted.admitted, counted.refused, counted.first_limit, counted.overspent]
 
 
-def _servers(stack: contextlib.ExitStack, context: Context, last_limit: int) -> Iterator[tuple[str, Server]]:
+def _servers(stack: contextlib.ExitStack, context: Context, last_limit: int) -> list[tuple[str, Server]]:
+    """A peer that does not start is reported; the others are measured."""
     url = context.world.redis_url
+    found: list[tuple[str, Server]] = []
     for name, (module, package) in _IN_PYTHON.items():
         if importlib.util.find_spec(package) is not None:
             environment = {PEER: module, REDIS_URL: url, LAST_LIMIT: str(last_limit)}
-            yield name, stack.enter_context(uvicorn("bench.peers.service:create_app", environment))
+            with context.attempt(f"start of {name}"):
+                found.append((name, stack.enter_context(uvicorn("bench.peers.service:create_app", environment))))
     if nginx.is_here():
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-nginx-")))
-        yield _NGINX, stack.enter_context(nginx.nginx(url, last_limit, folder))
+        with context.attempt(f"start of {_NGINX}"):
+            found.append((_NGINX, stack.enter_context(nginx.nginx(url, last_limit, folder))))
+    return found
 
 
-def _counted(server: Server) -> _Counted:
-    def call(path: str, caller: str) -> bytes:
+def _counted(server: Server, caller: str) -> _Counted:
+    def call(path: str) -> bytes:
         return post(path, {"x-caller": caller}, {})
 
-    answers = ask(server.url, [call("/take", server.name)] * (_ADMITTED + _REFUSED), at_once=_AT_ONCE)
-    first = int(ask(server.url, [call("/first", server.name)])[0].body)
-    used = ask(server.url, [call("/answer", server.name)] * _AT_ONCE, at_once=_AT_ONCE)
+    answers = ask(server.url, [call("/take")] * (_ADMITTED + _REFUSED), at_once=_AT_ONCE)
+    first = int(ask(server.url, [call("/first")])[0].body)
+    used = ask(server.url, [call("/answer")] * _AT_ONCE, at_once=_AT_ONCE)
     tokens = sum(int(answer.body) for answer in used if answer.status == 200)
     admitted = sum(answer.status == 200 for answer in answers)
     return _Counted(admitted, len(answers) - admitted, first, max(0, tokens - TOKEN_LIMIT))

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from bench.promises import PROMISES
+
 ROOT = Path(__file__).parents[2]
 SCENARIOS = {
     "quota_read",
@@ -24,6 +26,8 @@ SCENARIOS = {
     "refused",
     "admin",
 }
+
+WITH_LIMITS = {"reserve_settle", "hot_tenant", "spread", "refused", "authorize", "batch"}
 
 
 def run_bench(results: Path, *arguments: str) -> dict[str, Any]:
@@ -59,8 +63,11 @@ def check_accuracy(raw: dict[str, Any]) -> None:
     assert promise["met"]
     cases = rows_of(raw, "Accuracy")
     assert {case["mode"] for case in cases} == {"strict", "clamp", "postpaid"}
+    assert {case["scenario"] for case in cases} == WITH_LIMITS
     for case in cases:
         assert case["refused"] > 0
+        assert case["Redis commands per decision"] > 1
+        assert case["Redis bytes per decision"] > 100
         if case["expected"].isdigit():
             assert case["admitted"] == int(case["expected"])
         if case["mode"] == "strict":
@@ -100,4 +107,10 @@ def test_every_step_leaves_its_table(tmp_path: Path):
         "Paging",
         "Throughput over the number of keys",
         "Soak",
+        "Steps",
     ]
+    assert {row["outcome"] for row in rows_of(raw, "Steps")} == {"whole"}
+    promised = [promise.what for promise in PROMISES.values()]
+    assert [target["what"] for target in raw["targets"]] == promised
+    # Seconds say nothing about a soak.
+    assert {target["what"].partition(":")[0] for target in raw["targets"] if target["met"] is None} == {"soak"}

@@ -1,0 +1,71 @@
+"""The load test with Locust runs, says whether limits held, and leaves nothing behind, also when it is interrupted."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bench.plain_http import ask
+from bench.servers import quotad, redis_server
+from bench.traffic import ADMIN_TOKEN, GATEWAY_TOKEN, get
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with ExitStack() as stack:
+        url = stack.enter_context(redis_server(tmp_path_factory.mktemp("redis")))
+        yield stack.enter_context(quotad(url)).url
+
+
+def locust(host: str, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "locust", "-f", "bench/locustfile.py", "--host", host, "--headless", "-u", "4", *arguments]
+    given = {"QUOTAD_ADMIN_TOKEN": ADMIN_TOKEN, "QUOTAD_GATEWAY_TOKEN": GATEWAY_TOKEN, "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def keys_left(host: str) -> int:
+    path = "/api/governance/virtual-keys?search=locust-"
+    return int(ask(host, [get(path, {"authorization": f"Bearer {ADMIN_TOKEN}"})])[0].json()["total_count"])
+
+
+def test_every_scenario_is_exact(host: str):
+    process = locust(host, "-t", "3s", "--limit", "20", "--keys", "20", "--trace-speed", "20")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    for scenario in ("reserve_settle", "hot_tenant", "spread", "refused", "batch"):
+        assert f"{scenario}: exact" in said, said
+    assert "NOT EXACT" not in said
+    assert keys_left(host) == 0
+
+
+def test_a_trace_is_replayed(host: str, tmp_path: Path):
+    lines = [f"2023-11-16 18:15:46.{number:02}00000,{100 + number},20\n" for number in range(50)]
+    trace = tmp_path / "trace.csv"
+    trace.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + "".join(lines))
+    process = locust(host, "-t", "2s", "--tags", "trace", "--trace", str(trace), "--trace-speed", "2", "--shape", "spike")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "trace: exact" in said
+
+
+def test_an_interrupted_run_ends_like_any_other(host: str):
+    process = locust(host, "-t", "60s", "--tags", "hot_tenant", "--limit", "20")
+    assert process.stdout is not None
+    # It tells every other second how its calls came out.
+    next(line for line in process.stdout if "hot_tenant reserve (refused)" in line)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert "hot_tenant: exact" in said, said
+    assert "401" not in said
+    assert keys_left(host) == 0

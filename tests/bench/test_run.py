@@ -1,0 +1,90 @@
+"""The run as a whole: a step that fails does not keep the others from being taken; promises nobody measured stay in sight."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bench import __main__ as bench
+from bench.context import FULL, SMOKE, Context
+from bench.findings import Findings
+from bench.neighbours import Patience
+from bench.progress import Plan, Progress
+from bench.promises import PROMISES
+from bench.report import report_tables
+from bench.rounds import Run
+from bench.steps.workers import why_not
+
+
+def context(findings: Findings) -> Context:
+    nothing: Any = None
+    return Context(SMOKE, Progress(), nothing, nothing, findings, Path(), Patience(0, 0))
+
+
+def test_a_failed_part_is_reported_first():
+    findings = Findings({}, ["memory"])
+    here = context(findings)
+    with here.attempt("one thing"):
+        raise RuntimeError("it broke")
+    with here.attempt("another"):
+        findings.measured("memory", 1.5, "over 10 keys")
+    failed, targets = report_tables(findings)
+    assert failed.rows == [["one thing", "RuntimeError: it broke"]]
+    assert targets.rows == [[PROMISES["memory"].what, "<= 2 KiB", "1.50 KiB", "met", "over 10 keys"]]
+
+
+def test_being_told_to_stop_is_no_failure_of_a_part():
+    here = context(Findings({}))
+    with pytest.raises(KeyboardInterrupt), here.attempt("one thing"):
+        raise KeyboardInterrupt
+    assert not here.findings.failures
+
+
+def test_every_promise_belongs_to_a_step():
+    assert {promise.step for promise in PROMISES.values()} <= bench.STEPS.keys()
+    assert [target.met for target in Findings({}, list(bench.STEPS)).targets] == [None] * len(PROMISES)
+
+
+def test_the_full_run_is_planned_to_end_in_time():
+    planned_s = sum(step.planned_s(FULL) for step in bench.STEPS.values())
+    assert planned_s + FULL.patience_in_all_s < 50 * 60
+    assert sum(step.planned_s(SMOKE) for name, step in bench.STEPS.items() if name != "peers") < 150
+
+
+def test_time_left_does_not_stretch_what_is_slept_through(monkeypatch: pytest.MonkeyPatch):
+    now = [0.0]
+    monkeypatch.setattr("bench.progress.time.monotonic", lambda: now[0])
+    progress = Progress()
+    for plan in (Plan(20), Plan(10), Plan(600, 590)):
+        progress.plan(plan)
+    progress.begin()
+    assert progress.left_s() == 630
+    now[0] = 45
+    assert progress.end(5) == 45
+    progress.begin()
+    # All but waiting for neighbours took twice as long; what is slept through does not.
+    assert progress.left_s() == 2 * 10 + 2 * 10 + 590
+    now[0] = 50
+    assert progress.left_s() == 2 * 10 + 2 * 10 + 590 - 5
+
+
+def test_the_reason_why_two_workers_gain_less_is_measured():
+    def runs(**changed: float) -> list[Run]:
+        given = {
+            "measured": SimpleNamespace(seconds=2),
+            "server_cpu_s": 2,
+            "generator_cpu_s": 1,
+            "busy": 0.6,
+            "neighbours": 0.0,
+            **changed,
+        }
+        given["redis"] = SimpleNamespace(cpu_s=given.pop("redis_cpu_s", 1))
+        return [cast("Run", SimpleNamespace(**given))]
+
+    assert why_not(runs(busy=0.97), 1.5).startswith("all ")
+    assert ", 0.50 for the load generator, " in why_not(runs(busy=0.97, neighbours=0.3), 1.5)
+    assert why_not(runs(redis_cpu_s=1.9), 1.5).startswith("Redis, which runs scripts on one processor")
+    assert "1.00 processors for workers, 0.50 for Redis, 0.50 for the load generator; F itself gained 1.50" in why_not(
+        runs(), 1.5
+    )
