@@ -13,7 +13,7 @@ from bench import floors
 from bench.plain_http import ask
 from bench.rounds import Contender
 from bench.scenarios.scenario import Scenario
-from bench.servers import Server, granian, uvicorn
+from bench.servers import Server, granian, quotad_environment, uvicorn
 from bench.world import World
 
 FLOOR: Final = "F: bare Starlette, uvicorn"
@@ -21,9 +21,13 @@ SAME_SERVER: Final = "bare Starlette, quotad's server"
 GRANIAN: Final = "bare Starlette, granian"
 EVALSHA: Final = "bare + one redis-py EVALSHA, uvicorn"
 QUOTAD: Final = "quotad"
+UNDER_GRANIAN: Final = "quotad under granian"
+"""What the choice of the server is worth."""
 
 SERVED_BY: Final = "service.protocol:Protocol"
 """The HTTP protocol that quotad gives uvicorn (service/server.py)."""
+
+_TRIED_UNDER_GRANIAN: Final = ("quota_read", "reserve")
 
 _samples: Final = count(10_000, 10_000)
 """Numbers below those of the runs."""
@@ -74,14 +78,19 @@ def contenders(world: World, scenario: Scenario, folder: Path, *, all_floors: bo
         found = [
             Contender(name=name, server=server, traffic=lambda number: scenario.traffic(world, number)) for name, server in made
         ]
+        ours = [(QUOTAD, world.quotad)]
+        if all_floors and scenario.name in _TRIED_UNDER_GRANIAN and importlib.util.find_spec("granian") is not None:
+            service = granian("service.server:worker_app", quotad_environment(world.redis_url))
+            ours.insert(0, (UNDER_GRANIAN, stack.enter_context(service)))
         before = scenario.before
-        found.append(
+        found += [
             Contender(
-                name=QUOTAD,
-                server=world.quotad,
+                name=name,
+                server=server,
                 traffic=lambda number: scenario.traffic(world, number),
                 before=None if before is None else lambda number, count: before(world, number, count),
                 operations=scenario.operations,
             )
-        )
+            for name, server in ours
+        ]
         yield found

@@ -57,6 +57,12 @@ def redis_server(folder: Path) -> Iterator[str]:
 def quotad(redis_url: str | None, **settings: object) -> Iterator[Server]:
     """`settings` are those of the service, by name."""
     port = free_port()
+    command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
+    with running("quotad", command, port, quotad_environment(redis_url, **settings)) as server:
+        yield server
+
+
+def quotad_environment(redis_url: str | None, **settings: object) -> dict[str, str]:
     variables = {
         "admin_token": ADMIN_TOKEN,
         "gateway_token": GATEWAY_TOKEN,
@@ -67,10 +73,7 @@ def quotad(redis_url: str | None, **settings: object) -> Iterator[Server]:
         **({} if redis_url is None else {"redis_url": redis_url}),
         **settings,
     }
-    environment = {f"QUOTAD_{name.upper()}": str(value) for name, value in variables.items()}
-    command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
-    with running("quotad", command, port, environment) as server:
-        yield server
+    return {f"QUOTAD_{name.upper()}": str(value) for name, value in variables.items()}
 
 
 @contextlib.contextmanager

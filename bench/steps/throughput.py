@@ -7,7 +7,7 @@ from typing import Final
 
 from bench.context import Context, Options
 from bench.findings import Cell, Plot, Series, Table
-from bench.floor_servers import EVALSHA, FLOOR, QUOTAD, contenders
+from bench.floor_servers import EVALSHA, FLOOR, QUOTAD, UNDER_GRANIAN, contenders
 from bench.rounds import Run, median_rate, median_ratio, of
 from bench.scenarios import QUOTA_READ, SCENARIOS
 from bench.scenarios.scenario import Scenario
@@ -88,7 +88,7 @@ def _table(context: Context, scenarios: Sequence[Scenario], runs: dict[str, list
                     round(median_ratio(measured, name, FLOOR), 2) if scenario.has_floor else None,
                     *(round(value, 2) for value in _percentiles_ms(own)),
                     round(median(run.cpu_us for run in own), 1),
-                    round(median(run.redis_cpu_us for run in own), 1) if name in (QUOTAD, EVALSHA) else None,
+                    round(median(run.redis_cpu_us for run in own), 1) if name in (QUOTAD, UNDER_GRANIAN, EVALSHA) else None,
                 ]
             )
     columns = ("scenario", "server", "operations/s", "ratio to F", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms")
