@@ -1,9 +1,11 @@
 """Every Redis key the service uses. No other module builds a key; lua/README.md has the map.
 
-`q1` is the layout version: it changes when old code would misread new data. The part in braces is the cluster hash tag:
+`q1` is the layout version: it changes when old code would misread new data. (How counters are kept has a version of its own,
+`counters_format`; old code refuses everything there.) The part in braces is the cluster hash tag:
 one owner, one slot; what lists owners (the directory) is a slot of its own.
 """
 
+import re
 import uuid
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +17,7 @@ from zlib import crc32
 from service.entities import Kind
 
 LAYOUT: Final = "q1"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 _BUCKETS: Final = 64
 """Hash tags that reservations are spread over, so that they share the nodes of a cluster."""
 SEPARATOR: Final = "\0"
@@ -101,12 +104,12 @@ def versions() -> str:
 
 def reservation(request_id: str) -> str:
     """String (MessagePack): what a reservation took and was answered; lua/includes/write_records.lua has its fields."""
-    return f"{LAYOUT}:{{r{_bucket(request_id)}}}:id:{quote(request_id, safe='')}"
+    return f"{LAYOUT}:{{r{_bucket(request_id)}}}:id:{_quoted(request_id)}"
 
 
 def reservation_part(owner: Ref, request_id: str) -> str:
     """The same, of what a reservation took in the slot of this owner; on a cluster only."""
-    return f"{LAYOUT}:{{{owner.kind}:{quote(owner.id, safe='')}}}:id:{quote(request_id, safe='')}"
+    return f"{LAYOUT}:{{{owner.kind}:{quote(owner.id, safe='')}}}:id:{_quoted(request_id)}"
 
 
 def open_reservations(request_id: str) -> str:
@@ -124,5 +127,11 @@ def plan(digest: str) -> str:
     return f"{LAYOUT}:{{plan:{digest}}}:plan"
 
 
+def _quoted(request_id: str) -> str:
+    """Nearly every id is made of what needs no quoting; to see that takes a tenth of the time."""
+    return request_id if _PLAIN(request_id) else quote(request_id, safe="")
+
+
+@lru_cache(maxsize=4096)
 def _bucket(request_id: str) -> int:
     return crc32(request_id.encode("utf-8", "surrogatepass")) % _BUCKETS
