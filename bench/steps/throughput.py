@@ -98,7 +98,9 @@ def _table(context: Context, scenarios: Sequence[Scenario], runs: dict[str, list
     context.findings.tables.append(_redis_table(runs))
     with_floor = [scenario.name for scenario in scenarios if scenario.has_floor]
     if with_floor:
-        contenders = dict.fromkeys(run.contender for run in runs[with_floor[0]])
+        # quotad is tried under another server in some scenarios only.
+        everywhere = set.intersection(*({run.contender for run in runs[scenario]} for scenario in with_floor))
+        contenders = [name for name in dict.fromkeys(run.contender for run in runs[with_floor[0]]) if name in everywhere]
         rates = [Series(name, [median_rate(runs[scenario], name) for scenario in with_floor]) for name in contenders]
         title = "Throughput by scenario, beside its floors"
         context.findings.plots.append(Plot("throughput.png", title, "bars", "", "requests/s", with_floor, rates))
