@@ -13,7 +13,7 @@ ARGV
                  ['unique', key, prefix, id]   no member of the sorted set begins with prefix, unless it is prefix .. id
          writes: a command of Redis, or
                  ['count', key, slot, usage, last_reset]    of a counter, new or not; '' = as it is
-                ['carry_over', key, slot, length_ms, align, new length_ms ('0': last_reset stays), new align]
+                 ['carry_over', key, slot, length_ms, align, new length_ms ('0': last_reset stays), new align]
                  ['number_entries', key, sequence (place in KEYS), field]
                  ['raise', key, field]    to a version that it never had, even if Redis lost its last second
 RETURNS
@@ -24,6 +24,8 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "carry_over"
+--- @include "pack_counter"
+--- @include "unpack_counter"
 local function member_range(prefix)
   return '[' .. prefix, '(' .. prefix .. '\255'
 end
@@ -53,19 +55,17 @@ local function count(usage_key, slot, usage, last_reset)
   local packed = redis.call('HGET', usage_key, slot)
   local was_usage, was_reset, held = 0, 0, 0
   if packed then
-    was_usage, was_reset, held = struct.unpack('<i8i8i8', packed)
+    was_usage, was_reset, held = unpack_counter(packed)
   end
-  redis.call('HSET', usage_key, slot,
-    struct.pack('<i8i8i8', tonumber(usage) or was_usage, tonumber(last_reset) or was_reset, held))
+  redis.call('HSET', usage_key, slot, pack_counter(tonumber(usage) or was_usage, tonumber(last_reset) or was_reset, held))
 end
 
 local function carry_slot_over(usage_key, slot, length_ms, align, new_length_ms, new_align)
   local packed = redis.call('HGET', usage_key, slot)
   if packed then
-    local usage, last_reset, held = struct.unpack('<i8i8i8', packed)
-    usage, last_reset = carry_over(
-      usage, last_reset, now, tonumber(length_ms), align, tonumber(new_length_ms), new_align)
-    redis.call('HSET', usage_key, slot, struct.pack('<i8i8i8', usage, last_reset, held))
+    local usage, last_reset, held = unpack_counter(packed)
+    usage, last_reset = carry_over(usage, last_reset, now, tonumber(length_ms), align, tonumber(new_length_ms), new_align)
+    redis.call('HSET', usage_key, slot, pack_counter(usage, last_reset, held))
   end
 end
 

@@ -24,7 +24,7 @@ WRITES
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "hold_field"
---- @include "unpack_counters"
+--- @include "unpack_integers"
 --- @include "add_hold"
 --- @include "remove_hold"
 --- @include "write_owners"
@@ -51,7 +51,7 @@ local global_version = read_versions(KEYS[batch.versions])
 local owners = {}
 
 local function extend(record, plan, counters, expires_at)
-  local first = unpack_counters(record.first[5])
+  local first = unpack_integers(record.first[5])
   local was, field = hold_field(record.fate, record.expires_at), hold_field(record.fate, expires_at)
   for number, kind in ipairs(plan.limits.kind) do
     local counter, taken, slot = counters[number], first[4 * number], plan.limits.slot[number]

@@ -35,8 +35,9 @@ WRITES
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "decide"
+--- @include "divide_estimate"
 --- @include "hold_field"
---- @include "take_estimate"
+--- @include "add_hold"
 --- @include "pack_counters"
 --- @include "list_holds"
 --- @include "write_owners"
@@ -85,8 +86,22 @@ end
 local function take(call, plan, counters)
   local expires_at = math.ceil((now + call.lease_ms) / call.granule_ms) * call.granule_ms
   local begun = call.attempt ~= '' and windows_begun(plan, counters)
-  local tokens, budget, packed =
-    take_estimate(plan, counters, call.estimates, hold_field(call.fate, expires_at), expires_at)
+  local taken, reserved = divide_estimate(plan, counters, call.estimates)
+  local field = hold_field(call.fate, expires_at)
+  local owners, kinds, owner_of, slots = plan.owners, plan.limits.kind, plan.limits.owner, plan.limits.slot
+  for number = 1, #kinds do
+    local counter = counters[number]
+    if kinds[number] == 'requests' then
+      counter.usage = counter.usage + 1
+      counter.counted = true
+    elseif taken[number] > 0 then
+      add_hold(owners[owner_of[number]], counter, slots[number], taken[number], field, expires_at)
+    end
+  end
+  for _, owner in ipairs(owners) do
+    owner.keep = true
+  end
+  local packed = pack_counters(counters, taken)
   plan.used = true
   records[call.record] = {
     fingerprint = call.fingerprint,
@@ -94,13 +109,13 @@ local function take(call, plan, counters)
     state = 'open',
     fate = call.fate,
     expires_at = expires_at,
-    first = { now, expires_at, tokens, budget, packed, call.detail },
+    first = { now, expires_at, reserved.tokens, reserved.budget, packed, call.detail },
     settled = false,
     attempts = call.attempt,
     begun = begun,
     changed = call,
   }
-  return { 'granted', expires_at, tokens, budget, packed }
+  return { 'granted', expires_at, reserved.tokens, reserved.budget, packed }
 end
 
 local function answer(call)

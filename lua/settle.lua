@@ -32,7 +32,7 @@ WRITES
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "hold_field"
---- @include "unpack_counters"
+--- @include "unpack_integers"
 --- @include "return_taken"
 --- @include "charge"
 --- @include "pack_counters"
@@ -66,7 +66,7 @@ local owners = {}
 local function settle(call, record, plan, counters)
   local used = call.used
   local is_open = record.state == 'open'
-  local first = is_open and unpack_counters(record.first[5])
+  local first = is_open and unpack_integers(record.first[5])
   local field = hold_field(record.fate, record.expires_at)
   local kinds = plan.limits.kind
   for number = 1, #kinds do

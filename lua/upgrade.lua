@@ -12,7 +12,8 @@ RETURNS
 WRITES
   only hashes of the earlier version
 ]]
---- @include "format_of"
+--- @include "pack_counter"
+--- @include "pack_integers"
 local function upgrade(key)
   local flat, fields = redis.call('HGETALL', key), {}
   for place = 1, #flat, 2 do
@@ -24,7 +25,7 @@ local function upgrade(key)
     if slot then
       local at = #set
       set[at + 1] = slot
-      set[at + 2] = struct.pack('<i8i8i8',
+      set[at + 2] = pack_counter(
         tonumber(value), tonumber(fields['r' .. slot] or 0), tonumber(fields['h' .. slot] or 0))
       gone[#gone + 1] = name
     elseif string.find(name, '^[rh]%d+$') then
@@ -36,7 +37,7 @@ local function upgrade(key)
         numbers[at + 1], numbers[at + 2] = tonumber(hold_slot), tonumber(amount)
       end
       local at = #set
-      set[at + 1], set[at + 2] = name, struct.pack(format_of(#numbers), unpack(numbers))
+      set[at + 1], set[at + 2] = name, pack_integers(numbers, #numbers)
     end
   end
   if #gone == 0 then

@@ -22,7 +22,7 @@ WRITES
 --- @include "read_records"
 --- @include "read_plan"
 --- @include "hold_field"
---- @include "unpack_counters"
+--- @include "unpack_integers"
 --- @include "return_taken"
 --- @include "write_owners"
 --- @include "write_records"
@@ -67,7 +67,7 @@ local function answer(call)
     plan.versions[place] = -1
   end
   local counters = read_plan(plan, KEYS, owners, nil, now)
-  local first, field = unpack_counters(record.first[5]), hold_field(record.fate, record.expires_at)
+  local first, field = unpack_integers(record.first[5]), hold_field(record.fate, record.expires_at)
   for number in ipairs(plan.limits.kind) do
     return_taken(record, plan, counters, number, first, field, false)
   end

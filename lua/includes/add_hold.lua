@@ -1,7 +1,7 @@
 --- @include "read_holds"
 -- Sets an amount aside until `boundary`, in the field (hold_field) of the holds that run out then.
 local function add_hold(owner, counter, slot, amount, field, boundary)
-  local holds = owner.holds[field] or read_holds(owner, field)
+  local holds = read_holds(owner, field)
   holds[slot] = (holds[slot] or 0) + amount
   owner.changed[field] = true
   if not owner.earliest or boundary < owner.earliest then

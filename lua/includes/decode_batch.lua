@@ -1,4 +1,4 @@
---- @include "format_of"
+--- @include "unpack_integers"
 local ARGUMENTS_OF_A_PLAN = 5
 
 -- The batch as lua/README.md describes it: its plans as tables; `calls` is made by read_calls. Numbers come packed, because
@@ -7,8 +7,8 @@ local function decode_batch(args)
   local batch = cjson.decode(args[2])
   local plans, at = {}, 3
   for number = 1, batch.plans do
-    local keys = { struct.unpack(format_of(#args[at + 1] / 8), args[at + 1]) }
-    local versions = { struct.unpack(format_of(#args[at + 2] / 8), args[at + 2]) }
+    local keys = unpack_integers(args[at + 1])
+    local versions = unpack_integers(args[at + 2])
     local limits = batch.shapes[keys[1]]
     local expires_at = versions[3]
     plans[number] = {
@@ -20,7 +20,7 @@ local function decode_batch(args)
       blocked = versions[2] == 1,
       expires_at = expires_at > 0 and expires_at or nil,
       versions = versions,
-      max = { struct.unpack(format_of(#args[at + 3] / 8), args[at + 3]) },
+      max = unpack_integers(args[at + 3]),
       text = args[at + 4],
       used = false,
       incomplete = false,

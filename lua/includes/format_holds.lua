@@ -1,4 +1,4 @@
---- @include "format_of"
+--- @include "pack_integers"
 -- What parse_holds reads; nil when nothing is held.
 local function format_holds(holds)
   local numbers, at = {}, 0
@@ -6,5 +6,5 @@ local function format_holds(holds)
     numbers[at + 1], numbers[at + 2] = slot, amount
     at = at + 2
   end
-  return at > 0 and struct.pack(format_of(at), unpack(numbers)) or nil
+  return at > 0 and pack_integers(numbers, at) or nil
 end

@@ -1,7 +1,8 @@
+--- @include "unpack_counter"
 -- A counter as stored (packed: usage, last_reset, held); `unseen` until somebody has looked whether its window is over.
 -- `field` is its name in the usage hash; what is stored stays at hand, because a hold alone begins no window.
 local function new_counter(field, packed)
-  local usage, last_reset, held = struct.unpack('<i8i8i8', packed)
+  local usage, last_reset, held = unpack_counter(packed)
   return {
     field = field,
     usage = usage,

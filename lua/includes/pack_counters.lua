@@ -1,9 +1,8 @@
---- @include "format_of"
+--- @include "pack_integers"
 -- One for all calls of a script: it would grow anew, again and again, for each of them.
 local numbers = {}
 
--- Counters as an answer carries them: usage, last_reset, held, taken of each limit, integers of 8 bytes, little endian.
--- One string costs Redis, the record that keeps it and the caller less than a list of all these numbers.
+-- Counters as an answer carries them, packed: usage, last_reset, held, taken of each limit.
 local function pack_counters(counters, taken)
   local at = 0
   for number = 1, #counters do
@@ -16,5 +15,5 @@ local function pack_counters(counters, taken)
     at = at + 4
     numbers[at] = taken and taken[number] or 0
   end
-  return struct.pack(format_of(at), unpack(numbers, 1, at))
+  return pack_integers(numbers, at)
 end

@@ -26,10 +26,10 @@ local function return_expired(owner, limits, numbers, now)
     local holds = owner.holds[field]
     for slot, amount in pairs(holds) do
       local counter, number = owner.counters[slot], number_of[slot]
-      local name = string.format('%.0f', slot)
-      if not counter and owner.stored[name] then
-        counter = new_counter(name, owner.stored[name])
-        owner.counters[slot] = counter
+      if not counter then
+        local name = string.format('%.0f', slot)
+        counter = owner.stored[name] and new_counter(name, owner.stored[name])
+        owner.counters[slot] = counter or nil
       end
       if not counter then
         -- The limit was removed meanwhile.

@@ -1,6 +1,6 @@
 --- @include "remove_hold"
 --- @include "charge"
--- Gives back what an open reservation took of one limit; `first` are its numbers (unpack_counters) and `field` is where its
+-- Gives back what an open reservation took of one limit; `first` are its numbers (unpack_integers) and `field` is where its
 -- holds are. A request goes back only while its window is the one it was counted in. What a lease that ran out had charged is
 -- taken out of usage as far as that is still in it; answers how much it was, so that a settlement charges no more than the
 -- difference.

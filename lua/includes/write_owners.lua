@@ -1,4 +1,5 @@
 --- @include "format_holds"
+--- @include "pack_counter"
 -- Writes what changed of the owners marked `keep`, one HSET each. Never brings back a hash or a counter that was deleted:
 -- what read_owner did not find has no state to write.
 local function write_owners(owners)
@@ -12,7 +13,7 @@ local function write_owners(owners)
           if not counter.counted then
             usage, last_reset = counter.stored_usage, counter.stored_reset
           end
-          set[at + 1], set[at + 2] = counter.field, struct.pack('<i8i8i8', usage, last_reset, counter.held)
+          set[at + 1], set[at + 2] = counter.field, pack_counter(usage, last_reset, counter.held)
           at = at + 2
         end
       end
