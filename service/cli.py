@@ -86,10 +86,11 @@ def _seed(settings: Settings) -> int:
 
 def _upgrade(settings: Settings) -> None:
     """Only `serve` does: other commands may be given while a worker of an earlier version runs."""
-    from service.store.upgrade import upgrade
+    from service.store.connection import with_store
+    from service.store.upgrade import upgrade_counters
 
     try:
-        owners = upgrade(settings)
+        owners = with_store(settings, upgrade_counters)
     except StoreUnavailable:
         log.warning("Redis does not answer yet; if an earlier version of quotad used it, start again when it does")
         return

@@ -1,6 +1,5 @@
 """The demo of `--demo`: a customer, a team and a key with limits, in a store that holds nothing yet."""
 
-import asyncio
 from typing import Final
 
 import orjson
@@ -17,7 +16,7 @@ from service.models.virtual_keys import CreateVirtualKeyRequest
 from service.providers import known_providers
 from service.settings import Settings
 from service.store import directory, keys
-from service.store.connection import Store, open_store
+from service.store.connection import Store, with_store
 from service.store.keys import Ref
 from service.store.snapshot import read
 
@@ -53,21 +52,16 @@ _KEY: Final = {
 
 def seed(settings: Settings) -> VirtualKey | None:
     """The demo key, made now if the store is empty; None in a store with other contents and no demo key."""
-    return asyncio.run(_seed(settings))
+    return with_store(settings, lambda store: _seed(store, settings))
 
 
-async def _seed(settings: Settings) -> VirtualKey | None:
-    assert settings.redis_url is not None
-    store = open_store(settings, settings.redis_url, timeout_ms=settings.redis_admin_timeout_ms)
-    try:
-        kinds = (Kind.CUSTOMER, Kind.TEAM, Kind.VIRTUAL_KEY)
-        if not any(await directory.count(store, *(keys.index(kind, "created") for kind in kinds))):
-            return await _key(store, await _create(store, settings))
-        found = await virtual_keys.find_keys(store, KeyFilter(search=KEY_NAME), Page(0, 100))
-        named = (key.entity for key_id in found.ids if (key := found.snapshot.virtual_key(key_id)) is not None)
-        return next((key for key in named if key.name == KEY_NAME), None)
-    finally:
-        await store.close()
+async def _seed(store: Store, settings: Settings) -> VirtualKey | None:
+    kinds = (Kind.CUSTOMER, Kind.TEAM, Kind.VIRTUAL_KEY)
+    if not any(await directory.count(store, *(keys.index(kind, "created") for kind in kinds))):
+        return await _key(store, await _create(store, settings))
+    found = await virtual_keys.find_keys(store, KeyFilter(search=KEY_NAME), Page(0, 100))
+    named = (key.entity for key_id in found.ids if (key := found.snapshot.virtual_key(key_id)) is not None)
+    return next((key for key in named if key.name == KEY_NAME), None)
 
 
 async def _create(store: Store, settings: Settings) -> str:

@@ -1,30 +1,26 @@
 """`quotad prices`: what an import or its removal did, as lines for a terminal."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 from service.admin import prices
 from service.admin.prices import Imported
 from service.pricing.sheet import BadSheet
 from service.settings import Settings
-from service.store.connection import Store, open_store
+from service.store.connection import with_store
 
 __all__ = ["BadSheet", "clear", "import_sheet"]
 
 _MOST_UNITS = 8
 
-Result = TypeVar("Result")
-
 
 def import_sheet(settings: Settings, name: str, text: bytes, *, skip_invalid: bool) -> Iterator[str]:
     """Raises BadSheet when nothing was imported."""
-    imported = _with_store(settings, lambda store: prices.import_sheet(store, name, text, skip_invalid=skip_invalid))
+    imported = with_store(settings, lambda store: prices.import_sheet(store, name, text, skip_invalid=skip_invalid))
     yield from _report(imported)
 
 
 def clear(settings: Settings) -> str:
-    removed = _with_store(settings, prices.remove_imported)
+    removed = with_store(settings, prices.remove_imported)
     return "Imported prices are gone; those that come with the service remain." if removed else "No prices were imported."
 
 
@@ -43,17 +39,3 @@ def _report(imported: Imported) -> Iterator[str]:
             named.append("...")
         yield f"Not used, because requests are not counted in them: {', '.join(named)}."
     yield f"They are version {imported.version} of all prices: every worker goes by them from its next decision on."
-
-
-def _with_store(settings: Settings, run: Callable[[Store], Awaitable[Result]]) -> Result:
-    assert settings.redis_url is not None
-    url = settings.redis_url
-
-    async def connected() -> Result:
-        store = open_store(settings, url, timeout_ms=settings.redis_admin_timeout_ms)
-        try:
-            return await run(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(connected())

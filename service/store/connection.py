@@ -1,6 +1,7 @@
 """The connections to Redis with its scripts: what every function of the store takes first."""
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from service.store.client import open_redis
 from service.store.scripts import Scripts, store_errors
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,18 @@ def open_store(settings: Settings, url: str, *, timeout_ms: int, now_ms: str = "
     """Opens no connection yet: the first call does."""
     redis = open_redis(settings, url, timeout_ms=timeout_ms)
     return Store(redis, Scripts(redis, breaker=breaker), now_ms, settings.redis_cluster)
+
+
+def with_store(settings: Settings, run: Callable[[Store], Awaitable[Result]]) -> Result:
+    """For commands, which have no event loop: opens the store of `settings.redis_url`, runs, closes it."""
+    assert settings.redis_url is not None
+    url = settings.redis_url
+
+    async def connected() -> Result:
+        store = open_store(settings, url, timeout_ms=settings.redis_admin_timeout_ms)
+        try:
+            return await run(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(connected())

@@ -1,34 +1,15 @@
 """Counters as an earlier version kept them become what this one reads; once for each store, before anything is served."""
 
-import asyncio
 from typing import Final
 
 from service.errors import StoreUnavailable
-from service.settings import Settings
 from service.store import keys
-from service.store.connection import Store, open_store
+from service.store.connection import Store
 from service.store.scripts import store_errors
 
 _FORMAT: Final = b"2"
 """1: a counter was three fields of text."""
 _AT_ONCE: Final = 500
-_PATIENCE_MS: Final = 5_000
-"""For one step; nobody waits for a decision yet."""
-
-
-def upgrade(settings: Settings) -> int:
-    """upgrade_counters for whoever has no store open yet."""
-    assert settings.redis_url is not None
-    url = settings.redis_url
-
-    async def connected() -> int:
-        store = open_store(settings, url, timeout_ms=_PATIENCE_MS)
-        try:
-            return await upgrade_counters(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(connected())
 
 
 async def upgrade_counters(store: Store) -> int:
