@@ -20,7 +20,7 @@ from redis import Redis
 from service.entities import Counter, Kind
 from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
 from service.store import keys
-from service.store.codec import encode_counter
+from service.store.codec import encode_counters
 from service.store.embedded import embedded_redis
 from service.store.keys import Ref
 from service.store.plans import PackedPlan, pack
@@ -114,10 +114,11 @@ def explain_call(packed: PackedPlan, _number: int) -> Call:
 
 def configure(redis: Redis, plans: Sequence[Plan]) -> None:
     redis.flushall()
+    began_ms = int(time.time() * 1000)
     for one in plans:
-        for limit in one.limits:
-            owner = one.owners[limit.owner]
-            fields: dict[Any, Any] = {"v": 1, limit.slot: encode_counter(Counter(0, 0, 0))}
+        for place, owner in enumerate(one.owners):
+            counters = {limit.slot: Counter(0, began_ms) for limit in one.limits if limit.owner == place}
+            fields: dict[Any, Any] = {"v": 1, **encode_counters(counters)}
             redis.hset(keys.usage(Ref(owner.kind, owner.id)), mapping=fields)
 
 

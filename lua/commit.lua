@@ -13,6 +13,7 @@ ARGV
                  ['unique', key, prefix, id]   no member of the sorted set begins with prefix, unless it is prefix .. id
          writes: a command of Redis, or
                  ['count', key, slot, usage, last_reset]    of a counter, new or not; '' = as it is
+                 ['uncount', key, slot, slot ...]           counters that are no more
                  ['carry_over', key, slot, length_ms, align, new length_ms ('0': last_reset stays), new align]
                  ['number_entries', key, sequence (place in KEYS), field]
                  ['raise', key, field]    to a version that it never had, even if Redis lost its last second
@@ -24,8 +25,10 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "carry_over"
---- @include "pack_counter"
---- @include "unpack_counter"
+--- @include "state_field"
+--- @include "parse_state"
+--- @include "fill_state"
+--- @include "format_state"
 local function member_range(prefix)
   return '[' .. prefix, '(' .. prefix .. '\255'
 end
@@ -51,22 +54,45 @@ for number, check in ipairs(change.checks) do
   end
 end
 
-local function count(usage_key, slot, usage, last_reset)
-  local packed = redis.call('HGET', usage_key, slot)
-  local was_usage, was_reset, held = 0, 0, 0
-  if packed then
-    was_usage, was_reset, held = unpack_counter(packed)
+-- Lets `edit` change the counter of a slot: it is given usage, last_reset (-1: there is none) and held, and answers them.
+local function edit_counter(usage_key, slot, edit)
+  local field, place = state_field(tonumber(slot))
+  local state = parse_state(redis.call('HGET', usage_key, field))
+  fill_state(state, place)
+  state[place], state[place + 1], state[place + 2] = edit(state[place], state[place + 1], state[place + 2])
+  local last = #state
+  while last > 1 and state[last - 1] < 0 do
+    state[last], state[last - 1], state[last - 2] = nil, nil, nil
+    last = last - 3
   end
-  redis.call('HSET', usage_key, slot, pack_counter(tonumber(usage) or was_usage, tonumber(last_reset) or was_reset, held))
+  if last > 1 then
+    redis.call('HSET', usage_key, field, format_state(state))
+  else
+    redis.call('HDEL', usage_key, field)
+  end
+end
+
+local function count(usage_key, slot, usage, last_reset)
+  edit_counter(usage_key, slot, function(was_usage, was_reset, held)
+    return tonumber(usage) or was_usage, tonumber(last_reset) or math.max(0, was_reset), held
+  end)
+end
+
+local function uncount(usage_key, slots)
+  for _, slot in ipairs(slots) do
+    edit_counter(usage_key, slot, function()
+      return 0, -1, 0
+    end)
+  end
 end
 
 local function carry_slot_over(usage_key, slot, length_ms, align, new_length_ms, new_align)
-  local packed = redis.call('HGET', usage_key, slot)
-  if packed then
-    local usage, last_reset, held = unpack_counter(packed)
-    usage, last_reset = carry_over(usage, last_reset, now, tonumber(length_ms), align, tonumber(new_length_ms), new_align)
-    redis.call('HSET', usage_key, slot, pack_counter(usage, last_reset, held))
-  end
+  edit_counter(usage_key, slot, function(usage, last_reset, held)
+    if last_reset >= 0 then
+      usage, last_reset = carry_over(usage, last_reset, now, tonumber(length_ms), align, tonumber(new_length_ms), new_align)
+    end
+    return usage, last_reset, held
+  end)
 end
 
 -- New entries of a list (JSON text) come with negative ids: each takes the next number of the sequence.
@@ -88,6 +114,8 @@ for _, write in ipairs(change.writes) do
     carry_slot_over(key, unpack(write, 3))
   elseif write[1] == 'count' then
     count(key, write[3], write[4], write[5])
+  elseif write[1] == 'uncount' then
+    uncount(key, { unpack(write, 3) })
   elseif write[1] == 'number_entries' then
     number_entries(key, KEYS[tonumber(write[3])], write[4])
   elseif write[1] == 'raise' then

@@ -21,55 +21,47 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
---- @include "read_calls"
+--- @include "record_fields"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
+--- @include "keep_owners"
+--- @include "answer_calls"
 --- @include "write_owners"
+local ARGUMENTS_OF_A_CALL = 2
+
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV)
-
-local function read_call(packed, id)
-  local plan, record, index = struct.unpack('<i8i8i8', packed)
-  return { plan = batch.plans[plan], record = record, index = index, id = id }
-end
-
-local calls = read_calls(batch, ARGV, 2, read_call)
-local records = read_records(calls, KEYS)
+local batch = decode_batch(ARGV, now)
+local records = read_records(batch.records, KEYS)
 local global_version = read_versions(KEYS[batch.versions])
 local owners = {}
 local finished = {}
 
-local function answer(call, number)
-  local record, plan = records[call.record], call.plan
-  if not record or record.state ~= 'open' then
-    finished[number] = call
+local function answer(at, number)
+  local plan_number, place, index = struct.unpack('<i8i8i8', ARGV[at])
+  local record, plan = records[place], batch.plans[plan_number]
+  if not record or record[STATE] ~= 'open' then
+    finished[number] = { index, ARGV[at + 1] }
     return { 'done' }
-  elseif record.expires_at > now then
+  elseif record[EXPIRES_AT] > now then
     return { 'running' }
-  elseif not plan or plan.digest ~= record.digest then
-    return { 'elsewhere', record.digest }
+  elseif not plan or plan.digest ~= record[DIGEST] then
+    return { 'elsewhere', record[DIGEST] }
   end
-  local counters = read_plan(plan, KEYS, owners, global_version, now)
-  if not counters then
+  if not read_plan(plan, KEYS, owners, global_version, now) then
     return { 'stale' }
   end
   -- read_plan returned what has run out; writing it is all there is to do.
-  for _, owner in ipairs(plan.owners) do
-    owner.keep = true
-  end
-  finished[number] = call
+  keep_owners(plan)
+  finished[number] = { index, ARGV[at + 1] }
   return { 'expired' }
 end
 
-local reply = { now }
-for number, call in ipairs(calls) do
-  reply[1 + number] = answer(call, number)
-end
-
+local reply = answer_calls(batch, now, ARGUMENTS_OF_A_CALL, answer)
 write_owners(owners)
-for number, call in pairs(finished) do
-  if KEYS[call.index] and redis.call('ZREM', KEYS[call.index], call.id) == 0 then
+for number, one in pairs(finished) do
+  local index, id = KEYS[one[1]], one[2]
+  if index and redis.call('ZREM', index, id) == 0 then
     reply[1 + number] = { 'done' }
   end
 end

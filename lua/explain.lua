@@ -19,45 +19,36 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
---- @include "read_calls"
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "decide"
 --- @include "divide_estimate"
 --- @include "pack_counters"
 --- @include "list_holds"
+--- @include "answer_calls"
+local ARGUMENTS_OF_A_CALL = 2
+
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV)
-
-local function read_call(packed, basis)
-  local plan, _, _, _, tokens, cost = struct.unpack('<i8i8i8i8i8i8', packed)
-  return { plan = batch.plans[plan], estimates = { requests = 1, tokens = tokens, budget = cost }, basis = basis }
-end
-
-local calls = read_calls(batch, ARGV, 2, read_call)
-local global_version, basis = read_versions(KEYS[batch.versions])
+local batch = decode_batch(ARGV, now)
+local global_version, basis_now = read_versions(KEYS[batch.versions])
 local owners = {}
 
-local function answer(call)
-  if call.basis ~= '' and call.basis ~= basis then
+local function answer(at)
+  local plan_number, _, _, _, tokens, cost = struct.unpack('<i8i8i8i8i8i8', ARGV[at])
+  local plan, basis = batch.plans[plan_number], ARGV[at + 1]
+  if basis ~= '' and basis ~= basis_now then
     return { 'stale' }
   end
-  local plan = call.plan
-  local counters = read_plan(plan, KEYS, owners, global_version, now)
-  if not counters or plan.incomplete then
+  if not read_plan(plan, KEYS, owners, global_version, now) or plan.lacks then
     return { 'stale' }
   end
-  local verdict, violated, over = decide(plan, counters, call.estimates, now)
-  local holds = list_holds(plan, counters, over)
+  local verdict, violated, over, all_fit = decide(plan, tokens, cost, now)
+  local counters, holds = pack_counters(plan), list_holds(plan, over)
   if verdict == 'granted' then
-    local taken, reserved = divide_estimate(plan, counters, call.estimates)
-    return { 'granted', violated, over, pack_counters(counters, taken), holds, reserved.tokens, reserved.budget }
+    local reserved_tokens, reserved_cost = divide_estimate(plan, tokens, cost, all_fit)
+    return { 'granted', violated, over, counters, holds, reserved_tokens, reserved_cost }
   end
-  return { verdict, violated, over, pack_counters(counters), holds }
+  return { verdict, violated, over, counters, holds }
 end
 
-local reply = { now }
-for number, call in ipairs(calls) do
-  reply[1 + number] = answer(call)
-end
-return reply
+return answer_calls(batch, now, ARGUMENTS_OF_A_CALL, answer)

@@ -20,60 +20,51 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
---- @include "read_calls"
+--- @include "record_fields"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "hold_field"
---- @include "unpack_integers"
+--- @include "read_taken"
 --- @include "return_taken"
+--- @include "keep_owners"
+--- @include "answer_calls"
 --- @include "write_owners"
 --- @include "write_records"
+local ARGUMENTS_OF_A_CALL = 2
+
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV)
-
-local function read_call(packed, id)
-  local plan, record, index, extra_ms = struct.unpack('<i8i8i8i8', packed)
-  return { plan = batch.plans[plan], record = record, index = index, extra_ms = extra_ms, id = id }
-end
-
-local calls = read_calls(batch, ARGV, 2, read_call)
-local records = read_records(calls, KEYS)
+local batch = decode_batch(ARGV, now)
+local records, changed = read_records(batch.records, KEYS), {}
 local global_version = read_versions(KEYS[batch.versions])
 local owners = {}
 
-local function answer(call)
-  local record, plan = records[call.record], call.plan
+local function answer(at)
+  local plan_number, place, index, extra_ms = struct.unpack('<i8i8i8i8', ARGV[at])
+  local record, plan = records[place], batch.plans[plan_number]
   if not record then
     return { 'unknown' }
-  elseif record.state == 'settled' then
+  elseif record[STATE] == 'settled' then
     return { 'conflict' }
-  elseif record.state == 'released' then
-    return { 'released', record.digest }
-  elseif not plan or plan.digest ~= record.digest then
-    return { 'elsewhere', record.digest }
+  elseif record[STATE] == 'released' then
+    return { 'released', record[DIGEST] }
+  elseif not plan or plan.digest ~= record[DIGEST] then
+    return { 'elsewhere', record[DIGEST] }
   end
-  local counters = read_plan(plan, KEYS, owners, global_version, now)
-  if not counters then
+  local field = hold_field(record[FATE], record[EXPIRES_AT])
+  if not read_plan(plan, KEYS, owners, global_version, now, field) then
     return { 'stale' }
   end
-  local first, field = unpack_integers(record.first[5]), hold_field(record.fate, record.expires_at)
-  for number in ipairs(plan.limits.kind) do
-    return_taken(record, plan, counters, number, first, field, false)
+  for number, taken in ipairs(read_taken(record, plan)) do
+    return_taken(record, plan, number, taken, field, false)
   end
-  for _, owner in ipairs(plan.owners) do
-    owner.keep = true
-  end
-  record.state = 'released'
-  record.changed = call
-  return { 'released', record.digest }
+  keep_owners(plan)
+  record[STATE] = 'released'
+  changed[place] = { index, ARGV[at + 1], extra_ms }
+  return { 'released', record[DIGEST] }
 end
 
-local reply = { now }
-for number, call in ipairs(calls) do
-  reply[1 + number] = answer(call)
-end
-
+local reply = answer_calls(batch, now, ARGUMENTS_OF_A_CALL, answer)
 write_owners(owners)
-write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
+write_records(records, changed, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
 return reply

@@ -19,79 +19,62 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
---- @include "read_calls"
+--- @include "record_fields"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "hold_field"
---- @include "unpack_integers"
---- @include "add_hold"
+--- @include "read_taken"
+--- @include "add_holds"
 --- @include "remove_hold"
+--- @include "keep_owners"
+--- @include "answer_calls"
 --- @include "write_owners"
 --- @include "write_records"
+local ARGUMENTS_OF_A_CALL = 2
+
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV)
-
-local function read_call(packed, id)
-  local plan, record, index, extra_ms, lease_ms, granule_ms = struct.unpack('<i8i8i8i8i8i8', packed)
-  return {
-    plan = batch.plans[plan],
-    record = record,
-    index = index,
-    lease_ms = lease_ms,
-    granule_ms = granule_ms,
-    extra_ms = extra_ms,
-    id = id,
-  }
-end
-
-local calls = read_calls(batch, ARGV, 2, read_call)
-local records = read_records(calls, KEYS)
+local batch = decode_batch(ARGV, now)
+local records, changed = read_records(batch.records, KEYS), {}
 local global_version = read_versions(KEYS[batch.versions])
 local owners = {}
 
-local function extend(record, plan, counters, expires_at)
-  local first = unpack_integers(record.first[5])
-  local was, field = hold_field(record.fate, record.expires_at), hold_field(record.fate, expires_at)
-  for number, kind in ipairs(plan.limits.kind) do
-    local counter, taken, slot = counters[number], first[4 * number], plan.limits.slot[number]
-    if counter and kind ~= 'requests' and taken > 0 then
-      local owner = plan.owners[plan.limits.owner[number]]
-      if remove_hold(owner, counter, slot, taken, was) then
-        add_hold(owner, counter, slot, taken, field, expires_at)
-      end
+local function extend(record, plan, was, expires_at)
+  local limits, taken = plan.limits, read_taken(record, plan)
+  for number, kind in ipairs(limits.kind) do
+    local state, place = plan.states[limits.state[number]], limits.place[number]
+    local owner, slot = plan.owners[limits.owner[number]], limits.slot[number]
+    local is_held = kind ~= 'requests' and taken[number] > 0 and state[place + 1] >= 0
+    if not is_held or not remove_hold(owner, state, place, slot, taken[number], was) then
+      taken[number] = 0
     end
   end
-  for _, owner in ipairs(plan.owners) do
-    owner.keep = true
-  end
+  add_holds(plan, taken, hold_field(record[FATE], expires_at), expires_at)
+  keep_owners(plan)
 end
 
-local function answer(call)
-  local record, plan = records[call.record], call.plan
-  if not record or record.state ~= 'open' or record.expires_at <= now then
+local function answer(at)
+  local plan_number, place, index, extra_ms, lease_ms, granule_ms = struct.unpack('<i8i8i8i8i8i8', ARGV[at])
+  local record, plan = records[place], batch.plans[plan_number]
+  if not record or record[STATE] ~= 'open' or record[EXPIRES_AT] <= now then
     return { 'unknown' }
-  elseif not plan or plan.digest ~= record.digest then
-    return { 'elsewhere', record.digest }
+  elseif not plan or plan.digest ~= record[DIGEST] then
+    return { 'elsewhere', record[DIGEST] }
   end
-  local expires_at = math.ceil((now + call.lease_ms) / call.granule_ms) * call.granule_ms
-  if expires_at > record.expires_at then
-    local counters = read_plan(plan, KEYS, owners, global_version, now)
-    if not counters then
+  local expires_at = math.ceil((now + lease_ms) / granule_ms) * granule_ms
+  if expires_at > record[EXPIRES_AT] then
+    local was = hold_field(record[FATE], record[EXPIRES_AT])
+    if not read_plan(plan, KEYS, owners, global_version, now, was) then
       return { 'stale' }
     end
-    extend(record, plan, counters, expires_at)
-    record.expires_at = expires_at
-    record.changed = call
+    extend(record, plan, was, expires_at)
+    record[EXPIRES_AT] = expires_at
+    changed[place] = { index, ARGV[at + 1], extra_ms }
   end
-  return { 'renewed', record.expires_at, record.digest }
+  return { 'renewed', record[EXPIRES_AT], record[DIGEST] }
 end
 
-local reply = { now }
-for number, call in ipairs(calls) do
-  reply[1 + number] = answer(call)
-end
-
+local reply = answer_calls(batch, now, ARGUMENTS_OF_A_CALL, answer)
 write_owners(owners)
-write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
+write_records(records, changed, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
 return reply

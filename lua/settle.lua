@@ -21,106 +21,88 @@ RETURNS
   {'elsewhere', plan_digest}    made by this plan: call again with it
   {'outdated'}                  the cost follows from prices that are not in force any more
   {'stale'}                     the configuration is not the one of the plan
-  where counters are usage, last_reset, held, taken of each limit, packed (pack_counters)
+  where counters are usage, last_reset, held of each limit, packed (pack_counters)
 WRITES
   only for calls that are settled
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
---- @include "read_calls"
+--- @include "record_fields"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "hold_field"
---- @include "unpack_integers"
+--- @include "read_taken"
 --- @include "return_taken"
 --- @include "charge"
+--- @include "keep_owners"
 --- @include "pack_counters"
+--- @include "answer_calls"
 --- @include "write_owners"
 --- @include "write_records"
 --- @include "write_plans"
+local ARGUMENTS_OF_A_CALL = 4
+
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV)
-
-local function read_call(packed, id, detail, basis)
-  local plan, record, index, extra_ms, tokens, cost, success, unreserved = struct.unpack('<i8i8i8i8i8i8i8i8', packed)
-  return {
-    plan = batch.plans[plan],
-    record = record,
-    index = index,
-    used = { tokens = tokens, budget = cost },
-    success = success == 1,
-    unreserved = unreserved == 1,
-    extra_ms = extra_ms,
-    id = id,
-    detail = detail,
-    basis = basis,
-  }
-end
-
-local calls = read_calls(batch, ARGV, 4, read_call)
-local records = read_records(calls, KEYS)
-local global_version, basis = read_versions(KEYS[batch.versions])
+local batch = decode_batch(ARGV, now)
+local records, changed = read_records(batch.records, KEYS), {}
+local global_version, basis_now = read_versions(KEYS[batch.versions])
 local owners = {}
 
-local function settle(call, record, plan, counters)
-  local used = call.used
-  local is_open = record.state == 'open'
-  local first = is_open and unpack_integers(record.first[5])
-  local field = hold_field(record.fate, record.expires_at)
-  local kinds = plan.limits.kind
-  for number = 1, #kinds do
-    local kind, counter = kinds[number], counters[number]
-    local charged = is_open and return_taken(record, plan, counters, number, first, field, call.success) or 0
-    if counter and kind == 'requests' then
-      -- Counted when it was admitted, unless that was taken back or never happened.
-      charge(counter, call.success and not is_open and 1 or 0)
-    elseif counter then
-      charge(counter, used[kind] > charged and used[kind] - charged or 0)
+-- `field`: where its holds are; `used`: by kind of limit.
+local function charge_all(record, plan, field, used, success)
+  local is_open, limits = record[STATE] == 'open', plan.limits
+  local taken = is_open and read_taken(record, plan)
+  for number, kind in ipairs(limits.kind) do
+    local state, place = plan.states[limits.state[number]], limits.place[number]
+    if state[place + 1] >= 0 then
+      local charged = is_open and return_taken(record, plan, number, taken[number], field, success) or 0
+      if kind == 'requests' then
+        -- Counted when it was admitted, unless that was taken back or never happened.
+        charge(state, place, success and not is_open and 1 or 0)
+      else
+        charge(state, place, used[kind] > charged and used[kind] - charged or 0)
+      end
     end
   end
-  for _, owner in ipairs(plan.owners) do
-    owner.keep = true
-  end
+  keep_owners(plan)
   plan.used = true
-  local overrun_tokens, overrun_cost = 0, 0
-  if is_open and plan.limits.mode ~= 'postpaid' then
-    overrun_tokens = math.max(0, used.tokens - record.first[3])
-    overrun_cost = math.max(0, used.budget - record.first[4])
-  end
-  record.state = 'settled'
-  record.settled = { now, used.tokens, used.budget, overrun_tokens, overrun_cost, pack_counters(counters), call.detail }
-  record.changed = call
-  records[call.record] = record
-  return { 'settled', record.digest, unpack(record.settled) }
 end
 
-local function answer(call)
-  local record, plan = records[call.record], call.plan
-  if record and record.state == 'settled' then
-    return { 'replayed', record.digest, unpack(record.settled) }
-  elseif not record and not (plan and call.unreserved) then
+local function answer(at)
+  local plan_number, place, index, extra_ms, tokens, cost, success, unreserved =
+    struct.unpack('<i8i8i8i8i8i8i8i8', ARGV[at])
+  local id, detail, basis = unpack(ARGV, at + 1, at + ARGUMENTS_OF_A_CALL - 1)
+  local record, plan = records[place], batch.plans[plan_number]
+  if record and record[STATE] == 'settled' then
+    return { 'replayed', record[DIGEST], unpack(record[SETTLED]) }
+  elseif not record and not (plan and unreserved == 1) then
     return { 'unknown' }
-  elseif record and (not plan or plan.digest ~= record.digest) then
-    return { 'elsewhere', record.digest }
-  elseif call.basis ~= '' and call.basis ~= basis then
+  elseif record and (not plan or plan.digest ~= record[DIGEST]) then
+    return { 'elsewhere', record[DIGEST] }
+  elseif basis ~= '' and basis ~= basis_now then
     return { 'outdated' }
   end
-  local counters = read_plan(plan, KEYS, owners, global_version, now)
-  if not counters then
+  record = record or { '', plan.digest, 'none', 'b', now, {}, false, '', false }
+  local field = hold_field(record[FATE], record[EXPIRES_AT])
+  if not read_plan(plan, KEYS, owners, global_version, now, field) then
     return { 'stale' }
   end
-  record = record
-    or { fingerprint = '', digest = plan.digest, state = 'none', fate = 'b', expires_at = now, first = {}, attempts = '' }
-  return settle(call, record, plan, counters)
+
+  local overrun_tokens, overrun_cost = 0, 0
+  if record[STATE] == 'open' and plan.limits.mode ~= 'postpaid' then
+    overrun_tokens, overrun_cost = math.max(0, tokens - record[FIRST][3]), math.max(0, cost - record[FIRST][4])
+  end
+  charge_all(record, plan, field, { tokens = tokens, budget = cost }, success == 1)
+  local settled = { now, tokens, cost, overrun_tokens, overrun_cost, pack_counters(plan), detail }
+  record[STATE], record[SETTLED] = 'settled', settled
+  records[place] = record
+  changed[place] = { index, id, extra_ms }
+  return { 'settled', record[DIGEST], unpack(settled) }
 end
 
-local reply = { now }
-for number, call in ipairs(calls) do
-  reply[1 + number] = answer(call)
-end
-
+local reply = answer_calls(batch, now, ARGUMENTS_OF_A_CALL, answer)
 write_owners(owners)
-write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
+write_records(records, changed, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
 write_plans(batch.plans, KEYS, batch.plan_ttl_ms)
 return reply

@@ -1,32 +1,41 @@
 --[[
-upgrade: write counters and holds as they are kept now, where an earlier version kept them as texts.
+upgrade: write counters and holds as they are kept now, where an earlier version kept them otherwise.
 
-An earlier version kept a counter in three fields (u<slot>, r<slot>, h<slot>), and holds as text ('3:500 7:20'). May be repeated.
+Format 1 kept a counter in three fields of text (u<slot>, r<slot>, h<slot>), and holds as text ('3:500 7:20'); format 2 kept
+a counter in a field of its own (<slot>: usage, last_reset, held, packed). May be repeated.
 
 KEYS
   [1..]  usage hashes of owners
 ARGV
   none
 RETURNS
-  {'upgraded', count}    how many of them were of the earlier version
+  {'upgraded', count}    how many of them were of an earlier version
 WRITES
-  only hashes of the earlier version
+  only hashes of an earlier version
 ]]
---- @include "pack_counter"
+--- @include "fill_state"
+--- @include "format_state"
 --- @include "pack_integers"
+--- @include "parse_state"
+--- @include "state_field"
 local function upgrade(key)
   local flat, fields = redis.call('HGETALL', key), {}
   for place = 1, #flat, 2 do
     fields[flat[place]] = flat[place + 1]
   end
-  local set, gone = {}, {}
+  local states, set, gone = {}, {}, {}
   for name, value in pairs(fields) do
-    local slot = string.match(name, '^u(%d+)$')
+    local slot, usage, last_reset, held = string.match(name, '^u?(%d+)$'), nil, nil, nil
+    if slot and slot ~= name then
+      usage, last_reset, held = tonumber(value), tonumber(fields['r' .. slot] or 0), tonumber(fields['h' .. slot] or 0)
+    elseif slot then
+      usage, last_reset, held = struct.unpack('<i8i8i8', value)
+    end
     if slot then
-      local at = #set
-      set[at + 1] = slot
-      set[at + 2] = pack_counter(
-        tonumber(value), tonumber(fields['r' .. slot] or 0), tonumber(fields['h' .. slot] or 0))
+      local field, place = state_field(tonumber(slot))
+      states[field] = states[field] or parse_state(fields[field])
+      fill_state(states[field], place)
+      states[field][place], states[field][place + 1], states[field][place + 2] = usage, last_reset, held
       gone[#gone + 1] = name
     elseif string.find(name, '^[rh]%d+$') then
       gone[#gone + 1] = name
@@ -42,6 +51,10 @@ local function upgrade(key)
   end
   if #gone == 0 then
     return 0
+  end
+  for field, state in pairs(states) do
+    local at = #set
+    set[at + 1], set[at + 2] = field, format_state(state)
   end
   redis.call('HSET', key, unpack(set))
   redis.call('HDEL', key, unpack(gone))

@@ -18,24 +18,21 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
---- @include "read_calls"
+--- @include "record_fields"
 --- @include "read_records"
 --- @include "read_plan"
 --- @include "hold_field"
---- @include "unpack_integers"
+--- @include "read_taken"
 --- @include "return_taken"
+--- @include "keep_owners"
+--- @include "answer_calls"
 --- @include "write_owners"
 --- @include "write_records"
+local ARGUMENTS_OF_A_CALL = 3
+
 local now = resolve_now(ARGV[1])
-local batch = decode_batch(ARGV)
-
-local function read_call(packed, id, attempt)
-  local plan, record, index, extra_ms = struct.unpack('<i8i8i8i8', packed)
-  return { plan = batch.plans[plan], record = record, index = index, extra_ms = extra_ms, id = id, attempt = attempt }
-end
-
-local calls = read_calls(batch, ARGV, 3, read_call)
-local records = read_records(calls, KEYS)
+local batch = decode_batch(ARGV, now)
+local records, changed = read_records(batch.records, KEYS), {}
 local owners = {}
 
 local function without(attempts, attempt)
@@ -48,48 +45,48 @@ local function without(attempts, attempt)
   return table.concat(rest, ' ')
 end
 
-local function answer(call)
-  local record, plan = records[call.record], call.plan
-  if not record or record.state ~= 'open' or plan.digest ~= record.digest then
+local function give_back(record, plan)
+  local limits, field = plan.limits, hold_field(record[FATE], record[EXPIRES_AT])
+  -- Whatever an admin changed since: what was taken a moment ago goes back.
+  for owner = 1, #limits.fields do
+    plan.numbers[limits.versions + owner] = -1
+  end
+  read_plan(plan, KEYS, owners, nil, now, field)
+  for number, taken in ipairs(read_taken(record, plan)) do
+    return_taken(record, plan, number, taken, field, false)
+  end
+  for _, number in ipairs(record[BEGUN]) do
+    local state, place = plan.states[limits.state[number]], limits.place[number]
+    if state[place] == 0 and state[place + 1] == record[FIRST][1] then
+      -- The window that this attempt began was none: it reads as over until somebody is admitted.
+      state[place + 1] = 0
+    end
+  end
+  keep_owners(plan)
+end
+
+local function answer(at)
+  local plan_number, place, index, extra_ms = struct.unpack('<i8i8i8i8', ARGV[at])
+  local id, attempt = ARGV[at + 1], ARGV[at + 2]
+  local record, plan = records[place], batch.plans[plan_number]
+  if not record or record[STATE] ~= 'open' or plan.digest ~= record[DIGEST] then
     return { 'done' }
   end
-  local rest = without(record.attempts, call.attempt)
-  if rest == record.attempts then
+  local rest = without(record[ATTEMPTS], attempt)
+  if rest == record[ATTEMPTS] then
     return { 'done' }
   end
-  record.attempts = rest
-  record.changed = call
+  record[ATTEMPTS] = rest
+  changed[place] = { index, id, extra_ms }
   if rest ~= '' then
     return { 'kept' }
   end
-  -- Whatever an admin changed since: what was taken a moment ago goes back.
-  for place in ipairs(plan.versions) do
-    plan.versions[place] = -1
-  end
-  local counters = read_plan(plan, KEYS, owners, nil, now)
-  local first, field = unpack_integers(record.first[5]), hold_field(record.fate, record.expires_at)
-  for number in ipairs(plan.limits.kind) do
-    return_taken(record, plan, counters, number, first, field, false)
-  end
-  for _, number in ipairs(record.begun) do
-    local counter = counters[number]
-    if counter and counter.usage == 0 and counter.last_reset == record.first[1] then
-      -- The window that this attempt began was none: it reads as over until somebody is admitted.
-      counter.last_reset = 0
-    end
-  end
-  for _, owner in ipairs(plan.owners) do
-    owner.keep = true
-  end
-  record.state = 'withdrawn'
+  give_back(record, plan)
+  record[STATE] = 'withdrawn'
   return { 'withdrawn' }
 end
 
-local reply = { now }
-for number, call in ipairs(calls) do
-  reply[1 + number] = answer(call)
-end
-
+local reply = answer_calls(batch, now, ARGUMENTS_OF_A_CALL, answer)
 write_owners(owners)
-write_records(records, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
+write_records(records, changed, KEYS, now, batch.retention_ms, batch.index_ttl_ms)
 return reply

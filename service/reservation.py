@@ -90,15 +90,11 @@ class Plan:
 
 
 class LimitState(NamedTuple):
-    """One counter at the moment of the answer, by place in Plan.limits; `taken` is this request's part of it.
-
-    `taken` is what is held (tokens, cost) or counted (requests, 1); 0 in refusals and explanations.
-    """
+    """One counter at the moment of the answer, by place in Plan.limits; `last_reset_ms` is -1 where an admin removed it."""
 
     usage: int
     last_reset_ms: int
     held: int
-    taken: int
 
 
 # --- calls -------------------------------------------------------------------------------------------------------------
@@ -247,7 +243,7 @@ class Renewed(NamedTuple):
 class Explained(NamedTuple):
     """The outcome that `Reserve` would have, every limit as it is now, and the places of all that would refuse.
 
-    `outcome.expires_at_ms` of a Granted is now: no lease was asked for. Its states carry what would be taken.
+    `outcome.expires_at_ms` of a Granted is now: no lease was asked for.
     """
 
     now_ms: int

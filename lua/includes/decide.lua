@@ -1,37 +1,47 @@
+-- Shared by all calls, as most have nothing to put there.
+local NONE = {}
+
 -- In order of checks: limits before the gate, the key, the other limits. Answers 'granted', 'blocked', 'expired' or
--- 'refused', the places of the limits that refuse, and those of all that would. What a limit admits: docs/enforcement.md;
--- `max` -1: everything.
-local function decide(plan, counters, estimates, now)
-  local limits, maxima = plan.limits, plan.max
-  local mode, gate, kinds = limits.mode, limits.gate, limits.kind
-  local before, over = {}, {}
+-- 'refused', the numbers of the limits that refuse, and those of all that would; then whether every limit has the whole
+-- estimate left. What a limit admits: docs/enforcement.md; a maximum of -1: everything.
+local function decide(plan, tokens, cost, now)
+  local limits, numbers, states = plan.limits, plan.numbers, plan.states
+  local gate, kinds, maxima, state_of, place_of = limits.gate, limits.kind, limits.maxima, limits.state, limits.place
+  local counts_held, is_strict = limits.mode ~= 'postpaid', limits.mode == 'strict'
+  -- What has to be left of a limit: all of the estimate, or just something. One request counts as soon as it is admitted.
+  local estimates = { requests = 1, tokens = tokens, budget = cost }
+  local before, over, all_fit = NONE, NONE, true
   for number = 1, #kinds do
-    local kind, max, counter = kinds[number], maxima[number], counters[number]
+    local max = numbers[maxima + number]
     if max >= 0 then
-      local is_within
-      if kind == 'requests' or mode == 'postpaid' then
-        is_within = counter.usage < max
-      else
-        local taken = counter.usage + counter.held
-        is_within = taken < max and (mode == 'clamp' or taken + estimates[kind] <= max)
+      local state, place = states[state_of[number]], place_of[number]
+      local left = max - state[place]
+      if counts_held then
+        left = left - state[place + 2]
       end
-      if not is_within then
+      if left < estimates[kinds[number]] then
+        all_fit = false
+      end
+      if left <= 0 or is_strict and left < estimates[kinds[number]] then
+        over = over == NONE and {} or over
         over[#over + 1] = number
         if number <= gate then
+          before = before == NONE and {} or before
           before[#before + 1] = number
         end
       end
     end
   end
 
-  if #before > 0 then
-    return 'refused', before, over
-  elseif plan.expires_at and now >= plan.expires_at then
-    return 'expired', {}, over
-  elseif plan.blocked then
-    return 'blocked', {}, over
-  elseif #over > 0 then
-    return 'refused', over, over
+  local expires_at = numbers[limits.expires_at]
+  if before ~= NONE then
+    return 'refused', before, over, all_fit
+  elseif expires_at > 0 and now >= expires_at then
+    return 'expired', NONE, over, all_fit
+  elseif numbers[limits.blocked] == 1 then
+    return 'blocked', NONE, over, all_fit
+  elseif over ~= NONE then
+    return 'refused', over, over, all_fit
   end
-  return 'granted', over, over
+  return 'granted', NONE, NONE, all_fit
 end

@@ -1,32 +1,36 @@
+--- @include "decode_shape"
 --- @include "unpack_integers"
-local ARGUMENTS_OF_A_PLAN = 5
+local ARGUMENTS_OF_A_PLAN = 3
 
--- The batch as lua/README.md describes it: its plans as tables; `calls` is made by read_calls. Numbers come packed, because
--- reading them from JSON would cost as much as deciding.
-local function decode_batch(args)
-  local batch = cjson.decode(args[2])
-  local plans, at = {}, 3
-  for number = 1, batch.plans do
-    local keys = unpack_integers(args[at + 1])
-    local versions = unpack_integers(args[at + 2])
-    local limits = batch.shapes[keys[1]]
-    local expires_at = versions[3]
+-- The batch as lua/README.md describes it: its plans as tables, and where the arguments of its first call begin.
+local function decode_batch(args, now)
+  local versions, retention_ms, index_ttl_ms, plan_ttl_ms, shape_count, plan_count, call_count =
+    struct.unpack('<i8i8i8i8i8i8i8', args[2])
+  local shapes, plans, at = {}, {}, 3
+  for number = 1, shape_count do
+    at = at + 1
+    shapes[number] = decode_shape(args[at], now)
+  end
+  at = at + 1
+  for number = 1, plan_count do
+    local numbers = unpack_integers(args[at + 1])
     plans[number] = {
       digest = args[at],
-      limits = limits,
-      key = keys[2],
-      keys = keys,
-      global_version = versions[1],
-      blocked = versions[2] == 1,
-      expires_at = expires_at > 0 and expires_at or nil,
-      versions = versions,
-      max = unpack_integers(args[at + 3]),
-      text = args[at + 4],
+      limits = shapes[numbers[1]],
+      numbers = numbers,
+      text = args[at + 2],
       used = false,
-      incomplete = false,
     }
     at = at + ARGUMENTS_OF_A_PLAN
   end
-  batch.plans, batch.first_call = plans, at
-  return batch
+  return {
+    versions = versions,
+    retention_ms = retention_ms,
+    index_ttl_ms = index_ttl_ms,
+    plan_ttl_ms = plan_ttl_ms,
+    records = args[3],
+    plans = plans,
+    calls = call_count,
+    first_call = at,
+  }
 end

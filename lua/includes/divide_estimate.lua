@@ -1,22 +1,22 @@
---- @include "hold_for"
--- One for all calls of a script, as in pack_counters.
-local taken = {}
-
--- What an admitted request takes of each limit, by place (1 of a request limit; to be used before the next call), and what
--- stands aside for it altogether: the smallest hold of each kind.
-local function divide_estimate(plan, counters, estimates)
-  local kinds, maxima, mode = plan.limits.kind, plan.max, plan.limits.mode
-  local holds = mode ~= 'postpaid'
-  local reserved = { tokens = holds and estimates.tokens or 0, budget = holds and estimates.budget or 0 }
-  for number = 1, #kinds do
-    local kind, max, amount = kinds[number], maxima[number], 1
-    if kind ~= 'requests' then
-      amount = hold_for(max, counters[number], mode, estimates[kind])
-      if max >= 0 and amount < reserved[kind] then
-        reserved[kind] = amount
-      end
-    end
-    taken[number] = amount
+-- What is set aside for an admitted request: altogether (the smallest hold of each kind, nothing where it is post-paid), and
+-- what it takes of each limit, by number, where some limit has less left than the estimate (clamp; else nil: see read_taken).
+local function divide_estimate(plan, tokens, cost, all_fit)
+  local limits, numbers, states = plan.limits, plan.numbers, plan.states
+  if limits.mode == 'postpaid' then
+    return 0, 0, nil
+  elseif all_fit then
+    return tokens, cost, nil
   end
-  return taken, reserved
+  local taken, smallest = {}, { requests = 1, tokens = tokens, budget = cost }
+  local estimates = { requests = 1, tokens = tokens, budget = cost }
+  for number, kind in ipairs(limits.kind) do
+    local max, state, place = numbers[limits.maxima + number], states[limits.state[number]], limits.place[number]
+    if max >= 0 then
+      taken[number] = math.min(max - state[place] - state[place + 2], estimates[kind])
+      smallest[kind] = math.min(smallest[kind], taken[number])
+    else
+      taken[number] = kind == 'requests' and 1 or 0
+    end
+  end
+  return smallest.tokens, smallest.budget, taken
 end

@@ -1,10 +1,14 @@
---- @include "pack_integers"
+--- @include "format_of"
 -- What parse_holds reads; nil when nothing is held.
 local function format_holds(holds)
-  local numbers, at = {}, 0
-  for slot, amount in pairs(holds) do
-    numbers[at + 1], numbers[at + 2] = slot, amount
-    at = at + 2
+  local last = #holds
+  -- The last one takes the place of one that is empty.
+  for at = last, 3, -2 do
+    if holds[at] <= 0 then
+      holds[at - 1], holds[at] = holds[last - 1], holds[last]
+      holds[last - 1], holds[last] = nil, nil
+      last = last - 2
+    end
   end
-  return at > 0 and pack_integers(numbers, at) or nil
+  return last > 1 and struct.pack(format_of(last - 1), unpack(holds, 2)) or nil
 end

@@ -1,11 +1,5 @@
-local fields = { b = {}, c = {} }
-
+--- @include "text_of"
 -- Where a usage hash keeps the holds that run out together. `fate`: b given back then, c charged then.
 local function hold_field(fate, boundary)
-  local field = fields[fate][boundary]
-  if not field then
-    field = string.format('%s%.0f', fate, boundary)
-    fields[fate][boundary] = field
-  end
-  return field
+  return fate .. text_of(boundary)
 end

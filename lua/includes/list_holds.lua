@@ -1,18 +1,20 @@
 --- @include "read_all_holds"
+--- @include "find_hold"
 -- What is held on the given limits and when it runs out, for telling when trying again makes sense:
--- place, 1 when it is charged then (else given back), boundary, amount, one after the other.
-local function list_holds(plan, counters, places)
-  local list = {}
-  for _, number in ipairs(places) do
-    local slot = plan.limits.slot[number]
-    if counters[number].held > 0 and plan.limits.kind[number] ~= 'requests' and plan.limits.mode ~= 'postpaid' then
-      local owner = plan.owners[plan.limits.owner[number]]
+-- number of the limit, 1 when it is charged then (else given back), boundary, amount, one after the other.
+local function list_holds(plan, numbers)
+  local limits, list = plan.limits, {}
+  for _, number in ipairs(numbers) do
+    local slot, held = limits.slot[number], plan.states[limits.state[number]][limits.place[number] + 2]
+    if held > 0 and limits.kind[number] ~= 'requests' and limits.mode ~= 'postpaid' then
+      local owner = plan.owners[limits.owner[number]]
       read_all_holds(owner)
       for field, holds in pairs(owner.holds) do
-        if holds[slot] then
-          local at = #list
-          list[at + 1], list[at + 2] = number, string.sub(field, 1, 1) == 'c' and 1 or 0
-          list[at + 3], list[at + 4] = tonumber(string.sub(field, 2)), holds[slot]
+        local at = find_hold(holds, slot)
+        if at and holds[at] > 0 then
+          local last = #list
+          list[last + 1], list[last + 2] = number, string.sub(field, 1, 1) == 'c' and 1 or 0
+          list[last + 3], list[last + 4] = tonumber(string.sub(field, 2)), holds[at]
         end
       end
     end

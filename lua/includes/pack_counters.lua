@@ -1,19 +1,12 @@
---- @include "pack_integers"
 -- One for all calls of a script: it would grow anew, again and again, for each of them.
-local numbers = {}
+local pieces = {}
 
--- Counters as an answer carries them, packed: usage, last_reset, held, taken of each limit.
-local function pack_counters(counters, taken)
-  local at = 0
-  for number = 1, #counters do
-    local counter = counters[number]
-    if counter then
-      numbers[at + 1], numbers[at + 2], numbers[at + 3] = counter.usage, counter.last_reset, counter.held
-    else
-      numbers[at + 1], numbers[at + 2], numbers[at + 3] = 0, 0, 0
-    end
-    at = at + 4
-    numbers[at] = taken and taken[number] or 0
+-- Counters as an answer carries them, packed: usage, last_reset (-1: it was removed), held of each limit of a plan.
+local function pack_counters(plan)
+  local states, runs, count = plan.states, plan.limits.runs, 0
+  for at = 1, #runs, 4 do
+    count = count + 1
+    pieces[count] = struct.pack(runs[at + 3], unpack(states[runs[at]], runs[at + 1], runs[at + 2]))
   end
-  return pack_integers(numbers, at)
+  return table.concat(pieces, '', 1, count)
 end

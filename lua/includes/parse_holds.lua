@@ -1,14 +1,12 @@
---- @include "unpack_integers"
--- Holds of one owner that run out together: amount by slot. They are kept as slot and amount, one after the other,
--- integers of 8 bytes.
+--- @include "format_of"
+-- The holds of one owner that run out together, a list: whether it changed since it was read, then slot and amount, one after
+-- the other. They are kept as integers of 8 bytes.
 local function parse_holds(packed)
-  local holds = {}
-  if packed then
-    local numbers = unpack_integers(packed)
-    -- The last value is where reading ended.
-    for place = 1, #numbers - 1, 2 do
-      holds[numbers[place]] = numbers[place + 1]
-    end
+  if not packed then
+    return { false }
   end
+  local holds = { false, struct.unpack(format_of(#packed / 8), packed) }
+  -- The last value is where reading ended.
+  holds[#holds] = nil
   return holds
 end

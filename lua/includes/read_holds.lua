@@ -1,5 +1,5 @@
 --- @include "parse_holds"
--- The holds of one owner that run out together: amount by slot, kept in owner.holds.
+-- The holds of one owner that run out together (parse_holds), kept in owner.holds; most were read along with the owner.
 local function read_holds(owner, field)
   local holds = owner.holds[field]
   if not holds then

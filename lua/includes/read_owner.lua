@@ -1,50 +1,30 @@
---- @include "new_counter"
---- @include "return_expired"
---- @include "current_window"
--- One owner of a plan as of now: its version, and the counters of its limits, windows that are over and holds that have run
--- out taken into account. It is read once per script and kept in `owners`: later calls of a batch see what earlier ones took.
-local function read_owner(owners, key, limits, place, now)
-  local owner, numbers = owners[key], limits.numbers[place]
-  if owner and owner.read_for[numbers] then
-    return owner
-  end
-
-  local stored, slots = redis.call('HMGET', key, unpack(limits.fields[place])), limits.slot
+--- @include "parse_holds"
+--- @include "parse_state"
+-- Reads one owner of a plan: its version, and the states (parse_state) that have the counters of its limits. It is kept in
+-- `owners`: later calls of a batch see what earlier ones took, and what was read is not read again. `field` (or nil): the
+-- holds that the call is about to change (hold_field), read along.
+local function read_owner(owners, key, limits, place, field)
+  local fields, owner = limits.fields[place], owners[key]
+  fields[3] = field or fields[3]
+  local stored = redis.call('HMGET', key, unpack(fields))
   if not owner then
     local earliest = stored[2] and tonumber(stored[2]) or nil
     owner = {
       key = key,
       version = tonumber(stored[1] or 0),
+      states = fields[4] and { [fields[4]] = parse_state(stored[4]) } or {},
+      holds = field and { [field] = parse_holds(stored[3]) } or {},
       earliest = earliest,
       stored_earliest = earliest,
-      counters = {},
-      holds = {},
-      changed = {},
+      seen_by = false,
       keep = false,
-      stored = false,
-      read_for = {},
     }
     owners[key] = owner
   end
-  owner.read_for[numbers] = true
-  local counters, fields = owner.counters, limits.fields[place]
-  for at = 1, #numbers do
-    local slot, packed = slots[numbers[at]], stored[2 + at]
-    if packed and not counters[slot] then
-      counters[slot] = new_counter(fields[2 + at], packed)
-    end
-  end
-  if owner.earliest and owner.earliest <= now then
-    return_expired(owner, limits, numbers, now)
-  end
-  for at = 1, #numbers do
-    local number = numbers[at]
-    local counter = counters[slots[number]]
-    if counter and counter.unseen then
-      counter.unseen = false
-      counter.usage, counter.last_reset =
-        current_window(counter.usage, counter.last_reset, now, limits.length_ms[number], limits.align[number])
-    end
+  local states = owner.states
+  for at = 4, #fields do
+    local in_field = fields[at]
+    states[in_field] = states[in_field] or parse_state(stored[at])
   end
   return owner
 end

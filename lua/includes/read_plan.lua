@@ -1,32 +1,36 @@
---- @include "read_owner"
--- Counters by number of the limit (false: it was removed; then plan.incomplete), or nil when the configuration is not the one
--- that the plan was made of. A plan is read once per script; its counters are shared with other plans of the same owners.
-local function read_plan(plan, keys, owners, global_version, now)
-  if plan.counters ~= nil then
-    return plan.counters or nil
+--- @include "see_owner"
+-- Reads the owners of a plan (`plan.owners`) and the states that have its counters, as of now (`plan.states`: by number of the
+-- state). False when the configuration is not the one that the plan was made of; `plan.lacks`: one of its counters was
+-- removed. A plan is read once per script; owners are shared with other plans. `field`: see read_owner.
+local function read_plan(plan, keys, owners, global_version, now, field)
+  if plan.states ~= nil then
+    return plan.states
   end
-  plan.counters = false
-  if plan.global_version >= 0 and plan.global_version ~= global_version then
-    return nil
+  plan.states = false
+  local limits, numbers = plan.limits, plan.numbers
+  local checked = numbers[limits.global_version]
+  if checked >= 0 and checked ~= global_version then
+    return false
   end
-  local limits, states, places, versions = plan.limits, {}, plan.keys, plan.versions
-  for place = 1, #limits.numbers do
-    -- Two numbers come before the keys, three before the versions.
-    local owner, version = read_owner(owners, keys[places[2 + place]], limits, place, now), versions[3 + place]
+  local found, keys_at, versions = {}, limits.keys, limits.versions
+  for place = 1, #limits.fields do
+    local key, version = keys[numbers[keys_at + place]], numbers[versions + place]
+    local owner = owners[key]
+    if not owner or owner.seen_by ~= limits then
+      owner = see_owner(owners, key, limits, place, now, field)
+    end
     if version >= 0 and version ~= owner.version then
-      return nil
+      return false
     end
-    states[place] = owner
-  end
-  local counters, owner_of, slots = {}, limits.owner, limits.slot
-  for number = 1, #slots do
-    local counter = states[owner_of[number]].counters[slots[number]]
-    counters[number] = counter or false
-    if not counter then
-      plan.incomplete = true
+    if owner.lacks == limits then
+      plan.lacks = true
     end
+    found[place] = owner
   end
-  plan.owners = states
-  plan.counters = counters
-  return counters
+  local states, state_owner, state_field_of = {}, limits.state_owner, limits.state_field
+  for number = 1, #state_owner do
+    states[number] = found[state_owner[number]].states[state_field_of[number]]
+  end
+  plan.owners, plan.states = found, states
+  return states
 end

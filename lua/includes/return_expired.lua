@@ -1,14 +1,15 @@
 --- @include "read_all_holds"
 --- @include "current_window"
---- @include "new_counter"
+--- @include "state_field"
+--- @include "parse_state"
 -- Returns the holds of an owner that have run out, in the order in which they did: b holds are given back, c holds are
--- charged into the window of that moment. `numbers` are those of the owner's limits in the plan, whose windows are
--- known: a c hold on any other counter waits for a call that knows it. Changes owner only; write_owners decides whether Redis
+-- charged into the window of that moment. `owner_place` is that of the owner among those of `limits`, whose windows are known:
+-- a c hold on any other counter waits for a call that knows it. Changes owner only; write_owners decides whether Redis
 -- follows.
-local function return_expired(owner, limits, numbers, now)
+local function return_expired(owner, limits, owner_place, now)
   read_all_holds(owner)
   local number_of = {}
-  for _, number in ipairs(numbers) do
+  for _, number in ipairs(limits.numbers[owner_place]) do
     number_of[limits.slot[number]] = number
   end
   local expired = {}
@@ -24,37 +25,40 @@ local function return_expired(owner, limits, numbers, now)
   for _, field in ipairs(expired) do
     local charged, boundary = string.sub(field, 1, 1) == 'c', tonumber(string.sub(field, 2))
     local holds = owner.holds[field]
-    for slot, amount in pairs(holds) do
-      local counter, number = owner.counters[slot], number_of[slot]
-      if not counter then
-        local name = string.format('%.0f', slot)
-        counter = owner.stored[name] and new_counter(name, owner.stored[name])
-        owner.counters[slot] = counter or nil
-      end
-      if not counter then
+    for at = 2, #holds, 2 do
+      local slot, amount = holds[at], holds[at + 1]
+      local in_field, place = state_field(slot)
+      local state = owner.states[in_field] or parse_state(owner.stored[in_field])
+      owner.states[in_field] = state
+      local number = number_of[slot]
+      if (state[place + 1] or -1) < 0 then
         -- The limit was removed meanwhile.
-        holds[slot] = nil
+        holds[at + 1] = 0
       elseif not charged or number then
         if charged then
-          local usage, last_reset =
-            current_window(counter.usage, counter.last_reset, boundary, limits.length_ms[number], limits.align[number])
-          counter.usage, counter.last_reset = usage + amount, last_reset
           -- As it stood then: the window may be over by now, and only a change of usage begins another.
-          counter.stored_usage, counter.stored_reset = counter.usage, last_reset
+          local usage, last_reset =
+            current_window(state[place], state[place + 1], boundary, limits.length_ms[number], limits.align[number])
+          state[place], state[place + 1] = usage + amount, last_reset
+          if state.before then
+            state.before[place] = nil
+          end
         end
-        counter.held = counter.held - amount
-        counter.holding = true
-        holds[slot] = nil
+        state[place + 2] = state[place + 2] - amount
+        state[1] = true
+        holds[at + 1] = 0
       end
     end
-    owner.changed[field] = true
+    holds[1] = true
   end
 
   owner.earliest = nil
   for field, holds in pairs(owner.holds) do
-    if next(holds) then
-      local boundary = tonumber(string.sub(field, 2))
-      owner.earliest = math.min(owner.earliest or boundary, boundary)
+    for at = 3, #holds, 2 do
+      if holds[at] > 0 then
+        local boundary = tonumber(string.sub(field, 2))
+        owner.earliest = math.min(owner.earliest or boundary, boundary)
+      end
     end
   end
 end

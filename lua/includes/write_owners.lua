@@ -1,44 +1,47 @@
 --- @include "format_holds"
---- @include "pack_counter"
+--- @include "format_state"
+--- @include "text_of"
+-- One for all owners: it would grow anew, again and again, for each of them.
+local set = {}
+
 -- Writes what changed of the owners marked `keep`, one HSET each. Never brings back a hash or a counter that was deleted:
 -- what read_owner did not find has no state to write.
 local function write_owners(owners)
-  for _, owner in pairs(owners) do
+  for key, owner in pairs(owners) do
     if owner.keep then
-      local set, at, gone = {}, 0, {}
-      for _, counter in pairs(owner.counters) do
-        if counter.counted or counter.holding then
-          -- Only a change of usage begins another window; that of an expired hold was then, and may be over by now.
-          local usage, last_reset = counter.usage, counter.last_reset
-          if not counter.counted then
-            usage, last_reset = counter.stored_usage, counter.stored_reset
-          end
-          set[at + 1], set[at + 2] = counter.field, pack_counter(usage, last_reset, counter.held)
+      local at, gone = 0, nil
+      for field, state in pairs(owner.states) do
+        if state[1] then
+          set[at + 1], set[at + 2] = field, format_state(state)
           at = at + 2
         end
       end
-      for field in pairs(owner.changed) do
-        local packed = format_holds(owner.holds[field])
-        if packed then
-          set[at + 1], set[at + 2] = field, packed
-          at = at + 2
-        else
-          gone[#gone + 1] = field
+      for field, holds in pairs(owner.holds) do
+        if holds[1] then
+          local packed = format_holds(holds)
+          if packed then
+            set[at + 1], set[at + 2] = field, packed
+            at = at + 2
+          else
+            gone = gone or {}
+            gone[#gone + 1] = field
+          end
         end
       end
       if owner.earliest ~= owner.stored_earliest then
         if owner.earliest then
-          set[at + 1], set[at + 2] = 'e', owner.earliest
+          set[at + 1], set[at + 2] = 'e', text_of(owner.earliest)
           at = at + 2
         else
+          gone = gone or {}
           gone[#gone + 1] = 'e'
         end
       end
       if at > 0 then
-        redis.call('HSET', owner.key, unpack(set))
+        redis.call('HSET', key, unpack(set, 1, at))
       end
-      if #gone > 0 then
-        redis.call('HDEL', owner.key, unpack(gone))
+      if gone then
+        redis.call('HDEL', key, unpack(gone))
       end
     end
   end

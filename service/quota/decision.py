@@ -88,15 +88,15 @@ class Verdict(NamedTuple):
 
 
 def read_limits(plan: Plan, states: Iterable[LimitState]) -> tuple[Reading, ...]:
-    """Those that limit something, in order of checks; not those that an admin has removed since: they were never reset."""
+    """Those that limit something, in order of checks; not those that an admin has removed since: what they counted is gone."""
     return tuple(
         _reading(planned, planned.limit, *state)
         for planned, state in zip(plan.limits, states, strict=True)
-        if planned.limit is not None and state.last_reset_ms
+        if planned.limit is not None and state.last_reset_ms >= 0
     )
 
 
-def _reading(planned: PlannedLimit, limit: int, usage: int, last_reset_ms: int, held: int, taken: int) -> Reading:
+def _reading(planned: PlannedLimit, limit: int, usage: int, last_reset_ms: int, held: int) -> Reading:
     left = limit - usage - held
     return Reading(planned, limit, usage, held, left if left > 0 else 0, next_reset_ms(planned.window, last_reset_ms))
 
@@ -107,7 +107,7 @@ def read_counters(limits: Iterable[PlannedLimit], counters: Counters, now_ms: in
     for planned in limits:
         if planned.limit is not None:
             counter = current(counters.get(planned.slot, NEVER_COUNTED), planned.window, now_ms)
-            readings.append(_reading(planned, planned.limit, counter.usage, counter.last_reset_ms, counter.held, 0))
+            readings.append(_reading(planned, planned.limit, counter.usage, counter.last_reset_ms, counter.held))
     return readings
 
 

@@ -101,7 +101,7 @@ class Change:
         if kind not in _KINDS_WITH_COUNTERS:
             return
         if edits.drops:
-            self._write("HDEL", keys.usage(ref), *map(str, sorted(edits.drops)))
+            self._write("uncount", keys.usage(ref), *map(str, sorted(edits.drops)))
         for slot, edit in edits.writes.items():
             if isinstance(edit, CarryOver):
                 self._carry_over(keys.usage(ref), slot, edit)

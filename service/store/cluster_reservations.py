@@ -44,7 +44,7 @@ from service.store.plans import UNCHECKED, PackedPlan, pack_with, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms
 from service.store.reservations import ATTEMPTS, Reservations
 from service.store.scripts import store_errors
-from service.store.shards import Merged, Shard, decide, head_of, shards_of
+from service.store.shards import Merged, Shard, decide, head_of, shards_of, taken_of
 from service.store.versions import Versions, read_versions
 
 EXTRA_MS: Final = 60_000
@@ -196,7 +196,7 @@ class ClusterReservations(Reservations):
         return IdConflict() if head.word == "conflict" else None
 
     def _replayed(self, head: Answer, packed: PackedPlan, parts: Sequence[Answer]) -> Replayed:
-        _, _, now_ms, expires_at_ms, tokens, cost, _, detail = head.rest
+        _, _, now_ms, expires_at_ms, tokens, cost, _, detail, _ = head.rest
         whole = self._granted(Answer(now_ms, "granted", [expires_at_ms, tokens, cost, b""]), packed, parts)
         return Replayed(first=reservation_answers.granted(whole), plan=packed.plan, detail=detail)
 
@@ -217,7 +217,8 @@ class ClusterReservations(Reservations):
                 merged.add_refusal(shard, over, holds)
                 merged.add_counters(shard, counters)
             else:
-                merged.add_counters(shard, part.rest[3] if part.word == "granted" else part.rest[6], untake=True)
+                _, tokens, cost, counters, *rest = part.rest if part.word == "granted" else part.rest[3:]
+                merged.add_counters(shard, counters, taken_of(shard.packed.plan, tokens, cost, rest[-1]))
         answer = merged.refusal(call.plan, now_ms)
         return reservation_answers.refused_or_blocked(answer, call.plan, call.tokens, call.cost_nanousd)
 

@@ -33,8 +33,10 @@ _ADAPTERS: Final[dict[Kind, TypeAdapter[Any]]] = {
     Kind.PRICING_OVERRIDE: TypeAdapter(PricingOverride),
 }
 _PLAN: Final = TypeAdapter(Plan)
+_SLOTS_OF_A_STATE: Final = 8
 _COUNTER: Final = Struct("<3q")
-"""Usage, when its window began, what is held: as lua/includes/new_counter.lua reads them."""
+"""Usage, when its window began (-1: there is no such counter), what is held: as lua/includes/parse_state.lua reads them."""
+_NO_COUNTER: Final = Counter(0, -1, 0)
 
 
 def encode_entity(entity: Entity) -> dict[str, str]:
@@ -59,17 +61,30 @@ def decode_plan(text: bytes | str) -> Plan:
     return _PLAN.validate_json(text)
 
 
-def decode_counters(stored: Mapping[bytes, bytes]) -> Counters:
-    """Counters by slot from a usage hash, whose fields with digits for a name they are."""
-    return {int(name): decode_counter(packed) for name, packed in stored.items() if name.isdigit()}
+def state_field(slot: int) -> str:
+    """Of a usage hash: where the counter of a slot is kept, together with seven others; as lua/includes/state_field.lua says."""
+    return f"s{(slot - 1) // _SLOTS_OF_A_STATE}"
 
 
-def decode_counter(packed: bytes) -> Counter:
-    return Counter(*_COUNTER.unpack(packed))
+def decode_counters(stored: Mapping[bytes, bytes | None]) -> Counters:
+    """Counters by slot from the fields of a usage hash that state_field names; others are left alone, as are missing ones."""
+    counters: Counters = {}
+    for name, packed in stored.items():
+        if packed is not None and name[:1] == b"s":
+            first = int(name[1:]) * _SLOTS_OF_A_STATE + 1
+            for slot, (usage, last_reset_ms, held) in enumerate(_COUNTER.iter_unpack(packed), start=first):
+                if last_reset_ms >= 0:
+                    counters[slot] = Counter(usage, last_reset_ms, held)
+    return counters
 
 
-def encode_counter(counter: Counter) -> bytes:
-    return _COUNTER.pack(counter.usage, counter.last_reset_ms, counter.held)
+def encode_counters(counters: Counters) -> dict[str, bytes]:
+    """What decode_counters reads."""
+    states: dict[str, bytearray] = {}
+    for slot in range(1, max(counters, default=0) + 1):
+        counter = counters.get(slot, _NO_COUNTER)
+        states.setdefault(state_field(slot), bytearray()).extend(_COUNTER.pack(*counter))
+    return {field: bytes(state) for field, state in states.items()}
 
 
 def pairs(flat: Iterable[bytes]) -> dict[bytes, bytes]:

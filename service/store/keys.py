@@ -57,6 +57,11 @@ def any_usage() -> str:
     return f"{LAYOUT}:{{*}}:usage"
 
 
+def any_reservation() -> str:
+    """A pattern for the records of all reservations, and of their parts on a cluster."""
+    return f"{LAYOUT}:{{*}}:id:*"
+
+
 def counters_format() -> str:
     """String: how counters are kept; see store/upgrade.py."""
     return f"{LAYOUT}:{{directory}}:counters_format"
@@ -103,7 +108,7 @@ def versions() -> str:
 
 
 def reservation(request_id: str) -> str:
-    """String (MessagePack): what a reservation took and was answered; lua/includes/write_records.lua has its fields."""
+    """String (MessagePack): what a reservation took and was answered; lua/includes/record_fields.lua has its fields."""
     return f"{LAYOUT}:{{r{_bucket(request_id)}}}:id:{_quoted(request_id)}"
 
 

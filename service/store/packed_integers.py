@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from service.reservation import LimitState
 
-_STATE: Final = Struct("<4q")
+_STATE: Final = Struct("<3q")
 # What LimitState._make does, in C; it only checks how many there are.
 _state: Final = cast("Callable[[tuple[int, ...]], LimitState]", partial(tuple.__new__, LimitState))
 
@@ -22,8 +22,12 @@ def _format(count: int) -> Struct:
     return Struct(f"<{count}q")
 
 
+def unpack_integers(packed: bytes) -> tuple[int, ...]:
+    return _format(len(packed) // 8).unpack(packed)
+
+
 def unpack_states(packed: bytes) -> tuple[LimitState, ...]:
-    """Counters as lua/includes/pack_counters.lua writes them: four integers a limit."""
+    """Counters as lua/includes/pack_counters.lua writes them: three integers a limit."""
     return tuple(map(_state, _STATE.iter_unpack(packed)))
 
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-import orjson
-
 from service.counters import windows_of_counters
 from service.entities import Kind, LimitOwner
-from service.reservation import Plan
+from service.reservation import LimitKind, Mode, Plan
 from service.store import keys
 from service.store.batch import Batch
 from service.store.codec import decode_plan, encode_plan
@@ -31,6 +29,9 @@ _UNLIMITED: Final = -1
 _NO_SLOT: Final = 0
 """Stands for a limit that was removed: slots count from 1, so no hash has such a counter."""
 
+_MODES: Final = (Mode.POSTPAID, Mode.CLAMP, Mode.STRICT)
+_KINDS: Final = (LimitKind.REQUESTS, LimitKind.TOKENS, LimitKind.BUDGET)
+"""As lua/includes/decode_shape.lua counts them."""
 
 Windows = Mapping[tuple[int, int], Window]
 """By place of the owner and slot: the counters that exist, and in which windows they count."""
@@ -49,12 +50,10 @@ class PackedPlan:
     versions: tuple[int, ...]
     windows: Windows
     usage_keys: tuple[str, ...]
-    checks: bytes
-    """Packed: global_version, 1 when blocked, when the key expires (0: never), then the version of each owner."""
-    maxima: bytes
-    """Packed: what each limit admits."""
+    numbers: bytes
+    """Packed: global_version, 1 when blocked, when the key expires (0: never), version of each owner, what each limit admits."""
     shape: bytes
-    """JSON object, the same for many plans: which limits of which owners are counted in which windows, and how enforced."""
+    """Packed, the same for many plans: which limits of which owners are counted in which windows, and how enforced."""
 
 
 def pack(plan: Plan, digest: str | None = None) -> PackedPlan:
@@ -71,23 +70,14 @@ def pack_with(plan: Plan, digest: str, global_version: int, versions: Sequence[i
     found = [windows.get((limit.owner, limit.slot)) for limit in plan.limits]
     in_force = [window or limit.window for window, limit in zip(found, plan.limits, strict=True)]
     slots = [limit.slot if window else _NO_SLOT for window, limit in zip(found, plan.limits, strict=True)]
-    places = range(len(versions))
-    numbers = [[number for number, limit in enumerate(plan.limits, start=1) if limit.owner == place] for place in places]
-    shape = {
-        "mode": plan.mode,
-        "gate": plan.gate,
-        "numbers": numbers,
-        "fields": [["v", "e", *(str(slots[number - 1]) for number in owned)] for owned in numbers],
-        "owner": [limit.owner + 1 for limit in plan.limits],
-        "slot": slots,
-        "kind": [limit.kind for limit in plan.limits],
-        "length_ms": [window.length_ms for window in in_force],
-        "align": [window.align for window in in_force],
-    }
-    checks = pack_integers(global_version, plan.blocked is not None, plan.expires_at_ms or 0, *versions)
-    maxima = pack_integers(*(_UNLIMITED if limit.limit is None else limit.limit for limit in plan.limits))
+    shape = [_MODES.index(plan.mode) + 1, plan.gate, len(versions), len(plan.limits)]
+    for limit, slot, window in zip(plan.limits, slots, in_force, strict=True):
+        align = ord(window.align) if window.align else 0
+        shape += (limit.owner + 1, slot, _KINDS.index(limit.kind) + 1, window.length_ms, align)
+    maxima = [_UNLIMITED if limit.limit is None else limit.limit for limit in plan.limits]
+    numbers = pack_integers(global_version, plan.blocked is not None, plan.expires_at_ms or 0, *versions, *maxima)
     usage_keys = tuple(keys.usage(Ref(owner.kind, owner.id)) for owner in plan.owners)
-    return PackedPlan(plan, digest, global_version, tuple(versions), windows, usage_keys, checks, maxima, orjson.dumps(shape))
+    return PackedPlan(plan, digest, global_version, tuple(versions), windows, usage_keys, numbers, pack_integers(*shape))
 
 
 def unchecked(packed: PackedPlan) -> PackedPlan:

@@ -11,7 +11,7 @@ from service.entities import Counters, Kind, VirtualKey
 from service.errors import StoreUnavailable
 from service.store import keys
 from service.store.batch import Batch
-from service.store.codec import decode_counter, decode_entity, pairs
+from service.store.codec import decode_counters, decode_entity, pairs, state_field
 from service.store.connection import Store
 from service.store.keys import Ref
 
@@ -37,9 +37,8 @@ class _Kept(NamedTuple, Generic[View]):
     version: str
     key: VirtualKey
     view: View
-    slots: tuple[int, ...]
     fields: tuple[str, ...]
-    """Of the usage hash: all that the counters in these slots need."""
+    """Of the usage hash: the version, then what has the counters of the key."""
     values: list[bytes | None]
     """Of these fields, as they were read last ..."""
     counters: Counters
@@ -95,7 +94,7 @@ class QuotaReader(Generic[View]):
         if len(answer) > 1:
             kept = self._decoded(key_id, *map(pairs, answer))
         elif kept is not None and kept.values != answer[0]:
-            kept = kept._replace(values=answer[0], counters=_counters(kept.slots, answer[0]))
+            kept = kept._replace(values=answer[0], counters=_counters(kept.fields, answer[0]))
         assert kept is not None
         if len(kept.fields) > _MOST_FIELDS:
             self._known.pop(key_id, None)
@@ -108,16 +107,14 @@ class QuotaReader(Generic[View]):
 
     def _decoded(self, key_id: str, usage: dict[bytes, bytes], config: dict[bytes, bytes]) -> _Kept[View]:
         key = decode_entity(Kind.VIRTUAL_KEY, config)
-        slots = tuple(sorted(slot for slot, _ in windows_of_counters(key)))
-        fields = ("v", *map(str, slots))
+        fields = ("v", *sorted({state_field(slot) for slot, _ in windows_of_counters(key)}))
         values = [usage.get(field.encode()) for field in fields]
         version = usage[b"v"].decode()
-        return _Kept(_redis_keys(key_id), version, key, self._view(key), slots, fields, values, _counters(slots, values))
+        return _Kept(_redis_keys(key_id), version, key, self._view(key), fields, values, _counters(fields, values))
 
 
-def _counters(slots: Sequence[int], values: Sequence[bytes | None]) -> Counters:
-    """Of the version, then the counter of each slot."""
-    return {slot: decode_counter(packed) for slot, packed in zip(slots, values[1:], strict=True) if packed is not None}
+def _counters(fields: Sequence[str], values: Sequence[bytes | None]) -> Counters:
+    return decode_counters({field.encode(): value for field, value in zip(fields, values, strict=True)})
 
 
 def _redis_keys(key_id: str) -> tuple[str, str]:

@@ -22,11 +22,11 @@ from service.waiting import Hold, fits_at_ms
 
 
 def granted(answer: Answer) -> Granted:
-    return _granted(answer.now_ms, *answer.rest)
+    return _granted(answer.now_ms, *answer.rest[:4])
 
 
 def replayed(answer: Answer, plan: Plan) -> Replayed:
-    _, _, *first, detail = answer.rest
+    _, _, *first, detail, _ = answer.rest
     return Replayed(first=_granted(*first), plan=plan, detail=detail)
 
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Self
 
-import orjson
-
 from service.errors import StoreUnavailable
 from service.remembered import remembered
 from service.store import keys
@@ -97,6 +95,7 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
     shapes: dict[bytes, int] = {}
     numbers: dict[int, int] = {}
     plans: list[str | bytes] = []
+    records: list[int] = []
     listed: list[str | bytes] = []
     for call in calls:
         packed, number = call.packed, 0
@@ -109,21 +108,16 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
                 in_keys = pack_integers(
                     shape, place(keys.plan(packed.digest)) if is_saved else 0, *[place(key) for key in packed.usage_keys]
                 )
-                plans += (packed.digest, in_keys, packed.checks, packed.maxima, _text(packed.plan) if is_saved else b"")
+                plans += (packed.digest, in_keys + packed.numbers, _text(packed.plan) if is_saved else b"")
         record = place(call.record) if call.record else 0
         index = place(call.open_index) if call.open_index else 0
+        records.append(record)
         listed.append(pack_integers(number, record, index, call.extra_ms, *call.numbers))
         listed += call.texts
-    batch = {
-        "versions": versions,
-        "retention_ms": retention_ms,
-        "index_ttl_ms": LONGEST_LEASE_MS + retention_ms,
-        "plan_ttl_ms": plan_ttl_ms(retention_ms),
-        "shapes": [orjson.Fragment(shape) for shape in shapes],
-        "plans": len(numbers),
-        "calls": len(calls),
-    }
-    return list(places), [orjson.dumps(batch), *plans, *listed]
+    head = pack_integers(
+        versions, retention_ms, LONGEST_LEASE_MS + retention_ms, plan_ttl_ms(retention_ms), len(shapes), len(numbers), len(calls)
+    )
+    return list(places), [head, pack_integers(*records), *shapes, *plans, *listed]
 
 
 @lru_cache(maxsize=1024)

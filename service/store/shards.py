@@ -7,10 +7,10 @@ from typing import Final
 
 from redis.crc import key_slot
 
-from service.reservation import LimitState, Plan
+from service.reservation import LimitKind, LimitState, Plan
 from service.store import keys
 from service.store.keys import Ref
-from service.store.packed_integers import pack_states, unpack_states
+from service.store.packed_integers import pack_states, unpack_integers, unpack_states
 from service.store.plans import UNCHECKED, PackedPlan, pack_with
 from service.store.reservation_calls import Answer
 
@@ -79,11 +79,19 @@ def decide(plan: Plan, over: Sequence[int], now_ms: int) -> tuple[str, list[int]
     return ("refused", list(over)) if over else ("granted", [])
 
 
+def taken_of(plan: Plan, tokens: int, cost_nanousd: int, packed: bytes) -> Sequence[int]:
+    """The same as lua/includes/read_taken.lua: of each limit, what a part took that reserved this much."""
+    if packed:
+        return unpack_integers(packed)
+    reserved = {LimitKind.REQUESTS: 1, LimitKind.TOKENS: tokens, LimitKind.BUDGET: cost_nanousd}
+    return [reserved[limit.kind] if limit.kind is LimitKind.REQUESTS or limit.limit is not None else 0 for limit in plan.limits]
+
+
 class Merged:
     """Counters, limits that would refuse and holds of all parts, by their numbers in the whole plan."""
 
     def __init__(self, plan: Plan) -> None:
-        self._states = [LimitState(0, 0, 0, 0)] * len(plan.limits)
+        self._states = [LimitState(0, -1, 0)] * len(plan.limits)
         self.over: list[int] = []
         self.holds: list[int] = []
 
@@ -91,14 +99,15 @@ class Merged:
     def counters(self) -> bytes:
         return pack_states(self._states)
 
-    def add_counters(self, shard: Shard, counters: bytes, *, untake: bool = False) -> None:
-        """`untake`: as they are without what the part took, which goes back."""
-        for place, limit, state in zip(shard.places, shard.packed.plan.limits, unpack_states(counters), strict=True):
-            self._states[place] = state
-            if untake and limit.kind == "requests":
-                self._states[place] = state._replace(usage=state.usage - state.taken, taken=0)
-            elif untake:
-                self._states[place] = state._replace(held=state.held - state.taken, taken=0)
+    def add_counters(self, shard: Shard, counters: bytes, taken: Sequence[int] | None = None) -> None:
+        """`taken`: what the part took, of each of its limits, and goes back."""
+        for at, (place, state) in enumerate(zip(shard.places, unpack_states(counters), strict=True)):
+            if taken is None:
+                self._states[place] = state
+            elif shard.packed.plan.limits[at].kind is LimitKind.REQUESTS:
+                self._states[place] = state._replace(usage=state.usage - taken[at])
+            else:
+                self._states[place] = state._replace(held=state.held - taken[at])
 
     def add_refusal(self, shard: Shard, over: Sequence[int], holds: Sequence[int]) -> None:
         self.over = sorted([*self.over, *(shard.places[number - 1] + 1 for number in over)])

@@ -140,7 +140,7 @@ async def test_expired_leases_of_a_limit_that_was_removed(world: World, desk: De
     await desk.call(await world.plan("key"), "reserve", "a", 0, 100)
     await world.change(key, budgets=(budget,))
     assert await desk.at(NOW + HOUR).call(await world.plan("key"), "sweep") == "1 expired"
-    assert redis.hgetall(usage_key("key")).keys() == {"v", "1"}
+    assert redis.hgetall(usage_key("key")).keys() == {"v", "s0"}
     assert stored_counters(redis, usage_key("key")) == {1: Counter(0, NOW, 0)}
 
 

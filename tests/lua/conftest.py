@@ -1,6 +1,5 @@
 """A desk on every Redis that this machine has (the wheel's, one on PATH), alone and as a cluster, and on fakeredis with Lua."""
 
-import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from redis import Redis
 from service.settings import Settings
 from service.store import plans, reservation_calls
 from service.store.connection import Store, open_store
+from service.store.packed_integers import pack_integers
 from service.store.scripts import Scripts
 from tests.conftest import TEST_REDIS_URL
 from tests.redis_cluster import cluster_client, redis_cluster
 from tests.redis_servers import binaries, redis_server
 from tests.store.quota_desk import Desk
-from tests.store.stored_counters import PACKED_AS_TEXT, UNDECODED
+from tests.store.stored_counters import PACKED_AS_TEXT, UNDECODED, integers
 
 FAKE = "fakeredis"
 CLUSTER = " cluster"
@@ -40,6 +40,7 @@ function struct.unpack(_, packed)
   for number in string.gmatch(packed, '-?%d+') do
     numbers[#numbers + 1] = tonumber(number)
   end
+  numbers[#numbers + 1] = #packed + 1
   return unpack(numbers)
 end
 """
@@ -66,8 +67,7 @@ def with_integers(reply: Any) -> Any:
     if isinstance(reply, list):
         return [with_integers(part) for part in reply]
     if isinstance(reply, bytes) and reply.startswith(PACKED_AS_TEXT.encode()):
-        numbers = [int(number) for number in reply.removeprefix(PACKED_AS_TEXT.encode()).split(b",") if number]
-        return struct.pack(f"<{len(numbers)}q", *numbers)
+        return pack_integers(*integers(reply.decode()))
     return reply
 
 

@@ -31,7 +31,7 @@ async def test_a_sweep_empties_what_ran_out_and_keeps_what_runs(desk: Desk, redi
     assert open_reservations(redis) == 10
     assert await desk.call(plan, "sweep") == "0 expired"
     assert await desk.at(NOW + HOUR).another_worker().call(plan, "sweep") == "10 expired"
-    assert redis.hgetall(usage_key("team")).keys() == {"v", "3"}
+    assert redis.hgetall(usage_key("team")).keys() == {"v", "s0"}
     assert stored_counters(redis, usage_key("team")) == {3: Counter(0, NOW, 0)}
     assert open_reservations(redis) == 0
 
@@ -53,7 +53,7 @@ async def test_a_sweep_charges_into_the_window_of_that_moment(desk: Desk, redis:
     await charging.call(plan, "reserve", "a", 600)
     await charging.at(NOW + HOUR).call(plan, "sweep")
     # The window of the charge is over by now, and nothing was used since to begin another.
-    assert redis.hgetall(usage_key("key")).keys() == {"v", "1"}
+    assert redis.hgetall(usage_key("key")).keys() == {"v", "s0"}
     assert stored_counters(redis, usage_key("key")) == {1: Counter(600, NOW + 10 * MINUTE, 0)}
     assert await charging.counters(plan) == "0+0"
 

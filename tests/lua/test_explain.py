@@ -48,7 +48,7 @@ async def test_an_explanation_of_an_admission_says_what_it_would_take(desk: Desk
     explained = await desk.outcome(plan, "explain", "", 20, 1)
     assert isinstance(explained, Explained)
     assert isinstance(explained.outcome, Granted)
-    assert [state.taken for state in explained.states] == [1, 10, 1, 1]
+    assert (explained.outcome.reserved_tokens, explained.outcome.reserved_nanousd) == (10, 1)
     assert [(state.usage, state.held) for state in explained.states] == [(0, 0)] * 4
     assert explained.outcome.expires_at_ms == explained.now_ms == NOW
 

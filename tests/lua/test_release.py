@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import pytest
 from redis import Redis
 
+from service.entities import Counter
 from service.reservation import Plan
 from service.windows import Window
-from tests.store.plans import MINUTE, budget, create, plan_of, requests, tokens, usage_key
+from tests.store.plans import MINUTE, NOW, budget, create, plan_of, requests, tokens, usage_key
 from tests.store.quota_desk import Desk, Row, check_rows
+from tests.store.stored_counters import store_counter
 
 MINUTELY = Window(MINUTE, "")
 LIMITS = (tokens("key", 1000), requests("key", 9), budget("team", 100))
@@ -74,6 +76,6 @@ async def test_usage_that_an_admin_reset_meanwhile_does_not_fall_below_zero(desk
     plan = plan_of(*LIMITS)
     create(redis, plan)
     await desk.call(plan, "reserve", "a", 600, 20)
-    redis.hset(usage_key("key"), "u2", 0)
+    store_counter(redis, usage_key("key"), 2, Counter(0, NOW))
     assert await desk.call(plan, "release", "a") == "released"
     assert await desk.counters(plan) == "0+0 0+0 0+0"

@@ -9,6 +9,7 @@ from service.reservation import Mode, Plan, Settled
 from service.windows import Window
 from tests.store.plans import DAY, HOUR, MINUTE, NOW, budget, create, plan_of, requests, tokens, usage_key
 from tests.store.quota_desk import Desk, Row, check_rows
+from tests.store.stored_counters import REMOVED, store_counter, stored_counters
 
 MINUTELY = Window(MINUTE, "")
 LIMITS = (tokens("key", 1000), requests("key", 9), budget("team", 100))
@@ -251,7 +252,7 @@ async def test_what_a_settlement_says(desk: Desk, redis: Redis):
     first = await desk.at(NOW + 5).outcome(plan, "settle", "a", 700, 7)
     assert isinstance(first, Settled)
     assert (first.now_ms, first.plan, first.detail) == (NOW + 5, plan, b'{"settled":"a"}')
-    assert [tuple(state) for state in first.states] == [(700, NOW, 0, 0), (1, NOW, 0, 0), (7, NOW, 0, 0)]
+    assert [tuple(state) for state in first.states] == [(700, NOW, 0), (1, NOW, 0), (7, NOW, 0)]
     await desk.call(plan, "reserve", "b", 600, 20)
     again = await desk.at(NOW + 9).another_worker().outcome(plan, "settle", "a", 1, 1)
     assert isinstance(again, Settled)
@@ -268,11 +269,11 @@ async def test_counters_that_are_gone_are_left_alone(desk: Desk, redis: Redis):
     plan = plan_of(*LIMITS)
     create(redis, plan)
     await desk.call(plan, "reserve", "a", 600, 20)
-    redis.hdel(usage_key("key"), "1")
+    store_counter(redis, usage_key("key"), 1, REMOVED)
     redis.delete(usage_key("team"))
     # The versions are not those of the plan, and there is no configuration to read: everything of it was deleted.
     assert await desk.call(plan, "settle", "a", 700, 7) == "settled 700/7 over by 100/0"
-    assert "1" not in redis.hgetall(usage_key("key"))
+    assert stored_counters(redis, usage_key("key")).keys() == {2}
     assert not redis.exists(usage_key("team"))
 
 

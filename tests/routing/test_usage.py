@@ -54,7 +54,7 @@ PLAN = plan_of_everything()
 
 
 def usage_with(used: Mapping[tuple[str, LimitKind], int], *, held: int = 0) -> Usage:
-    states = [LimitState(used.get((limit.limit_id, limit.kind), 0), 0, held, 0) for limit in PLAN.limits]
+    states = [LimitState(used.get((limit.limit_id, limit.kind), 0), 0, held) for limit in PLAN.limits]
     return usage_of(PLAN, states)
 
 

@@ -15,6 +15,7 @@ from service.store import directory, keys
 from service.store.codec import decode_entity
 from service.store.keys import Ref
 from service.store.snapshot import HELD_BY
+from tests.store.stored_counters import counters_in
 
 _OWNED = re.compile(r"q1:{(?P<kind>[a-z]+):(?P<id>[^}]*)}:(?P<part>config|usage)")
 _DIRECTORY = "q1:{directory}:"
@@ -133,8 +134,8 @@ def _wrong_counters(contents: Contents) -> Iterator[str]:
             yield f"{ref} is at version {contents.versions[ref]}, its counters at {fields.get('v')}"
         slots = Counter(_slots(contents.entities[ref]))
         yield from (f"{ref} uses slot {slot} {count} times" for slot, count in slots.items() if count > 1)
-        counted = {int(name) for name in fields if name.isdigit()}
-        if counted != slots.keys():
+        counted = counters_in(fields)
+        if counted.keys() != slots.keys():
             yield f"{ref} has slots {sorted(slots)}, its counters are {sorted(counted)}"
         next_slot = getattr(contents.entities[ref], "next_slot", 0)
         if any(slot >= next_slot for slot in slots):

@@ -3,15 +3,20 @@
 Clients of tests decode what is no text with surrogates. fakeredis has no struct: there they are texts, see tests/lua/conftest.py.
 """
 
+import re
+
 from fakeredis import FakeRedis
 from redis import Redis
 
 from service.entities import Counter
-from service.store.codec import decode_counter, encode_counter
+from service.store.codec import decode_counters, encode_counters
+from service.store.packed_integers import pack_integers, unpack_integers
 
 UNDECODED = "surrogateescape"
 """How clients of tests decode what is no text."""
 PACKED_AS_TEXT = "integers:"
+REMOVED = Counter(0, -1, 0)
+"""What stands in the place of a counter that is no more."""
 
 
 def packed_integers(text: str) -> bytes:
@@ -22,7 +27,7 @@ def packed_integers(text: str) -> bytes:
 def integers(text: str) -> list[int]:
     """What struct has packed."""
     if text.startswith(PACKED_AS_TEXT):
-        return [int(number) for number in text.removeprefix(PACKED_AS_TEXT).split(",") if number]
+        return [int(number) for number in re.findall(r"-?\d+", text)]
     packed = packed_integers(text)
     return [int.from_bytes(packed[at : at + 8], "little", signed=True) for at in range(0, len(packed), 8)]
 
@@ -30,14 +35,16 @@ def integers(text: str) -> list[int]:
 def stored_counters(redis: Redis, usage_key: str) -> dict[int, Counter]:
     """By slot."""
     fields: dict[str, str] = redis.hgetall(usage_key)  # type: ignore[assignment]
-    return {int(name): Counter(*integers(value)) for name, value in fields.items() if name.isdigit()}
+    return counters_in(fields)
+
+
+def counters_in(fields: dict[str, str]) -> dict[int, Counter]:
+    """The same of a usage hash that was read already."""
+    states = {name.encode(): pack_integers(*integers(value)) for name, value in fields.items() if name[0] == "s"}
+    return decode_counters(states)
 
 
 def store_counter(redis: Redis, usage_key: str, slot: int, counter: Counter) -> None:
-    packed = encode_counter(counter)
-    assert decode_counter(packed) == counter
-    if isinstance(redis, FakeRedis):
-        numbers = (counter.usage, counter.last_reset_ms, counter.held)
-        redis.hset(usage_key, str(slot), PACKED_AS_TEXT + ",".join(map(str, numbers)))
-    else:
-        redis.hset(usage_key, str(slot), packed)
+    for field, packed in encode_counters(stored_counters(redis, usage_key) | {slot: counter}).items():
+        as_text = PACKED_AS_TEXT + ",".join(map(str, unpack_integers(packed)))
+        redis.hset(usage_key, field, as_text if isinstance(redis, FakeRedis) else packed)

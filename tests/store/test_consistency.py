@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from service.admin import model_configs, pricing_overrides, routing_rules, teams, virtual_keys
-from service.entities import Kind
+from service.entities import Counter, Kind
 from service.governance.virtual_keys import Known
 from service.models.model_configs import CreateModelConfigRequest
 from service.models.parsing import parse
@@ -19,6 +19,7 @@ from service.store import keys
 from service.store.connection import Store
 from service.store.keys import Ref
 from tests.store.consistency import assert_consistent, problems
+from tests.store.stored_counters import store_counter
 
 KNOWN = Known(frozenset({"openai"}), frozenset())
 
@@ -70,8 +71,8 @@ DAMAGES: list[tuple[Damage, str]] = [
     (lambda redis, key_id: redis.hincrby(_config(key_id), "version", 1), "its counters at "),
     (lambda redis, key_id: redis.hset(_config(key_id), "name", '"other"'), "vk:name lacks"),
     (lambda redis, key_id: redis.hset(_config(key_id), "next_slot", "2"), "would use a slot again"),
-    (lambda redis, key_id: redis.hdel(_usage(key_id), "1"), "its counters are"),
-    (lambda redis, key_id: redis.hset(_usage(key_id), "9", ""), "its counters are"),
+    (lambda redis, key_id: redis.hdel(_usage(key_id), "s0"), "its counters are"),
+    (lambda redis, key_id: store_counter(redis, _usage(key_id), 9, Counter()), "its counters are"),
     (lambda redis, key_id: redis.delete(_usage(key_id)), "its counters at None"),
     (lambda redis, key_id: redis.delete(_config(key_id)), "has counters and is none"),
     (lambda redis, key_id: redis.delete(_first(redis, "*{model:*config")), "locators say {}"),

@@ -80,7 +80,7 @@ async def test_what_is_held_for_requests_in_flight_is_not_read(reader: QuotaRead
 
 
 async def test_a_counter_that_was_not_there_before(reader: QuotaReader[str], redis: Redis):
-    redis.hdel(keys.usage(ref(KEY)), "1")
+    redis.hdel(keys.usage(ref(KEY)), "s0")
     assert (await reading(reader)).counters == {}
     store_counter(redis, keys.usage(ref(KEY)), 1, Counter(7, NOW_MS))
     assert (await reading(reader)).counters == {1: Counter(7, NOW_MS, 0)}

@@ -69,13 +69,13 @@ class LimitsOfPlan:
         return Told(_tightest_first(shares), self._policies.tell(lefts, now_ms))
 
     def body(self, states: Sequence[LimitState]) -> bytes:
-        """Those that an admin has removed since are left out: they were never reset."""
+        """Those that an admin has removed since are left out."""
         shares, _ = self._fill(states)
         return _tightest_first(shares)
 
     def headers(self, states: Sequence[LimitState], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
         lefts: list[Left] = []
-        for shown, (usage, last_reset_ms, held, _) in zip(self._limits, compress(states, self._is_shown), strict=True):
+        for shown, (usage, last_reset_ms, held) in zip(self._limits, compress(states, self._is_shown), strict=True):
             if last_reset_ms != shown.last_reset_ms:
                 shown.begin_window(last_reset_ms)
             left = shown.limit - usage - held
@@ -86,11 +86,11 @@ class LimitsOfPlan:
         """Into the bodies."""
         shares: list[_Share] = []
         lefts: list[Left] = []
-        for shown, (usage, last_reset_ms, held, _) in zip(self._limits, compress(states, self._is_shown), strict=True):
+        for shown, (usage, last_reset_ms, held) in zip(self._limits, compress(states, self._is_shown), strict=True):
+            if last_reset_ms < 0:
+                continue
             if last_reset_ms != shown.last_reset_ms:
                 shown.begin_window(last_reset_ms)
-            if not last_reset_ms:
-                continue
             limit, body = shown.limit, shown.body
             left = limit - usage - held
             if left < 0:
