@@ -81,6 +81,7 @@ def _measure(options: Options, findings: Findings) -> None:
         world = stack.enter_context(opened_world(_KEYS))
         rounds = rounds_of([world.redis], options, progress, patience)
         context = Context(options, progress, rounds, world, findings, folder, patience)
+        stack.enter_context(context.kept)
         try:
             for name in findings.steps:
                 failed_before, used_before_s, patience_before_s = len(findings.failures), ours_s(), patience.left_s

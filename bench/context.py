@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,8 @@ from bench.findings import Failure, Findings
 from bench.neighbours import Patience
 from bench.progress import Progress
 from bench.rounds import Rounds
-from bench.world import World
+from bench.servers import Server, quotad
+from bench.world import World, opened_world
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Options:
     patience_in_all_s: float
     """How long the whole run may wait for them and repeat rounds that they disturbed (0: not at all)."""
     peers: bool
+    shared: bool
+    """Whether a step takes what runs already, though it says little about what it measures: a smoke run has no time for more."""
     only: frozenset[str] = frozenset()
     """Steps to take; empty: all."""
     scenarios: frozenset[str] = frozenset()
@@ -63,6 +66,7 @@ FULL: Final = Options(
     patience_s=10,
     patience_in_all_s=480,
     peers=True,
+    shared=False,
 )
 SMOKE: Final = Options(
     rounds=1,
@@ -76,10 +80,11 @@ SMOKE: Final = Options(
     sizes=(100, 1_000),
     stored_at_start=1_000,
     copies_for_memory=1_000,
-    soak_s=2,
+    soak_s=1,
     patience_s=0,
     patience_in_all_s=0,
     peers=False,
+    shared=True,
 )
 
 
@@ -93,6 +98,29 @@ class Context:
     folder: Path
     """For files that live as long as the run."""
     patience: Patience
+    kept: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
+    """Ends what steps share."""
+    _two_workers: list[Server] = field(default_factory=list, repr=False)
+
+    @contextlib.contextmanager
+    def two_workers(self) -> Iterator[Server]:
+        """quotad with two workers on the Redis of the world."""
+        if not self.options.shared:
+            with quotad(self.world.redis_url, workers=2) as server:
+                yield server
+            return
+        if not self._two_workers:
+            self._two_workers.append(self.kept.enter_context(quotad(self.world.redis_url, workers=2)))
+        yield self._two_workers[0]
+
+    @contextlib.contextmanager
+    def world_of(self, count: int) -> Iterator[World]:
+        """Another world, of so many keys."""
+        if self.options.shared and count <= len(self.world.keys):
+            yield self.world
+            return
+        with opened_world(count, used_up=0) as world:
+            yield world
 
     @contextlib.contextmanager
     def attempt(self, what: str) -> Iterator[None]:

@@ -33,7 +33,8 @@ def planned_s(options: Options) -> float:
 def measure(context: Context) -> None:
     many = min(_MANY, max(context.options.sizes))
     context.progress.step(f"25 rows of {_FEW} keys and of {many:,}")
-    rows = rows_of(many, context.options, context.patience)
+    with context.world_of(_FEW) as small, context.world_of(many) as large:
+        rows = rows_of(small, large, context.options, context.patience)
     columns = ("page", f"ms of {_FEW} keys", f"ms of {many:,} keys", "ratio")
     note = "Median of one request at a time, by an administrator; every row with its counters. A search reads every name."
     context.findings.tables.append(Table("Paging", columns, rows, note))
@@ -41,18 +42,17 @@ def measure(context: Context) -> None:
     context.findings.measured("paging", worst, "" if many == _MANY else f"{many:,} keys")
 
 
-def rows_of(many: int, options: Options, patience: Patience) -> list[list[Cell]]:
-    with opened_world(_FEW, used_up=0) as small, opened_world(many, used_up=0) as large:
-        rows: list[list[Cell]] = []
-        for name, query in {**_PAGES, _SEARCH: "limit=25&search=original-3"}.items():
-            times: dict[str, list[float]] = {"small": [], "large": []}
-            for _ in range(options.rounds):
-                patience.wait_for_quiet()
-                times["small"].append(_page_ms(small, query, options.pages_s))
-                times["large"].append(_page_ms(large, query, options.pages_s))
-            few_ms, many_ms = median(times["small"]), median(times["large"])
-            rows.append([name, round(few_ms, 2), round(many_ms, 2), round(many_ms / few_ms, 2)])
-        return rows
+def rows_of(small: World, large: World, options: Options, patience: Patience) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for name, query in {**_PAGES, _SEARCH: "limit=25&search=original-3"}.items():
+        times: dict[str, list[float]] = {"small": [], "large": []}
+        for _ in range(options.rounds):
+            patience.wait_for_quiet()
+            times["small"].append(_page_ms(small, query, options.pages_s))
+            times["large"].append(_page_ms(large, query, options.pages_s))
+        few_ms, many_ms = median(times["small"]), median(times["large"])
+        rows.append([name, round(few_ms, 2), round(many_ms, 2), round(many_ms / few_ms, 2)])
+    return rows
 
 
 def _page_ms(world: World, query: str, seconds: float) -> float:
@@ -61,5 +61,6 @@ def _page_ms(world: World, query: str, seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    for shown in rows_of(_MANY, FULL, Patience(FULL.patience_s, FULL.patience_in_all_s)):
-        sys.stdout.write(f"{shown}\n")
+    with opened_world(_FEW, used_up=0) as few, opened_world(_MANY, used_up=0) as lots:
+        for shown in rows_of(few, lots, FULL, Patience(FULL.patience_s, FULL.patience_in_all_s)):
+            sys.stdout.write(f"{shown}\n")

@@ -7,13 +7,13 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from service import __version__
 from service.errors import ServiceError, StoreUnavailable
 from service.logs import configure_logging
-from service.server import CannotListen, bind, serve, url_of
+from service.server import CannotListen, bind, import_application, serve, url_of
 from service.settings import BadSettings, Settings, load_settings, variable
 from service.store.data_directory import EmbeddedRedisError, running_embedded_redis
 from service.store.embedded import embedded_redis
@@ -62,7 +62,8 @@ def _serve(settings: Settings, *, demo: bool) -> int:
     with (
         bind(settings.host, settings.port) as bound,
         _metrics_of(settings.workers),
-        _redis(settings, settings.redis_url) as running,
+        # Several workers are processes of their own, which import it themselves.
+        _redis(settings, settings.redis_url, meanwhile=import_application if settings.workers == 1 else None) as running,
     ):
         _say(f"quotad {__version__}, Redis: {settings.redis_display}")
         _upgrade(running)
@@ -135,11 +136,11 @@ def _redis_in_use(settings: Settings) -> contextlib.AbstractContextManager[Setti
 
 
 @contextlib.contextmanager
-def _redis(settings: Settings, url: str | None) -> Iterator[Settings]:
-    """Settings with this URL, or without one that of an embedded Redis that lives as long as the context."""
+def _redis(settings: Settings, url: str | None, meanwhile: Callable[[], None] | None = None) -> Iterator[Settings]:
+    """Settings with this URL, or without one that of an embedded Redis that lives as long as the context; see there."""
     with contextlib.ExitStack() as stack:
         if url is None:
-            url = stack.enter_context(embedded_redis(settings.data_dir, logging.getLogger("quotad.redis")))
+            url = stack.enter_context(embedded_redis(settings.data_dir, logging.getLogger("quotad.redis"), meanwhile=meanwhile))
             stack.callback(_ignore_signals)
         yield settings.model_copy(update={"redis_url": url})
 

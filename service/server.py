@@ -1,6 +1,8 @@
 """Runs the HTTP side: one socket, one or several uvicorn workers that share it, a graceful end."""
 
+import contextlib
 import gc
+import importlib
 import logging
 import multiprocessing
 import os
@@ -93,6 +95,13 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.should_exit = True
+
+
+def import_application() -> None:
+    """Before it is needed, where there is time for it. What keeps it from being imported is told when it is needed."""
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
+    with contextlib.suppress(Exception):
+        importlib.import_module("service.app")
 
 
 def worker_app() -> Callable[..., Awaitable[None]]:

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -178,3 +179,35 @@ def test_a_redis_that_is_away_does_not_stop_the_start(tmp_path: Path):
         assert served.get("/livez").status_code == 200
         assert served.get("/readyz").status_code == 503
         assert served.stop(signal.SIGINT)[0] == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("redis", [[], ["--redis-url", "redis://127.0.0.1:1/0"]], ids=["its own Redis", "another Redis"])
+def test_an_application_that_cannot_be_imported_ends_the_start(tmp_path: Path, workers: str, redis: list[str]):
+    """`python -m` looks in the working directory first."""
+    (tmp_path / "genai_prices.py").write_text("raise ImportError('the installation is broken')")
+    result = _run("serve", "--port", "0", "--workers", workers, *redis, cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stdout.endswith("The server did not start.\n")
+    assert "The application cannot be made" in result.stderr
+    assert "the installation is broken" in result.stderr
+    assert _processes_in(tmp_path) == set()
+
+
+def test_ctrl_c_while_redis_loads_and_the_application_is_imported(tmp_path: Path):
+    imports_for_long = "server.import_application = lambda: (print('importing', flush=True), time.sleep(60))"
+    program = f"import sys, time; from service import server; {imports_for_long}; from service.cli import main; sys.exit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "serve", "--port", "0"],
+        cwd=tmp_path,
+        env=environment_with(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        assert len(_processes_in(tmp_path)) == 2
+        process.send_signal(signal.SIGINT)
+        assert (process.communicate(timeout=30)[0], process.returncode) == ("", 0)
+    assert _processes_in(tmp_path) == set()

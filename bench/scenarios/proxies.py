@@ -16,17 +16,22 @@ def _authorize(world: World, first: int) -> Traffic:
 
 
 def _batch(world: World, first: int) -> Traffic:
-    operations: list[dict[str, object]] = []
-    for place in range(BATCHED // 2):
-        operations.append({"op": "reserve", "virtual_key": KEY, **reserve_body(f"{NUMBER}-{place}")})
-        operations.append({"op": "settle", **settle_body(f"{EARLIER}-{place}")})
-    request = post(f"{GATEWAY_PATH}/batch", GATEWAY, {"operations": operations})
-    return Traffic((request,), world.keys[:1_000], first, lag=_IN_FLIGHT)
+    settles = [{"op": "settle", **settle_body(f"{EARLIER}-{place}")} for place in range(BATCHED // 2)]
+    operations = [operation for both in zip(_reserves(), settles, strict=True) for operation in both]
+    return Traffic((_in_one(operations),), world.keys[:1_000], first, lag=_IN_FLIGHT)
+
+
+def _reserves() -> list[dict[str, object]]:
+    return [{"op": "reserve", "virtual_key": KEY, **reserve_body(f"{NUMBER}-{place}")} for place in range(BATCHED // 2)]
+
+
+def _in_one(operations: list[dict[str, object]]) -> bytes:
+    return post(f"{GATEWAY_PATH}/batch", GATEWAY, {"operations": operations})
 
 
 def _reserve_earlier(world: World, first: int, _: int) -> None:
     """What the first batches settle."""
-    traffic = _batch(world, first)
+    traffic = Traffic((_in_one(_reserves()),), world.keys[:1_000])
     ask(world.quotad.url, [traffic.sample(number)[0] for number in range(first - _IN_FLIGHT, first)], at_once=4)
 
 

@@ -13,7 +13,6 @@ from bench.redis_cost import measured_cost
 from bench.scenarios import RESERVE_SETTLE
 from bench.scenarios.scenario import GATEWAY
 from bench.seed import create_key
-from bench.servers import quotad
 from bench.traffic import GATEWAY_PATH, get, post
 from bench.world import ENDLESS, ENDLESS_DOLLARS, MODEL, budget, rate_limit
 
@@ -80,7 +79,7 @@ def measure(context: Context) -> None:
     context.progress.step("accuracy of limits")
     rows: list[list[Cell]] = []
     overspent = 0.0
-    with quotad(context.world.redis_url, workers=2) as server:
+    with context.two_workers() as server:
         for case in _cases():
             keys = [_key(server.url, case) for _ in range(case.keys)]
             with measured_cost(context.world.redis) as cost:

@@ -1,6 +1,7 @@
 """What a decision costs on a Redis Cluster, where its owners live in several slots: each slot is a script call of its own."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +20,8 @@ from tests.redis_cluster import NODES, redis_cluster
 
 CLUSTER: Final = f"quotad on a cluster of {NODES} nodes"
 _MEASURED: Final = (QUOTA_READ, RESERVE, SETTLE, RESERVE_SETTLE)
+_IN_BRIEF: Final = (QUOTA_READ, SETTLE)
+"""What is settled is reserved before: the others show no more, and take long to prepare."""
 _KEYS_OF_A_TEAM: Final = 10
 _AT_FIRST_PER_S: Final = 3_000
 """More settlements than a worker makes on a cluster."""
@@ -26,7 +29,11 @@ _AT_FIRST_PER_S: Final = 3_000
 
 def planned_s(options: Options) -> float:
     """A settlement costs about as long to prepare as to measure, and more than is needed is prepared."""
-    return 6 + (len(_MEASURED) + 2) * (options.rounds + options.warm_up) * (options.seconds + 0.5)
+    return 6 + (len(_measured(options)) + 2) * (options.rounds + options.warm_up) * (options.seconds + 0.5)
+
+
+def _measured(options: Options) -> Sequence[Scenario]:
+    return _IN_BRIEF if options.shared else _MEASURED
 
 
 def measure(context: Context) -> None:
@@ -40,7 +47,7 @@ def measure(context: Context) -> None:
         keys = seed_owners(server.url, keys_of_a_team=_KEYS_OF_A_TEAM)
         world = replace(context.world, quotad=server, originals=keys, keys=[key.value for key in keys])
         rounds = rounds_of(nodes, context.options, context.progress, context.patience)
-        for scenario in _MEASURED:
+        for scenario in _measured(context.options):
             runs[scenario.name] = rounds.measure(f"{scenario.name} on a cluster", [_contender(world, scenario)])
             context.findings.runs += runs[scenario.name]
             check(runs[scenario.name], scenario.status)

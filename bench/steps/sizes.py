@@ -9,7 +9,7 @@ from bench.rounds import Contender, Run, median_rate, median_ratio
 from bench.scenarios import QUOTA_READ, RESERVE
 from bench.scenarios.scenario import Scenario
 from bench.traffic import Traffic
-from bench.world import World, opened_world
+from bench.world import World
 
 _MEASURED: Final = (QUOTA_READ, RESERVE)
 _SEEDED_PER_S: Final = 8_000
@@ -27,7 +27,7 @@ def planned_s(options: Options) -> float:
 def measure(context: Context) -> None:
     smallest, *larger = context.options.sizes
     runs: dict[tuple[str, int], list[Run]] = {}
-    with opened_world(smallest, used_up=0) as small, opened_world(smallest, used_up=0) as large:
+    with context.world_of(smallest) as small, context.world_of(larger[0]) as large:
         for size in larger:
             context.progress.step(f"throughput with {size:,} keys")
             large.grow(size)

@@ -12,7 +12,7 @@ from bench.promises import PROMISES
 from bench.rounds import Contender, Run, median_rate, median_ratio
 from bench.scenarios import QUOTA_READ, RESERVE
 from bench.scenarios.scenario import Scenario
-from bench.servers import Server, quotad
+from bench.servers import Server
 
 _MEASURED: Final = (QUOTA_READ, RESERVE)
 _FLOOR: Final = "F: bare Starlette, answers of quota_read"
@@ -36,7 +36,7 @@ def measure(context: Context) -> None:
     ):
         contenders = [_contender(context, _ONE, bare_one, QUOTA_READ), _contender(context, _TWO, bare_two, QUOTA_READ)]
         runs[_FLOOR] = context.rounds.measure("F by workers", contenders)
-    with quotad(context.world.redis_url, workers=2) as two:
+    with context.two_workers() as two:
         for scenario in _MEASURED:
             contenders = [_contender(context, _ONE, context.world.quotad, scenario), _contender(context, _TWO, two, scenario)]
             runs[scenario.name] = context.rounds.measure(f"{scenario.name} by workers", contenders)

@@ -4,9 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cel
-
 from service.models.patterns import compile_pattern
+from service.routing.cel_alone import cel
 from service.routing.types import DOUBLE, STRING, Type, map_of
 
 TEXTS = map_of(STRING, STRING)

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cel
-
 from service.models.routing_rules import MAX_EXPRESSION
+from service.routing.cel_alone import cel
 from service.routing.environment import VARIABLES, Environment
 from service.routing.syntax import parse
 from service.routing.tokens import BLANKS, shortened

@@ -35,10 +35,13 @@ PR_SET_PDEATHSIG = 1
 
 
 @contextlib.contextmanager
-def embedded_redis(data_dir: Path | None, log: Logger, *, port: int | None = None) -> Iterator[str]:
+def embedded_redis(
+    data_dir: Path | None, log: Logger, *, port: int | None = None, meanwhile: Callable[[], None] | None = None
+) -> Iterator[str]:
     """URL of a private server that lives as long as the context. `data_dir` None: nothing is kept (tests).
 
-    It listens on a Unix socket only this user can reach, or on a loopback `port` when one is given.
+    It listens on a Unix socket only this user can reach, or on a loopback `port` when one is given. It takes a while to load
+    its data: time for what can be done `meanwhile`.
     """
     try:
         binary = find_redis_binary()
@@ -48,7 +51,7 @@ def embedded_redis(data_dir: Path | None, log: Logger, *, port: int | None = Non
         runtime_dir = Path(stack.enter_context(_private_directory()))
         lock_fd = stack.enter_context(locked(data_dir.resolve(), binary)) if data_dir is not None else None
         server = _Server(binary, runtime_dir, data_dir.resolve() if data_dir is not None else None, lock_fd, port, log)
-        server.start()
+        server.start(meanwhile)
         stack.callback(server.stop)
         if lock_fd is not None:
             write_owner(lock_fd, server.url)
@@ -72,10 +75,10 @@ class _Server:
         self._launching = threading.Lock()  # no process may start after stop() has looked for one
         self._supervisor = threading.Thread(target=self._supervise, name="embedded-redis", daemon=True)
 
-    def start(self) -> None:
+    def start(self, meanwhile: Callable[[], None] | None = None) -> None:
         self._log_file.unlink(missing_ok=True)
         try:
-            self._launch()
+            self._launch(meanwhile)
         except BaseException:  # Ctrl-C while it loads included
             self._terminate()
             raise
@@ -87,7 +90,7 @@ class _Server:
         self._terminate()
         self._supervisor.join()
 
-    def _launch(self) -> None:
+    def _launch(self, meanwhile: Callable[[], None] | None = None) -> None:
         with self._launching, self._log_file.open("ab") as output:
             if self._stopping.is_set():
                 return
@@ -102,6 +105,8 @@ class _Server:
                 # Inherited, so the data directory stays locked until Redis itself is gone.
                 pass_fds=() if self._lock_fd is None else (self._lock_fd,),
             )
+        if meanwhile is not None:
+            meanwhile()
         self._wait_until_ready(self._process)
 
     def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:

@@ -1,6 +1,9 @@
 """What a condition says about a request."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -242,3 +245,9 @@ def test_a_pattern_is_not_compiled_for_every_request():
     for _ in range(1_000):
         expression.matches(environment)
     assert time.process_time() - started < 0.3
+
+
+def test_nothing_for_terminals_is_imported_with_cel():
+    """In a process of its own: here somebody may have wanted it."""
+    program = "import sys, service.app; assert not {'cel.cli', 'prompt_toolkit', 'rich'} & sys.modules.keys(); import cel.cli"
+    subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=True)
