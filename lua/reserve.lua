@@ -21,6 +21,7 @@ RETURNS
                                    the first answer; state: open, settled or released by now
   {'conflict'}                     same id, another fingerprint
   {'stale'}                        the configuration is not the one of the plan, or of the basis
+  {'unsaved'}                      it would be granted, but the plan is to be saved and its text was not sent: call again with it
   {'refused', violated, over, counters, holds}    numbers of limits: those that refuse, all that would; see list_holds
   {'blocked', counters}            the limits before the gate pass, the plan is blocked
   {'expired', counters}            the same, the key has expired
@@ -77,6 +78,12 @@ local function count_request(plan)
   end
 end
 
+-- Whether the plan lives long enough already; also when somebody else has seen to that (place 0).
+local function is_saved(plan)
+  local place = plan.numbers[2]
+  return place == 0 or redis.call('PTTL', KEYS[place]) > batch.plan_ttl_ms - 3600000
+end
+
 local function answer(at)
   local plan_number, place, index, extra_ms, tokens, cost, lease_ms, granule_ms, charges =
     struct.unpack('<i8i8i8i8i8i8i8i8i8', ARGV[at])
@@ -110,6 +117,9 @@ local function answer(at)
     return { verdict, pack_counters(plan) }
   end
 
+  if plan.text == '' and not is_saved(plan) then
+    return { 'unsaved' }
+  end
   local begun = attempt ~= '' and windows_begun(plan)
   local reserved_tokens, reserved_cost, divided = divide_estimate(plan, tokens, cost, all_fit)
   count_request(plan)

@@ -102,6 +102,7 @@ class Plans:
         self._by_digest: OrderedDict[str, PackedPlan] = OrderedDict()
         self._saved_until: dict[str, float] = {}
         self._forgotten_scripts = 0
+        self._refused: set[str] = set()
         self._saving: Batch[PackedPlan, None] = Batch(self._save)
         self._loading: Batch[str, PackedPlan | None] = Batch(self._load)
         self._refreshing: Batch[PackedPlan, PackedPlan] = Batch(self._refresh)
@@ -128,8 +129,18 @@ class Plans:
         if len(self._saved_until) > self._largest_cache:
             self._saved_until.clear()
         self._saved_until[packed.digest] = time.monotonic() + _SAVED_FOR_S
+        self._refused.discard(packed.digest)
         if packed.digest not in self._by_digest:
             self._remember(packed)
+
+    def was_refused(self, packed: PackedPlan) -> bool:
+        """The last time that somebody was to be admitted by it."""
+        return packed.digest in self._refused
+
+    def note_refused(self, packed: PackedPlan) -> None:
+        if len(self._refused) >= self._largest_cache:
+            self._refused.clear()
+        self._refused.add(packed.digest)
 
     async def save(self, packed: PackedPlan) -> None:
         if not self.is_saved(packed):

@@ -16,14 +16,15 @@ _STEPS_IN_LEASE: Final = 500
 """Leases end at round times, so that holds which run out together are counted together: at most this part later than asked."""
 
 
-# A refused call saves nothing, so that the next one brings the text along again.
+# What is refused is not saved, so that another worker may bring the text along again.
 _text: Final = remembered(largest=2_000)(encode_plan)
 
 
 class Call(NamedTuple):
     """One call of a batch; `numbers` and `texts` are those that the header of its script names.
 
-    `record` and `open_index` are keys, None where the call has none; `saves_plan`: the plan is saved when the call is granted.
+    `record` and `open_index` are keys, None where the call has none. `saves_plan`: the plan is saved when the call is granted;
+    `brings_text`: as the call says it, else it must be there by then ("unsaved" is answered where it is not).
     """
 
     packed: PackedPlan | None
@@ -33,6 +34,7 @@ class Call(NamedTuple):
     open_index: str | None = None
     extra_ms: int = 0
     saves_plan: bool = False
+    brings_text: bool = False
 
     @classmethod
     def on(
@@ -42,10 +44,11 @@ class Call(NamedTuple):
         numbers: tuple[int, ...] = (),
         *texts: str | bytes,
         saves_plan: bool = False,
+        brings_text: bool = False,
     ) -> Self:
         """On a whole reservation; its id is the first of the texts."""
         record, open_index = keys.reservation(request_id), keys.open_reservations(request_id)
-        return cls(packed, numbers, (request_id, *texts), record, open_index, 0, saves_plan)
+        return cls(packed, numbers, (request_id, *texts), record, open_index, 0, saves_plan, brings_text)
 
     @property
     def any_key(self) -> str:
@@ -92,6 +95,7 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
 
     versions = place(keys.versions()) if with_versions else 0
     saved = {id(call.packed) for call in calls if call.saves_plan}
+    brought = {id(call.packed) for call in calls if call.brings_text}
     shapes: dict[bytes, int] = {}
     numbers: dict[int, int] = {}
     plans: list[str | bytes] = []
@@ -103,12 +107,13 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
             number = numbers.get(id(packed), 0)
             if not number:
                 number = numbers[id(packed)] = len(numbers) + 1
-                is_saved = id(packed) in saved
                 shape = shapes.setdefault(packed.shape, len(shapes) + 1)
                 in_keys = pack_integers(
-                    shape, place(keys.plan(packed.digest)) if is_saved else 0, *[place(key) for key in packed.usage_keys]
+                    shape,
+                    place(keys.plan(packed.digest)) if id(packed) in saved else 0,
+                    *[place(key) for key in packed.usage_keys],
                 )
-                plans += (packed.digest, in_keys + packed.numbers, _text(packed.plan) if is_saved else b"")
+                plans += (packed.digest, in_keys + packed.numbers, _text(packed.plan) if id(packed) in brought else b"")
         record = place(call.record) if call.record else 0
         index = place(call.open_index) if call.open_index else 0
         records.append(record)

@@ -64,10 +64,14 @@ class Reservations:
     async def reserve(self, call: Reserve) -> ReserveOutcome:
         packed = self._plans.pack(call.plan)
         saves_plan = not self._plans.is_saved(packed)
+        # Who was refused lately will be again, nearly always: the text would go there for nothing.
+        brings_text = saves_plan and not self._plans.was_refused(packed)
         numbers = (call.tokens, call.cost_nanousd, call.lease_ms, granule_ms(call.lease_ms), self._charges_expired)
         texts = (call.detail, call.fingerprint.hex(), call.basis, "")
-        made = Call.on(call.request_id, packed, numbers, *texts, saves_plan=saves_plan)
+        made = Call.on(call.request_id, packed, numbers, *texts, saves_plan=saves_plan, brings_text=brings_text)
         answer = await self._ask("reserve", made)
+        if answer.word == "unsaved":
+            answer = await self._ask("reserve", made._replace(brings_text=True))
         match answer.word:
             case "granted":
                 if saves_plan:
@@ -85,6 +89,7 @@ class Reservations:
                 return IdConflict()
             case "stale":
                 return Stale()
+        self._plans.note_refused(packed)
         return reservation_answers.refused_or_blocked(answer, call.plan, call.tokens, call.cost_nanousd)
 
     async def settle(self, call: Settle) -> SettleOutcome:
@@ -191,7 +196,7 @@ class Reservations:
     async def _settle_by(self, call: Settle, packed: PackedPlan) -> Answer | None:
         """Also when nobody reserved this id. None: it was reserved by another plan, which is known from now on."""
         saves_plan = not self._plans.is_saved(packed)
-        made = _settle_call(call, packed, unreserved=True)._replace(saves_plan=saves_plan)
+        made = _settle_call(call, packed, unreserved=True)._replace(saves_plan=saves_plan, brings_text=saves_plan)
         answer = await self._ask("settle", made)
         if answer.word == "elsewhere":
             self._remember(call.request_id, await self._plan(answer.rest[0]))

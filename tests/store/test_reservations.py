@@ -7,8 +7,9 @@ import pytest
 from redis import Redis
 
 from service.errors import StoreUnavailable
-from service.reservation import Granted, Refused, Settled
+from service.reservation import Granted, Mode, Refused, Settled
 from service.store import keys
+from service.store.codec import encode_plan
 from service.store.connection import Store
 from service.store.reservation_calls import granule_ms
 from tests.store.plans import DAY, HOUR, MINUTE, NOW, budget, create, plan_of, requests, tokens
@@ -64,6 +65,27 @@ async def test_a_new_plan_costs_no_further_round_trip(desk: Desk, redis: Redis):
     await desk.call(plan, "reserve", "a", 1)
     assert sent.scripts == 1
     assert await desk.another_worker().call(plan, "reserve", "a", 1) == "replayed 1/0"
+
+
+async def test_the_text_of_a_plan_that_refuses_is_sent_once(desk: Desk, redis: Redis):
+    plan, sent = plan_of(tokens("key", 100), requests("key", 1_000), mode=Mode.STRICT), []
+    for _ in range(3):
+        before = redis.info("stats")["total_net_input_bytes"]
+        assert await desk.call(plan, "reserve", "a", 9_000) == "refused by 0"
+        sent.append(redis.info("stats")["total_net_input_bytes"] - before)
+    assert sent[1] == sent[2] < sent[0] - len(encode_plan(plan))
+
+
+async def test_a_plan_that_refused_before_is_saved_when_it_admits(desk: Desk, redis: Redis):
+    create(redis, plan := plan_of(tokens("key 2", 100), requests("key 2", 1_000), mode=Mode.STRICT))
+    assert await desk.call(plan, "reserve", "a", 9_000) == "refused by 0"
+    sent = Sent(redis)
+    assert await desk.call(plan, "reserve", "a", 9) == "granted 9/0"
+    assert sent.scripts == 2
+    assert await desk.call(plan, "reserve", "b", 9) == "granted 9/0"
+    assert sent.scripts == 3
+    assert await desk.another_worker().call(plan, "settle", "a", 9) == "settled 9/0"
+    assert await desk.counters(plan) == "9+9 2+0"
 
 
 async def test_calls_of_one_tick_are_one_script_call(desk: Desk, redis: Redis):

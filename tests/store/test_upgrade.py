@@ -60,9 +60,9 @@ async def test_what_was_counted_and_held_goes_on(store: Store, redis: Redis):
 
 
 async def test_counters_that_were_fields_of_their_own_go_on(store: Store, redis: Redis):
-    fields = {"v": 1, "e": ENDS_AT, f"b{ENDS_AT}": pack_integers(1, 600)}
-    kept = {"1": pack_integers(100, NOW, 600), "2": pack_integers(1, NOW, 0), "11": pack_integers(7, NOW, 0)}
-    redis.hset(usage_key("key"), mapping={**fields, **kept})
+    redis.hset(usage_key("key"), items=["v", 1, "e", ENDS_AT, f"b{ENDS_AT}", pack_integers(1, 600)])
+    for slot, usage, held in ((1, 100, 600), (2, 1, 0), (11, 7, 0)):
+        redis.hset(usage_key("key"), str(slot), pack_integers(usage, NOW, held))
     assert await upgrade_counters(store) == 1
     counters = {1: Counter(100, NOW, 600), 2: Counter(1, NOW, 0), 11: Counter(7, NOW, 0)}
     assert stored_counters(redis, usage_key("key")) == counters
