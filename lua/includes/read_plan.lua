@@ -12,7 +12,9 @@ local function read_plan(plan, keys, owners, global_version, now, field)
   if checked >= 0 and checked ~= global_version then
     return false
   end
-  local found, keys_at, versions = {}, limits.keys, limits.versions
+  -- Room for what most plans have: a list that grows is made anew at each power of two.
+  local found, states = { nil, nil, nil, nil, nil, nil }, { nil, nil, nil, nil, nil, nil, nil, nil }
+  local keys_at, versions = limits.keys, limits.versions
   for place = 1, #limits.fields do
     local key, version = keys[numbers[keys_at + place]], numbers[versions + place]
     local owner = owners[key]
@@ -27,7 +29,7 @@ local function read_plan(plan, keys, owners, global_version, now, field)
     end
     found[place] = owner
   end
-  local states, state_owner, state_field_of = {}, limits.state_owner, limits.state_field
+  local state_owner, state_field_of = limits.state_owner, limits.state_field
   for number = 1, #state_owner do
     states[number] = found[state_owner[number]].states[state_field_of[number]]
   end

@@ -4,14 +4,12 @@
 -- One owner of a plan as of now: holds that have run out and windows that are over are taken into account for the limits of
 -- this shape (`limits`), at its first plan of a script. `owner.lacks`: the shape, where one of its counters was removed.
 local function see_owner(owners, key, limits, place, now, field)
-  local owner = owners[key] or read_owner(owners, key, limits, place, field)
-  local states, state_of, place_of = owner.states, limits.state, limits.place
-  for number = 1, #limits.state_field do
-    if limits.state_owner[number] == place and not states[limits.state_field[number]] then
-      -- It was read for other limits.
-      read_owner(owners, key, limits, place, field)
-    end
+  local owner = owners[key]
+  if not owner or owner.seen_by then
+    -- The second time other limits want what they need read.
+    owner = read_owner(owners, key, limits, place, field)
   end
+  local states, state_of, place_of = owner.states, limits.state, limits.place
   if owner.earliest and owner.earliest <= now then
     return_expired(owner, limits, place, now)
   end
