@@ -3,10 +3,10 @@
 `quota/plan.py` makes plans, `store/reservations.py` runs the calls; this module lies below both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from service.entities import Kind
 from service.windows import Window
@@ -101,6 +101,32 @@ class LimitState(NamedTuple):
     taken: int
 
 
+class LimitStates:
+    """Of all limits of a plan, by place. `numbers` are those of one after the other: every fourth of them is a usage."""
+
+    __slots__ = ("numbers",)
+
+    def __init__(self, numbers: tuple[int, ...] = ()) -> None:
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers) // 4
+
+    def __getitem__(self, place: int) -> LimitState:
+        return LimitState(*self.numbers[4 * place : 4 * place + 4])
+
+    def __iter__(self) -> Iterator[LimitState]:
+        return (self[place] for place in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LimitStates) and self.numbers == other.numbers
+
+    def __hash__(self) -> int:
+        return hash(self.numbers)
+
+
+NO_STATES: Final = LimitStates()
+
 # --- calls -------------------------------------------------------------------------------------------------------------
 
 
@@ -173,7 +199,7 @@ class Granted(NamedTuple):
     expires_at_ms: int
     reserved_tokens: int
     reserved_nanousd: int
-    states: tuple[LimitState, ...]
+    states: LimitStates
 
 
 class Replayed(NamedTuple):
@@ -193,7 +219,7 @@ class Refused(NamedTuple):
     now_ms: int
     violations: tuple[int, ...]
     over: tuple[int, ...]
-    states: tuple[LimitState, ...]
+    states: LimitStates
     retry_at_ms: int | None
 
 
@@ -202,7 +228,7 @@ class Blocked(NamedTuple):
 
     now_ms: int
     key_expired: bool
-    states: tuple[LimitState, ...]
+    states: LimitStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +255,7 @@ class Settled(NamedTuple):
     cost_nanousd: int
     overrun_tokens: int
     overrun_nanousd: int
-    states: tuple[LimitState, ...]
+    states: LimitStates
     detail: bytes
     replayed: bool
 
@@ -251,7 +277,7 @@ class Explained(NamedTuple):
     """
 
     now_ms: int
-    states: tuple[LimitState, ...]
+    states: LimitStates
     over: tuple[int, ...]
     outcome: Granted | Refused | Blocked
 

@@ -24,6 +24,9 @@ def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     return lines
 
 
+JSON_LINE: Final = header_lines([JSON])
+
+
 async def send_at_once(scope: Scope, send: Send, status: int, lines: bytes, body: bytes) -> None:
     """`lines` as header_lines makes them, without the length of the body."""
     lines = b"content-length: %d\r\n%b" % (len(body), lines)

@@ -45,25 +45,22 @@ _SETTLEMENT: Final = b'{"cost":%b,"tokens":%d,"priced":%b,"price":%b,"replayed":
 _BOOLEANS: Final = {True: b"true", False: b"false"}
 
 
-def admission_body(admission: Admission, limits: bytes) -> orjson.Fragment:
+def admission_body(admission: Admission, limits: bytes) -> bytes:
     """Written out, as `limits` are: to look at every member anew would cost more than all that differs."""
     plan, granted, route = admission.plan, admission.granted, admission.route
-    return orjson.Fragment(
-        _ADMISSION
-        % (
-            orjson.dumps(admission.request_id),
-            timestamp(granted.expires_at_ms).encode(),
-            _BOOLEANS[admission.replayed],
-            _route_json(plan),
-            orjson.dumps(admission.key_ids),
-            orjson.dumps(admission.fallbacks),
-            b',"route":' + orjson.dumps(route) if route is not None else b"",
-            granted.reserved_tokens,
-            orjson.dumps(to_dollars(granted.reserved_nanousd)),
-            _BOOLEANS[admission.price != UNPRICED],
-            admission.price,
-            limits,
-        )
+    return _ADMISSION % (
+        orjson.dumps(admission.request_id),
+        timestamp(granted.expires_at_ms).encode(),
+        _BOOLEANS[admission.replayed],
+        _route_json(plan),
+        orjson.dumps(admission.key_ids),
+        orjson.dumps(admission.fallbacks),
+        b',"route":' + orjson.dumps(route) if route is not None else b"",
+        granted.reserved_tokens,
+        orjson.dumps(to_dollars(granted.reserved_nanousd)),
+        _BOOLEANS[admission.price != UNPRICED],
+        admission.price,
+        limits,
     )
 
 
@@ -149,19 +146,16 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
     return facts
 
 
-def settlement_body(settled: Settled, limits: bytes) -> orjson.Fragment:
-    return orjson.Fragment(
-        _SETTLEMENT
-        % (
-            orjson.dumps(to_dollars(settled.cost_nanousd)),
-            settled.tokens,
-            _BOOLEANS[settled.detail != UNPRICED],
-            settled.detail,
-            _BOOLEANS[settled.replayed],
-            settled.overrun_tokens,
-            orjson.dumps(to_dollars(settled.overrun_nanousd)),
-            limits,
-        )
+def settlement_body(settled: Settled, limits: bytes) -> bytes:
+    return _SETTLEMENT % (
+        orjson.dumps(to_dollars(settled.cost_nanousd)),
+        settled.tokens,
+        _BOOLEANS[settled.detail != UNPRICED],
+        settled.detail,
+        _BOOLEANS[settled.replayed],
+        settled.overrun_tokens,
+        orjson.dumps(to_dollars(settled.overrun_nanousd)),
+        limits,
     )
 
 
