@@ -46,7 +46,7 @@ async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, se
             refusal = orjson.dumps(error_body(405, f"{scope['method']} is not possible here"))
             return await send_answer(scope, send, Answer(405, refusal, _ALLOW_LINE))
         require_gateway(headers, settings)
-        body = await receive_body(receive, headers, settings.max_body_bytes)
+        body = await receive_body(scope, receive, headers, settings.max_body_bytes)
         answer = await call(services.enforcer, body, caller)
     except ServiceError as error:
         answer = failure(scope, error, caller)
