@@ -4,7 +4,7 @@ A raw ASGI endpoint in front of Starlette's router: who calls, what, and the ans
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from time import perf_counter
 from typing import Final
 
@@ -62,6 +62,6 @@ def failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
     return answer_error(error, caller)
 
 
-async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
+def send_answer(scope: Scope, send: Send, answer: Answer) -> Awaitable[None]:
     lines = (_PROBLEM_LINE if answer.is_problem else JSON_LINE) + answer.lines
-    await send_at_once(scope, send, answer.status, lines, answer.body)
+    return send_at_once(scope, send, answer.status, lines, answer.body)
