@@ -34,25 +34,29 @@ class Told(NamedTuple):
 
 
 class _ShownLimit:
-    """`json` says when the window ends that began last, and has gaps for what is counted in it."""
+    """What is remembered is of the window that was asked for last: nearly all answers are of the same one."""
 
-    __slots__ = ("__weakref__", "_last_reset_ms", "_undated", "_window", "json", "resets_at_ms")
+    __slots__ = ("__weakref__", "_began_ms", "_json", "_resets_at_ms", "_undated", "_window", "_written_ms")
 
     def __init__(self, planned: PlannedLimit, limit: int) -> None:
         body = limit_body(Reading(planned, limit, 0, 0, 0, 0))
         self._undated = gapped({**body, **dict.fromkeys(_COUNTED, gap(0)), "resets_at": gap("")})
         self._window = planned.window
-        # Never reset, so not told either.
-        self._last_reset_ms = self.resets_at_ms = 0
-        self.json = b""
+        self._began_ms = self._resets_at_ms = self._written_ms = 0
+        self._json = b""
 
-    def begin_window(self, last_reset_ms: int) -> None:
-        """Unless another plan with this limit has seen that."""
-        if last_reset_ms != self._last_reset_ms:
-            self._last_reset_ms = last_reset_ms
-            self.resets_at_ms = next_reset_ms(self._window, last_reset_ms)
+    def resets_at_ms(self, last_reset_ms: int) -> int:
+        if last_reset_ms != self._began_ms:
+            self._began_ms, self._resets_at_ms = last_reset_ms, next_reset_ms(self._window, last_reset_ms)
+        return self._resets_at_ms
+
+    def json(self, last_reset_ms: int) -> bytes:
+        """With gaps for what is counted in the window that began then."""
+        if last_reset_ms != self._written_ms:
             # Texts are gaps in quotes; no name has such in it, as its quotes are escaped and its percent signs doubled.
-            self.json = self._undated.replace('"%s"', f'"{timestamp(self.resets_at_ms)}"').encode()
+            dated = self._undated.replace('"%s"', f'"{timestamp(self.resets_at_ms(last_reset_ms))}"')
+            self._written_ms, self._json = last_reset_ms, dated.encode()
+        return self._json
 
 
 _all_shown: Final[WeakValueDictionary[PlannedLimit, _ShownLimit]] = WeakValueDictionary()
@@ -72,9 +76,8 @@ class LimitsOfPlan:
         self._layout = _layout(tuple(planned.kind is LimitKind.BUDGET for planned, _ in shown))
         self._last_resets_ms: tuple[int, ...] = ()
         self._resets_at_ms: list[int] = []
-        self._written: list[bytes] = []
         self._existing: list[int] = []
-        self._arrange([])
+        self._order: list[int] = []
 
     def tell(self, states: LimitStates, now_ms: int) -> Told:
         used, held, left = self._read(states)
@@ -101,30 +104,30 @@ class LimitsOfPlan:
         return used, held, left
 
     def _begin_windows(self, last_resets_ms: tuple[int, ...]) -> None:
-        for shown, last_reset_ms in zip(self._shown, last_resets_ms, strict=True):
-            shown.begin_window(last_reset_ms)
         self._last_resets_ms = last_resets_ms
-        # As they are now: a plan that shares a limit may be told of another window.
-        self._resets_at_ms = [shown.resets_at_ms for shown in self._shown]
-        self._written = [shown.json for shown in self._shown]
+        began = zip(self._shown, last_resets_ms, strict=True)
+        self._resets_at_ms = [shown.resets_at_ms(last_reset_ms) for shown, last_reset_ms in began]
         self._existing = [place for place, last_reset_ms in enumerate(last_resets_ms) if last_reset_ms]
-        self._arrange(self._order)
+        # The next body is arranged anew. A refusal has none, and may be told of a window that begins at that very moment.
+        self._order = []
 
     def _write(self, used: Sequence[int], held: Sequence[int], left: Sequence[int]) -> bytes:
         """By the share that is left; among equals in order of checks."""
         shares = [one / limit for one, limit in zip(left, self._limits, strict=True)]
         order = sorted(self._existing, key=shares.__getitem__)
+        if not order:
+            return b"[]"
         if order != self._order:
             self._arrange(order)
         numbers: list[float] = [*used, *held, *left]
         numbers += [nanousd / NANOUSD_PER_DOLLAR for nanousd in self._layout.of_budgets(numbers)]
         # As orjson writes floats in all other bodies.
-        return self._json % tuple(orjson.dumps(self._told(numbers))[1:-1].split(b",")) if order else b"[]"
+        return self._json % tuple(orjson.dumps(self._told(numbers))[1:-1].split(b","))
 
     def _arrange(self, order: list[int]) -> None:
         """For bodies with the limits in this order, which few answers change."""
         self._order = order
-        self._json = b"[%b]" % b",".join([self._written[place] for place in order])
+        self._json = b"[%b]" % b",".join([self._shown[place].json(self._last_resets_ms[place]) for place in order])
         self._told = _at(tuple(chain.from_iterable(self._layout.members[place] for place in order)))
 
 
