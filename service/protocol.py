@@ -1,23 +1,30 @@
 """How uvicorn speaks HTTP for quotad: the standard error body for what is no HTTP, answers written in one system call."""
 
 import asyncio
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote
 
+import httptools
 import orjson
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service.api.at_once import AT_ONCE, header_lines
 
+_LONGEST_REMEMBERED: Final = 256
+"""Bytes of a target: longer ones are parsed again each time, so that nobody fills memory with them."""
+
 
 class Protocol(HttpToolsProtocol):
-    """Offers applications to write an answer at once (api/at_once.py)."""
+    """Offers applications to read a body and to write an answer at once (api/at_once.py)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # uvicorn would make a line for every answer, and nobody would read it.
         self.access_log = False
         # One for all requests: in each it would be part of a cycle, which only the garbage collector could resolve.
-        self._extensions: dict[str, Any] = {AT_ONCE: {"write": self._write_at_once}}
+        self._extensions: dict[str, Any] = {AT_ONCE: {"read": self._read_at_once, "write": self._write_at_once}}
         self._answering: RequestResponseCycle
         # Those of the server, such as the date: another list every second.
         self._default_headers = self.server_state.default_headers
@@ -72,11 +79,73 @@ class Protocol(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    # What the parser calls, in this order. For uvicorn's own it would be asked three times for an upgrade that we never make.
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def on_headers_complete(self) -> None:
+        version = self.parser.get_http_version()
+        path, raw_path, query = (_target if len(self.url) <= _LONGEST_REMEMBERED else _parse_target)(self.url)
+        before = self.cycle
+        self.cycle = _Cycle(
+            self,
+            {
+                "type": "http",
+                "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+                "http_version": version,
+                "server": self.server,
+                "client": self.client,
+                "scheme": self.scheme or "http",
+                "root_path": self.root_path,
+                "headers": self.headers,
+                "state": self.app_state.copy(),
+                "method": self.parser.get_method().decode("ascii"),
+                "path": path,
+                "raw_path": raw_path,
+                "query_string": query,
+                "extensions": self._extensions,
+            },
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            # It was sent before the one before it is answered.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         # The next one is begun when this one is answered.
         self._answering = cycle
-        cycle.scope["extensions"] = self._extensions
         super()._start_asgi_task(cycle, app)
+
+    def _read_at_once(self) -> bytes | None:
+        """What RequestResponseCycle.receive gives, for a body that is there as a whole."""
+        cycle = self._answering
+        if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue or not cycle.message_event.is_set():
+            return None
+        self.flow.resume_reading()
+        cycle.message_event.clear()
+        body, cycle.body = bytes(cycle.body), bytearray()
+        return body
 
     def _write_at_once(self, status: int, lines: bytes, body: bytes) -> bool:
         """What RequestResponseCycle.send does, for an answer that is there as a whole."""
@@ -99,6 +168,41 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
         cycle.on_response()
         return True
+
+
+class _Cycle(RequestResponseCycle):
+    """Made with half the work: what is the same at the beginning of every request is said once."""
+
+    access_log = False
+    disconnected = False
+    more_body = True
+    response_started = False
+    response_complete = False
+    chunked_encoding = None
+    expected_content_length = 0
+
+    def __init__(self, protocol: Protocol, scope: Any, *, keep_alive: bool) -> None:
+        self.scope = scope
+        self.transport = protocol.transport
+        self.flow = protocol.flow
+        self.logger = protocol.logger
+        self.default_headers = protocol.server_state.default_headers
+        self.message_event = asyncio.Event()
+        self.on_response = protocol.on_response_complete
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = protocol.expect_100_continue
+        self.body = bytearray()
+
+
+def _parse_target(url: bytes) -> tuple[str, bytes, bytes]:
+    """The path, the same as it was sent, and the query."""
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
+
+
+_target: Final = lru_cache(maxsize=1024)(_parse_target)
+"""Gateways and proxies ask for the same few."""
 
 
 class _OneWrite(asyncio.Transport):

@@ -3,10 +3,10 @@
 `quota/plan.py` makes plans, `store/reservations.py` runs the calls; this module lies below both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from service.entities import Kind
 from service.windows import Window
@@ -97,6 +97,32 @@ class LimitState(NamedTuple):
     held: int
 
 
+class LimitStates:
+    """Of all limits of a plan, by place. `numbers` are those of one after the other: every third of them is a usage."""
+
+    __slots__ = ("numbers",)
+
+    def __init__(self, numbers: tuple[int, ...] = ()) -> None:
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers) // 3
+
+    def __getitem__(self, place: int) -> LimitState:
+        return LimitState(*self.numbers[3 * place : 3 * place + 3])
+
+    def __iter__(self) -> Iterator[LimitState]:
+        return (self[place] for place in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LimitStates) and self.numbers == other.numbers
+
+    def __hash__(self) -> int:
+        return hash(self.numbers)
+
+
+NO_STATES: Final = LimitStates()
+
 # --- calls -------------------------------------------------------------------------------------------------------------
 
 
@@ -169,7 +195,7 @@ class Granted(NamedTuple):
     expires_at_ms: int
     reserved_tokens: int
     reserved_nanousd: int
-    states: tuple[LimitState, ...]
+    states: LimitStates
 
 
 class Replayed(NamedTuple):
@@ -189,7 +215,7 @@ class Refused(NamedTuple):
     now_ms: int
     violations: tuple[int, ...]
     over: tuple[int, ...]
-    states: tuple[LimitState, ...]
+    states: LimitStates
     retry_at_ms: int | None
 
 
@@ -198,7 +224,7 @@ class Blocked(NamedTuple):
 
     now_ms: int
     key_expired: bool
-    states: tuple[LimitState, ...]
+    states: LimitStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +251,7 @@ class Settled(NamedTuple):
     cost_nanousd: int
     overrun_tokens: int
     overrun_nanousd: int
-    states: tuple[LimitState, ...]
+    states: LimitStates
     detail: bytes
     replayed: bool
 
@@ -247,7 +273,7 @@ class Explained(NamedTuple):
     """
 
     now_ms: int
-    states: tuple[LimitState, ...]
+    states: LimitStates
     over: tuple[int, ...]
     outcome: Granted | Refused | Blocked
 

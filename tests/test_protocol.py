@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from service.api.at_once import AT_ONCE, JSON, header_lines, send_at_once
+from service.api.at_once import AT_ONCE, JSON, header_lines, read_at_once, send_at_once
 from service.protocol import Protocol
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -83,6 +83,41 @@ async def test_both_ways_write_the_same_in_one_call(app: Any, asked: bytes, answ
     assert wire.written == [answered]
     assert wire.is_closing() == (b"close" in answered)
     protocol.connection_lost(None)
+
+
+@pytest.mark.parametrize(
+    "sent, read",
+    [
+        ([b"Content-Length: 4\r\n\r\nbody"], b"body"),
+        ([b"Content-Length: 0\r\n\r\n"], b""),
+        ([b"Transfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n"], b"body"),
+        ([b"Content-Length: 4\r\n\r\nbo", b"dy"], None),
+        ([b"Content-Length: 4\r\n\r\n", b"body"], None),
+        ([b"Content-Length: 4\r\nExpect: 100-continue\r\n\r\nbody"], None),
+    ],
+    ids=["whole", "empty", "in chunks", "in parts", "later", "when asked for"],
+)
+async def test_a_body_that_has_come_is_read_at_once(sent: list[bytes], read: bytes | None):
+    """Any other, and what comes after it, is received as usual."""
+    found: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        found.append(read_at_once(scope))
+        body = found[0] or b""
+        while (message := await receive())["type"] != "http.disconnect":
+            body += message["body"]
+        found.append(body)
+
+    protocol, _ = connected(app)
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: h\r\n" + sent[0])
+    await a_few_turns()
+    for part in sent[1:]:
+        protocol.data_received(part)
+        await a_few_turns()
+    assert found == [read]
+    protocol.connection_lost(None)
+    await a_few_turns()
+    assert found == [read, b"body" if read != b"" else b""]
 
 
 async def test_the_date_of_another_second():

@@ -49,7 +49,8 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
         answer = answer_bug(scope["path"])
     metrics.call_seconds("authorize").observe(perf_counter() - started)
     if answer.status == 200:
-        return await _admit(scope, send, answer)
+        # The proxy passes the request on; the headers are for it, and for the client.
+        return await send_at_once(scope, send, 200, answer.lines, b"")
     await send_answer(scope, send, _for_nginx(answer) if params.get("nginx") in ("1", "true") else answer)
 
 
@@ -93,16 +94,8 @@ def _number(name: str, text: str) -> float | int | None:
     return number
 
 
-async def _admit(scope: Scope, send: Send, answer: Answer) -> None:
-    """The proxy passes the request on; the headers are for it, and for the client."""
-    assert isinstance(answer.body, Mapping)
-    reservation = (b"x-quota-reservation", answer.body["reservation_id"].encode())
-    degraded = [(b"x-quota-degraded", b"true")] if "degraded" in answer.body else []
-    await send_at_once(scope, send, 200, header_lines([reservation, *degraded, *answer.headers]), b"")
-
-
 def _for_nginx(answer: Answer) -> Answer:
     """auth_request knows 2xx, 401 and 403 and makes a 500 of everything else: the true status comes in a header."""
     if answer.status in _UNDERSTOOD_BY_NGINX:
         return answer
-    return Answer(403, answer.body, [*answer.headers, (b"x-quota-status", b"%d" % answer.status)])
+    return Answer(403, answer.body, answer.lines + header_lines([(b"x-quota-status", b"%d" % answer.status)]))

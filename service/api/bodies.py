@@ -5,8 +5,9 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
+from service.api.at_once import read_at_once
 from service.api.services import services_of
 from service.errors import InvalidRequest, PayloadTooLarge
 from service.models.parsing import InvalidValue, parse
@@ -19,10 +20,19 @@ _LONGEST_LENGTH: Final = 19
 
 async def read_body(request: Request) -> bytes:
     """The whole body, or PayloadTooLarge as soon as it is known to be larger than the setting allows."""
-    return await receive_body(request.receive, request.headers, services_of(request).settings.max_body_bytes)
+    return await receive_body(request.scope, request.receive, request.headers, services_of(request).settings.max_body_bytes)
 
 
-async def receive_body(receive: Receive, headers: Mapping[str, str], largest_bytes: int) -> bytes:
+async def receive_body(scope: Scope, receive: Receive, headers: Mapping[str, str], largest_bytes: int) -> bytes:
+    body = read_at_once(scope)
+    if body is None:
+        return await _receive(receive, headers, largest_bytes)
+    if len(body) > largest_bytes:
+        raise _too_large(largest_bytes)
+    return body
+
+
+async def _receive(receive: Receive, headers: Mapping[str, str], largest_bytes: int) -> bytes:
     declared = headers.get("content-length", "0")
     if not (declared.isascii() and declared.isdecimal()):
         raise InvalidRequest("the Content-Length header is not a number")

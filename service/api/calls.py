@@ -11,7 +11,8 @@ import orjson
 
 from service import metrics
 from service.api.answers import BUG, error_body
-from service.api.headers import RawHeaders, refusal_headers
+from service.api.at_once import header_lines
+from service.api.headers import refusal_lines
 from service.api.rendering.enforcement import (
     admission_body,
     degraded_body,
@@ -39,10 +40,12 @@ from service.quota.enforcer import Enforcer
 from service.quota.explain import explain
 from service.quota.release import release
 from service.quota.renew import renew
-from service.quota.reserve import DegradedAdmission, reserve
+from service.quota.reserve import Admission, DegradedAdmission, reserve
 from service.quota.settle import settle
 
 _log = logging.getLogger(__name__)
+
+_DEGRADED: Final = (b"x-quota-degraded", b"true")
 
 
 class Caller(NamedTuple):
@@ -59,11 +62,11 @@ class Caller(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """`body`: as JSON, or to be written as such."""
+    """`body` is JSON; `lines` are of headers, without the type of the body."""
 
     status: int
-    body: Mapping[str, Any] | orjson.Fragment
-    headers: RawHeaders
+    body: bytes
+    lines: bytes = b""
     is_problem: bool = False
 
 
@@ -87,15 +90,17 @@ async def answer_reserve(enforcer: Enforcer, request: ReserveRequest, caller: Ca
     if isinstance(outcome, DegradedAdmission):
         metrics.decisions("degraded", "store_unavailable", "").inc()
         metrics.uncharged("degraded").inc()
-        return Answer(200, degraded_body(outcome), [])
+        if not caller.reads_body:
+            return Answer(200, b"", header_lines([_reservation(outcome), _DEGRADED]))
+        return Answer(200, orjson.dumps(degraded_body(outcome)))
     metrics.decisions("allow", ALLOW, "").inc()
     limits, states = limits_of(outcome.plan), outcome.granted.states
     if not caller.reads_body:
-        return Answer(200, {"reservation_id": outcome.request_id}, limits.headers(states, outcome.granted.now_ms))
+        return Answer(200, b"", header_lines([_reservation(outcome)]) + limits.headers(states, outcome.granted.now_ms))
     if not caller.reads_headers:
-        return Answer(200, admission_body(outcome, limits.body(states)), [])
-    body, headers = limits.tell(states, outcome.granted.now_ms)
-    return Answer(200, admission_body(outcome, body), headers)
+        return Answer(200, admission_body(outcome, limits.body(states)))
+    body, lines = limits.tell(states, outcome.granted.now_ms)
+    return Answer(200, admission_body(outcome, body), lines)
 
 
 async def _settle(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
@@ -103,21 +108,22 @@ async def _settle(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
     outcome = await settle(enforcer, request, request.virtual_key or caller.key_value)
     if isinstance(outcome, Verdict):
         return _refuse(outcome, caller)
-    return Answer(200, settlement_body(outcome, limits_of(outcome.plan).body(outcome.states)), [])
+    return Answer(200, settlement_body(outcome, limits_of(outcome.plan).body(outcome.states)))
 
 
 async def _release(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
-    return Answer(200, {"released": await release(enforcer, parse(ReleaseRequest, body))}, [])
+    return Answer(200, orjson.dumps({"released": await release(enforcer, parse(ReleaseRequest, body))}))
 
 
 async def _renew(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
-    return Answer(200, {"expires_at": timestamp(await renew(enforcer, parse(RenewRequest, body)))}, [])
+    return Answer(200, orjson.dumps({"expires_at": timestamp(await renew(enforcer, parse(RenewRequest, body)))}))
 
 
 async def _explain(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
     request = parse(ExplainRequest, body)
     key_value = request.virtual_key or caller.key_value
-    return Answer(200, explanation_body(await explain(enforcer, request, key_value, _request_id(request, caller))), [])
+    explanation = await explain(enforcer, request, key_value, _request_id(request, caller))
+    return Answer(200, orjson.dumps(explanation_body(explanation)))
 
 
 _CALLS: Final[Mapping[str, Callable[[Enforcer, Body, Caller], Awaitable[Answer]]]] = {
@@ -146,8 +152,9 @@ async def _batch(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
     async with asyncio.TaskGroup() as group:
         for places in groups.values():
             group.create_task(run(places))
-    results = [{"status": answers[place].status, "body": answers[place].body} for place in range(len(operations))]
-    return Answer(200, {"results": results}, [])
+    in_order = [answers[place] for place in range(len(operations))]
+    results = [b'{"status":%d,"body":%b}' % (answer.status, answer.body) for answer in in_order]
+    return Answer(200, b'{"results":[%b]}' % b",".join(results))
 
 
 CALLS: Final[Mapping[str, Call]] = {**_CALLS, "batch": _batch}
@@ -156,7 +163,7 @@ CALLS: Final[Mapping[str, Call]] = {**_CALLS, "batch": _batch}
 def answer_bug(call: str) -> Answer:
     """While the error is being handled: it is logged with its traceback."""
     _log.exception("%s failed", call)
-    return Answer(500, error_body(500, BUG), [])
+    return Answer(500, orjson.dumps(error_body(500, BUG)))
 
 
 def _reservation_of(operation: Mapping[str, Any], place: int) -> object:
@@ -178,22 +185,26 @@ async def _answer_operation(enforcer: Enforcer, operation: Mapping[str, Any], ca
 
 
 def _refuse(verdict: Verdict, caller: Caller) -> Answer:
-    body = refusal_problem(verdict) if caller.wants_problem else refusal_body(verdict)
-    if not caller.reads_headers:
-        return Answer(verdict.status, body, [], caller.wants_problem)
-    of_limits: RawHeaders = []
-    if verdict.plan is not None and verdict.states:
-        of_limits = limits_of(verdict.plan).headers(verdict.states, verdict.now_ms, verdict.retry_after_s)
-    return Answer(verdict.status, body, refusal_headers(verdict, of_limits), caller.wants_problem)
+    body = orjson.dumps(refusal_problem(verdict) if caller.wants_problem else refusal_body(verdict))
+    lines = b""
+    if caller.reads_headers:
+        if verdict.plan is not None and verdict.states:
+            lines = limits_of(verdict.plan).headers(verdict.states, verdict.now_ms, verdict.retry_after_s)
+        lines += refusal_lines(verdict)
+    return Answer(verdict.status, body, lines, caller.wants_problem)
 
 
 def answer_error(error: ServiceError, caller: Caller) -> Answer:
-    headers = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+    lines = header_lines([(name.lower().encode(), value.encode()) for name, value in error.headers.items()])
     if caller.wants_problem:
-        return Answer(
-            error.status, problem_body(error.status, HTTPStatus(error.status).phrase, error.message), headers, is_problem=True
-        )
-    return Answer(error.status, error_body(error.status, error.message, error.param), headers)
+        problem = problem_body(error.status, HTTPStatus(error.status).phrase, error.message)
+        return Answer(error.status, orjson.dumps(problem), lines, is_problem=True)
+    return Answer(error.status, orjson.dumps(error_body(error.status, error.message, error.param)), lines)
+
+
+def _reservation(admission: Admission | DegradedAdmission) -> tuple[bytes, bytes]:
+    """The header that names it to a proxy."""
+    return b"x-quota-reservation", admission.request_id.encode()
 
 
 def _request_id(request: ReserveRequest, caller: Caller) -> str:

@@ -46,8 +46,8 @@ def presented_virtual_key(headers: Mapping[str, str], *, any_in_own_header: bool
     if bearer is not None and _looks_like_virtual_key(bearer):
         return bearer
     for name in _KEY_HEADERS:
-        value = headers.get(name, "")
-        if _looks_like_virtual_key(value):
+        value = headers.get(name)
+        if value is not None and _looks_like_virtual_key(value):
             return value
     return None
 

@@ -4,7 +4,7 @@ A raw ASGI endpoint in front of Starlette's router: who calls, what, and the ans
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from time import perf_counter
 from typing import Final
 
@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from service import metrics
 from service.api.answers import error_body
-from service.api.at_once import JSON, header_lines, send_at_once
+from service.api.at_once import JSON_LINE, header_lines, send_at_once
 from service.api.bodies import receive_body
 from service.api.calls import CALLS, Answer, Call, Caller, answer_bug, answer_error
 from service.api.credentials import headers_of, presented_virtual_key, require_gateway
@@ -28,8 +28,8 @@ PREFIX: Final = "/api/governance/quota/"
 CALLS_BY_PATH: Final[Mapping[str, Call]] = {PREFIX + name: call for name, call in {**CALLS, "cost": answer_cost}.items()}
 
 _PROBLEM: Final = "application/problem+json"
-_ALLOW: Final = (b"allow", b"POST")
-_PROBLEM_HEADER: Final = (b"content-type", _PROBLEM.encode())
+_ALLOW_LINE: Final = header_lines([(b"allow", b"POST")])
+_PROBLEM_LINE: Final = header_lines([(b"content-type", _PROBLEM.encode())])
 
 
 async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, services: Services) -> None:
@@ -43,11 +43,10 @@ async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, se
     settings = services.settings
     try:
         if scope["method"] != "POST":
-            return await send_answer(
-                scope, send, Answer(405, error_body(405, f"{scope['method']} is not possible here"), [_ALLOW])
-            )
+            refusal = orjson.dumps(error_body(405, f"{scope['method']} is not possible here"))
+            return await send_answer(scope, send, Answer(405, refusal, _ALLOW_LINE))
         require_gateway(headers, settings)
-        body = await receive_body(receive, headers, settings.max_body_bytes)
+        body = await receive_body(scope, receive, headers, settings.max_body_bytes)
         answer = await call(services.enforcer, body, caller)
     except ServiceError as error:
         answer = failure(scope, error, caller)
@@ -63,6 +62,6 @@ def failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
     return answer_error(error, caller)
 
 
-async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
-    lines = header_lines([_PROBLEM_HEADER if answer.is_problem else JSON, *answer.headers])
-    await send_at_once(scope, send, answer.status, lines, orjson.dumps(answer.body))
+def send_answer(scope: Scope, send: Send, answer: Answer) -> Awaitable[None]:
+    lines = (_PROBLEM_LINE if answer.is_problem else JSON_LINE) + answer.lines
+    return send_at_once(scope, send, answer.status, lines, answer.body)

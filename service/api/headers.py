@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
+from service.api.at_once import header_lines
 from service.quota.decision import Reading, Verdict
 from service.remembered import remembered
 from service.reservation import LimitKind, Plan, PlannedLimit
-
-RawHeaders = list[tuple[bytes, bytes]]
-
-Left = tuple[int, int]
-"""What remains of a limit, and when it resets (milliseconds)."""
 
 LARGEST_INTEGER: Final = 999_999_999_999_999
 """Of a structured field (RFC 9651): 15 digits."""
@@ -23,68 +20,67 @@ _PER_UNIT: Final = {LimitKind.REQUESTS: 1, LimitKind.TOKENS: 1, LimitKind.BUDGET
 
 
 class Policies:
-    """Limits as headers name them: made once, filled in for every answer. `readings` are of the same limits in the same order."""
+    """Limits as headers name them: lines made and checked once, filled in for every answer."""
 
     def __init__(self, limits: Iterable[PlannedLimit]) -> None:
-        shown = [planned for planned in limits if planned.limit is not None]
-        self.names = _names(shown)
-        named = list(zip(self.names, shown, strict=True))
-        self._shown = shown
-        policies = ", ".join(_policy(name, planned, planned.limit or 0) for name, planned in named)
-        self._policies = (b"ratelimit-policy", policies.encode())
-        self._starts = [_start(name, planned.kind) for name, planned in named]
+        self._shown = [planned for planned in limits if planned.limit is not None]
+        self.names = _names(self._shown)
+        self._per_unit = [_PER_UNIT[planned.kind] for planned in self._shown]
+        quotas = [(planned.limit or 0) // per_unit for planned, per_unit in zip(self._shown, self._per_unit, strict=True)]
+        self._are_cut = any(quota > LARGEST_INTEGER for quota in quotas)
+        self._lines = _lines(
+            tuple(
+                _policy(name, planned, min(quota, LARGEST_INTEGER))
+                for name, planned, quota in zip(self.names, self._shown, quotas, strict=True)
+            ),
+            tuple(self.names),
+        )
         self._openai = [
-            _openai_headers(kind, tuple((place, one.limit or 0) for place, one in enumerate(shown) if one.kind is kind))
+            _openai_lines(kind, tuple((place, one.limit or 0) for place, one in enumerate(self._shown) if one.kind is kind))
             for kind in (LimitKind.REQUESTS, LimitKind.TOKENS)
-            if any(planned.kind is kind for planned in shown)
+            if any(planned.kind is kind for planned in self._shown)
         ]
 
     @property
     def names_by_limit(self) -> dict[PlannedLimit, str]:
         return dict(zip(self._shown, self.names, strict=True))
 
-    def headers(self, readings: Sequence[Reading], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
-        return self.tell([(reading.remaining, reading.resets_at_ms) for reading in readings], now_ms, retry_after_s)
+    def lines_of(self, readings: Sequence[Reading], now_ms: int) -> bytes:
+        """`readings` are of the same limits in the same order."""
+        return self.lines([reading.remaining for reading in readings], [reading.resets_at_ms for reading in readings], now_ms)
 
-    def tell(self, lefts: Sequence[Left], now_ms: int, retry_after_s: int | None = None) -> RawHeaders:
-        """None where nothing is limited. `retry_after_s`: when a refused request may be tried again."""
-        if not lefts:
-            return []
-        states = []
-        for (start, per_unit), (remaining, resets_at_ms) in zip(self._starts, lefts, strict=True):
-            units = remaining // per_unit
-            # _wait_s, without a call for each limit.
-            wait_s = (resets_at_ms - now_ms + 999) // 1000 if resets_at_ms > now_ms else 0
-            if retry_after_s is not None and units == 0 and retry_after_s < wait_s:
-                wait_s = retry_after_s
-            states.append(f"{start}{units if units < LARGEST_INTEGER else LARGEST_INTEGER};t={wait_s}")
-        headers = [self._policies, (b"ratelimit", ", ".join(states).encode())]
+    def lines(self, left: Sequence[int], resets_at_ms: Iterable[int], now_ms: int, retry_after_s: int | None = None) -> bytes:
+        """None where nothing is limited. What is left of each limit and when it resets; `retry_after_s`: when a refused request
+        may be tried again.
+        """
+        if not left:
+            return b""
+        units = [one // per_unit for one, per_unit in zip(left, self._per_unit, strict=True)]
+        if self._are_cut:
+            units = [min(one, LARGEST_INTEGER) for one in units]
+        # Whole seconds, never too early.
+        waits_s = [(at_ms - now_ms + 999) // 1000 for at_ms in resets_at_ms]
+        if min(waits_s) < 0:
+            waits_s = [max(wait_s, 0) for wait_s in waits_s]
+        resets_s = waits_s
+        if retry_after_s is not None:
+            resets_s = [wait_s if one else min(wait_s, retry_after_s) for one, wait_s in zip(units, waits_s, strict=True)]
+        lines = self._lines % tuple(chain.from_iterable(zip(units, resets_s, strict=True)))
         for openai in self._openai:
-            headers += openai.tell(lefts, now_ms)
-        return headers
+            lines += openai.tell(left, waits_s)
+        return lines
 
 
-class _OpenAiHeaders:
+class _OpenAiLines:
     """Of all limits of one kind the tightest. `limits`: their places, and how much they allow."""
 
     def __init__(self, kind: LimitKind, limits: Sequence[tuple[int, int]]) -> None:
-        limit_name, self._remaining_name, self._reset_name = (
-            f"x-ratelimit-{part}-{kind}".encode() for part in ("limit", "remaining", "reset")
-        )
-        self._limits = {place: (limit_name, b"%d" % limit) for place, limit in limits}
-        self._places = list(self._limits)
+        self._lines = {place: _openai(kind, limit) for place, limit in limits}
+        self._places = list(self._lines)
 
-    def tell(self, lefts: Sequence[Left], now_ms: int) -> RawHeaders:
-        place = self._places[0]
-        for other in self._places:
-            if lefts[other][0] < lefts[place][0]:
-                place = other
-        remaining, resets_at_ms = lefts[place]
-        return [
-            self._limits[place],
-            (self._remaining_name, b"%d" % remaining),
-            (self._reset_name, _reset(_wait_s(resets_at_ms, now_ms))),
-        ]
+    def tell(self, left: Sequence[int], waits_s: Sequence[int]) -> bytes:
+        place = min(self._places, key=left.__getitem__)
+        return self._lines[place] % (left[place], _duration(waits_s[place]))
 
 
 @remembered()
@@ -92,24 +88,32 @@ def policies_of(plan: Plan) -> Policies:
     return Policies(plan.limits)
 
 
-def refusal_headers(verdict: Verdict, of_limits: RawHeaders) -> RawHeaders:
+def refusal_lines(verdict: Verdict) -> bytes:
+    """Of a refusal, besides those of its limits."""
     if verdict.retry_after_s is not None:
-        return [*of_limits, (b"retry-after", b"%d" % verdict.retry_after_s)]
-    if verdict.status == 401:
-        return [*of_limits, (b"www-authenticate", b"Bearer")]
-    return of_limits
+        return header_lines([(b"retry-after", b"%d" % verdict.retry_after_s)])
+    return header_lines([(b"www-authenticate", b"Bearer")]) if verdict.status == 401 else b""
 
 
 @lru_cache(maxsize=10_000)
-def _start(name: str, kind: LimitKind) -> tuple[str, int]:
-    """How the state of a limit begins, and how much makes a unit of it; one for all plans, as below."""
-    return f'"{name}";r=', _PER_UNIT[kind]
+def _lines(policies: tuple[str, ...], names: tuple[str, ...]) -> bytes:
+    """With gaps for what is left of each and when it resets. One for all plans that limit as much, as below: what is shared is
+    still in the cache of the processor.
+    """
+    policy = ", ".join(policies).replace("%", "%%")
+    states = ", ".join(['"{}";r=%d;t=%d'.format(name.replace("%", "%%")) for name in names])
+    return header_lines([(b"ratelimit-policy", policy.encode()), (b"ratelimit", states.encode())])
 
 
 @lru_cache(maxsize=10_000)
-def _openai_headers(kind: LimitKind, limits: tuple[tuple[int, int], ...]) -> _OpenAiHeaders:
-    """One for all plans that limit as much: what is shared is still in the cache of the processor."""
-    return _OpenAiHeaders(kind, limits)
+def _openai_lines(kind: LimitKind, limits: tuple[tuple[int, int], ...]) -> _OpenAiLines:
+    return _OpenAiLines(kind, limits)
+
+
+def _openai(kind: LimitKind, limit: int) -> bytes:
+    """With gaps for what is left and for the time until it resets."""
+    parts = (b"limit", b"%d" % limit), (b"remaining", b"%d"), (b"reset", b"%b")
+    return header_lines([(b"x-ratelimit-%b-%b" % (part, kind.encode()), value) for part, value in parts])
 
 
 def _names(limits: Iterable[PlannedLimit]) -> list[str]:
@@ -121,19 +125,13 @@ def _names(limits: Iterable[PlannedLimit]) -> list[str]:
     return names
 
 
-def _policy(name: str, planned: PlannedLimit, limit: int) -> str:
+def _policy(name: str, planned: PlannedLimit, quota: int) -> str:
     window_s = -(-planned.window.length_ms // 1000)
-    quota = min(limit // _PER_UNIT[planned.kind], LARGEST_INTEGER)
     return f'"{name}";q={quota};w={window_s}{_UNITS[planned.kind]}'
 
 
-def _wait_s(resets_at_ms: int, now_ms: int) -> int:
-    """Whole seconds, never too early."""
-    return (resets_at_ms - now_ms + 999) // 1000 if resets_at_ms > now_ms else 0
-
-
 @lru_cache(maxsize=16_384)
-def _reset(wait_s: int) -> bytes:
+def _duration(wait_s: int) -> bytes:
     return go_duration(wait_s * 1000).encode()
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -67,14 +68,15 @@ async def answer_cost(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer
         "lines": [],
     }
     if request.cost is not None:
-        return Answer(200, {**shown, "cost": to_dollars(to_nanousd(request.cost)), "priced": True, "price": OF_CALLER}, [])
+        shown |= {"cost": to_dollars(to_nanousd(request.cost)), "priced": True, "price": OF_CALLER}
+        return Answer(200, orjson.dumps(shown))
     prices = (await enforcer.plans.latest_shared()).prices
     price = prices.price(model, provider, request_type, _key_id(request, caller), request.provider_key_id)
     if price is not None:
         lines = working(price.rates, usage_of(request), request_type)
         cost = to_dollars(sum_nanousd(lines))
         shown |= {"cost": cost, "priced": True, "price": price.facts, "lines": [cost_line(line) for line in lines]}
-    return Answer(200, shown, [])
+    return Answer(200, orjson.dumps(shown))
 
 
 def _key_id(request: CostRequest, caller: Caller) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from service.entities import NEVER_COUNTED, Counters
 from service.money import NANOUSD_PER_DOLLAR
-from service.reservation import Blocked, LimitKind, LimitState, Plan, PlannedLimit, Refused
+from service.reservation import NO_STATES, Blocked, LimitKind, LimitState, LimitStates, Plan, PlannedLimit, Refused
 from service.windows import current, next_reset_ms
 
 ALLOW: Final = "allow"
@@ -69,7 +69,7 @@ class Reading(NamedTuple):
 class Verdict(NamedTuple):
     """Why a request may not go. `violations`: readings of all limits that are over, in order of checks; the first one is named.
 
-    `plan` is None when not even the key is known; `states` are of its limits, () where none was asked. `retry_after_s` is None
+    `plan` is None when not even the key is known; `states` are of its limits, none where none was asked. `retry_after_s` is None
     when waiting does not help. `route`: the rules that led to what refuses.
     """
 
@@ -78,7 +78,7 @@ class Verdict(NamedTuple):
     now_ms: int = 0
     plan: Plan | None = None
     violations: tuple[Reading, ...] = ()
-    states: tuple[LimitState, ...] = ()
+    states: LimitStates = NO_STATES
     retry_after_s: int | None = None
     route: Mapping[str, Any] | None = None
 

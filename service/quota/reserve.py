@@ -26,7 +26,7 @@ from service.quota.routed import (
 )
 from service.quota.routes import Route, find_routes, known_routes
 from service.quota.shared import Shared
-from service.reservation import Blocked, Granted, IdConflict, Plan, Refused, Replayed, Reserve, Stale
+from service.reservation import NO_STATES, Blocked, Granted, IdConflict, Plan, Refused, Replayed, Reserve, Stale
 
 OTHER_REQUEST: Final = "this request_id belongs to another request: use a new one, or repeat that request unchanged"
 
@@ -233,5 +233,5 @@ async def _admit_unasked(
     now_ms = time.time_ns() // 1_000_000
     has_expired = plan is not None and plan.expires_at_ms is not None and plan.expires_at_ms <= now_ms
     if plan is not None and (has_expired or plan.blocked is not None):
-        return blocked(plan, Blocked(now_ms=now_ms, key_expired=has_expired, states=()), facts)
+        return blocked(plan, Blocked(now_ms=now_ms, key_expired=has_expired, states=NO_STATES), facts)
     return DegradedAdmission(request_id=request_id, plan=plan, provider=provider or "", model=model or "", route=facts)

@@ -1,6 +1,6 @@
 """How full the limits of a provider and model are, in percent, as conditions of routing rules see it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,7 +33,7 @@ def watches_usage(plan: Plan) -> bool:
     return any(_plays_a_part(plan, place) for place in range(len(plan.limits)))
 
 
-def usage_of(plan: Plan, states: Sequence[LimitState]) -> Usage:
+def usage_of(plan: Plan, states: Iterable[LimitState]) -> Usage:
     """Of provider governance, global model configs and the key's provider config."""
     fullest = dict.fromkeys(LimitKind, 0.0)
     for place, (planned, state) in enumerate(zip(plan.limits, states, strict=True)):

@@ -16,13 +16,18 @@ Answer = TypeVar("Answer")
 
 
 class Batch(Generic[Item, Answer]):
-    """`run` gets up to `largest` items and gives their answers in the same order; what it raises, each of its callers gets.
+    """`run` gets up to `largest` items and gives their answers in the same order; what it raises, each of its callers gets, and
+    what it fails with for one of them alone, in the place of an answer, that one.
 
     Behind a call that Redis did not answer in time no queue forms: who gathered meanwhile would wait as long again, in turns.
     """
 
     def __init__(
-        self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, largest: int = 64, concurrent: int = 2
+        self,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | StoreUnavailable]]],
+        *,
+        largest: int = 64,
+        concurrent: int = 2,
     ) -> None:
         self._run = run
         self._largest = largest
@@ -31,14 +36,15 @@ class Batch(Generic[Item, Answer]):
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def call(self, item: Item) -> Answer:
+    def call(self, item: Item) -> "asyncio.Future[Answer]":
+        """To be awaited by one caller, as a coroutine would be."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((item, future))
         if not self._scheduled and self._free:
             self._scheduled = True
             loop.call_soon(self._send)
-        return await future
+        return future
 
     def _send(self) -> None:
         self._scheduled = False
@@ -54,7 +60,11 @@ class Batch(Generic[Item, Answer]):
         try:
             answers = await self._run([item for item, _ in calls])
             for (_, future), answer in zip(calls, answers, strict=True):
-                if not future.done():
+                if future.done():
+                    continue
+                if isinstance(answer, StoreUnavailable):
+                    future.set_exception(answer)
+                else:
                     future.set_result(answer)
         except Exception as error:
             if isinstance(error, StoreUnavailable) and isinstance(error.__cause__, TimeoutError):

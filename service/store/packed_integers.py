@@ -1,16 +1,11 @@
 """Integers as scripts take and answer them: 8 bytes each, little endian, as `struct` of Lua in Redis packs them. Hot."""
 
-from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
+from collections.abc import Iterable
+from functools import lru_cache
 from itertools import chain
 from struct import Struct
-from typing import Final, cast
 
-from service.reservation import LimitState
-
-_STATE: Final = Struct("<3q")
-# What LimitState._make does, in C; it only checks how many there are.
-_state: Final = cast("Callable[[tuple[int, ...]], LimitState]", partial(tuple.__new__, LimitState))
+from service.reservation import LimitState, LimitStates
 
 
 def pack_integers(*numbers: int) -> bytes:
@@ -26,9 +21,9 @@ def unpack_integers(packed: bytes) -> tuple[int, ...]:
     return _format(len(packed) // 8).unpack(packed)
 
 
-def unpack_states(packed: bytes) -> tuple[LimitState, ...]:
+def unpack_states(packed: bytes) -> LimitStates:
     """Counters as lua/includes/pack_counters.lua writes them: three integers a limit."""
-    return tuple(map(_state, _STATE.iter_unpack(packed)))
+    return LimitStates(unpack_integers(packed))
 
 
 def pack_states(states: Iterable[LimitState]) -> bytes:

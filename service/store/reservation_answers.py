@@ -10,7 +10,7 @@ from service.reservation import (
     Explained,
     Granted,
     LimitKind,
-    LimitState,
+    LimitStates,
     Plan,
     Refused,
     Replayed,
@@ -84,7 +84,7 @@ def _refused(
     cost_nanousd: int,
     violated: Sequence[int],
     over: Sequence[int],
-    states: tuple[LimitState, ...],
+    states: LimitStates,
     holds: Sequence[int],
 ) -> Refused:
     held: defaultdict[int, list[Hold]] = defaultdict(list)

@@ -56,7 +56,7 @@ class Reservations:
         self._largest_cache = largest_cache
         self._plans = Plans(store, retention_ms=retention_ms, largest_cache=cached_plans)
         self._made: OrderedDict[str, PackedPlan] = OrderedDict()
-        self._batches: dict[str, Batch[Call, Answer | StoreUnavailable]] = {
+        self._batches: dict[str, Batch[Call, Answer]] = {
             script: Batch(partial(self._run, script), largest=largest_batch)
             for script in ("reserve", "settle", "release", "renew", "expire", "explain", "withdraw")
         }
@@ -66,6 +66,7 @@ class Reservations:
         saves_plan = not self._plans.is_saved(packed)
         # Who was refused lately will be again, nearly always: the text would go there for nothing.
         brings_text = saves_plan and not self._plans.was_refused(packed)
+        forgotten = self.store.scripts.forgotten
         numbers = (call.tokens, call.cost_nanousd, call.lease_ms, granule_ms(call.lease_ms), self._charges_expired)
         texts = (call.detail, call.fingerprint.hex(), call.basis, "")
         made = Call.on(call.request_id, packed, numbers, *texts, saves_plan=saves_plan, brings_text=brings_text)
@@ -76,8 +77,8 @@ class Reservations:
             case "granted":
                 if saves_plan:
                     self._plans.note_saved(packed)
-                else:
-                    # Only where this very call found that Redis had been started anew.
+                elif self.store.scripts.forgotten != forgotten:
+                    # This very call found that Redis had been started anew.
                     await self._plans.save(packed)
                 self._remember(call.request_id, packed)
                 return reservation_answers.granted(answer)
@@ -172,11 +173,8 @@ class Reservations:
     async def _run(self, script: str, calls: Sequence[Call]) -> list[Answer | StoreUnavailable]:
         return await run_calls(self.store, script, calls, retention_ms=self._retention_ms)
 
-    async def _ask(self, script: str, call: Call) -> Answer:
-        answer = await self._batches[script].call(call)
-        if isinstance(answer, StoreUnavailable):
-            raise answer
-        return answer
+    def _ask(self, script: str, call: Call) -> "asyncio.Future[Answer]":
+        return self._batches[script].call(call)
 
     async def _on_record(self, script: str, request_id: str, make: Callable[[PackedPlan | None], Call]) -> Answer:
         """A call on what was reserved under this id, by whatever plan and whichever worker that was."""

@@ -1,13 +1,14 @@
 """The versions of what concerns the requests of every key: limits of providers and models, routing rules, prices."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from service.store import keys
 from service.store.connection import Store
 from service.store.scripts import store_errors
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Versions:
     """Each is raised by every change. Read before what they are versions of, they may be too old for it, never too new."""
 
@@ -15,7 +16,7 @@ class Versions:
     routing: int
     pricing: int
 
-    @property
+    @cached_property
     def basis(self) -> str:
         """What a decision was routed and priced by; lua/includes/read_versions.lua makes the same text."""
         return f"{self.routing}:{self.pricing}"

@@ -173,7 +173,8 @@ def test_numbers_too_large_for_a_structured_field_are_cut():
         reading(LimitKind.BUDGET, limit=9_000_000 * 10**9, remaining=1, duration="100Y"),
     ]
     headers = {name: List() for name in (b"ratelimit", b"ratelimit-policy")}
-    for name, value in Policies(reading.planned for reading in readings).headers(readings, NOW_MS):
+    for line in Policies(reading.planned for reading in readings).lines_of(readings, NOW_MS).splitlines():
+        name, value = line.split(b": ", 1)
         if name in headers:
             headers[name].parse(value)
     assert [item.params["q"] for item in headers[b"ratelimit-policy"]] == [999_999_999_999_999, 9_000_000_000_000]

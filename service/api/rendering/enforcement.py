@@ -1,5 +1,6 @@
 """Answers to gateways: admissions, refusals, settlements, explanations. Hot."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -38,39 +39,38 @@ def limit_body(reading: Reading) -> dict[str, Any]:
 
 
 _ADMISSION: Final = (
-    b'{"decision":"allow","reservation_id":%b,"expires_at":"%b","replayed":%b,%b,"key_ids":%b,"fallbacks":%b%b,'
+    b'{"decision":"allow","reservation_id":%b,"expires_at":"%b","replayed":%b,%b,'
     b'"reserved":{"requests":1,"tokens":%d,"cost":%b},"priced":%b,"price":%b,"limits":%b}'
 )
 _SETTLEMENT: Final = b'{"cost":%b,"tokens":%d,"priced":%b,"price":%b,"replayed":%b,"overrun":{"tokens":%d,"cost":%b},"limits":%b}'
 _BOOLEANS: Final = {True: b"true", False: b"false"}
 
 
-def admission_body(admission: Admission, limits: bytes) -> orjson.Fragment:
+def admission_body(admission: Admission, limits: bytes) -> bytes:
     """Written out, as `limits` are: to look at every member anew would cost more than all that differs."""
-    plan, granted, route = admission.plan, admission.granted, admission.route
-    return orjson.Fragment(
-        _ADMISSION
-        % (
-            orjson.dumps(admission.request_id),
-            timestamp(granted.expires_at_ms).encode(),
-            _BOOLEANS[admission.replayed],
-            _route_json(plan),
-            orjson.dumps(admission.key_ids),
-            orjson.dumps(admission.fallbacks),
-            b',"route":' + orjson.dumps(route) if route is not None else b"",
-            granted.reserved_tokens,
-            orjson.dumps(to_dollars(granted.reserved_nanousd)),
-            _BOOLEANS[admission.price != UNPRICED],
-            admission.price,
-            limits,
-        )
+    plan, granted, fallbacks, route = admission.plan, admission.granted, admission.fallbacks, admission.route
+    return _ADMISSION % (
+        orjson.dumps(admission.request_id),
+        timestamp(granted.expires_at_ms).encode(),
+        _BOOLEANS[admission.replayed],
+        _route_of_plan(plan) if route is None and not fallbacks else _route_json(plan, admission.key_ids, fallbacks, route),
+        granted.reserved_tokens,
+        orjson.dumps(to_dollars(granted.reserved_nanousd)),
+        _BOOLEANS[admission.price != UNPRICED],
+        admission.price,
+        limits,
     )
 
 
 @remembered()
-def _route_json(plan: Plan) -> bytes:
+def _route_of_plan(plan: Plan) -> bytes:
+    """Where no rule had a say and there is nowhere to fall back to."""
+    return _route_json(plan, plan.key_ids, (), None)
+
+
+def _route_json(plan: Plan, key_ids: Sequence[str], fallbacks: Sequence[str], route: RouteFacts | None) -> bytes:
     """The members alone, without their braces."""
-    return orjson.dumps(_route_body(plan))[1:-1]
+    return orjson.dumps({**_route_body(plan), "key_ids": key_ids, "fallbacks": fallbacks, **_routing(route)})[1:-1]
 
 
 def _route_body(plan: Plan) -> dict[str, Any]:
@@ -149,19 +149,16 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
     return facts
 
 
-def settlement_body(settled: Settled, limits: bytes) -> orjson.Fragment:
-    return orjson.Fragment(
-        _SETTLEMENT
-        % (
-            orjson.dumps(to_dollars(settled.cost_nanousd)),
-            settled.tokens,
-            _BOOLEANS[settled.detail != UNPRICED],
-            settled.detail,
-            _BOOLEANS[settled.replayed],
-            settled.overrun_tokens,
-            orjson.dumps(to_dollars(settled.overrun_nanousd)),
-            limits,
-        )
+def settlement_body(settled: Settled, limits: bytes) -> bytes:
+    return _SETTLEMENT % (
+        orjson.dumps(to_dollars(settled.cost_nanousd)),
+        settled.tokens,
+        _BOOLEANS[settled.detail != UNPRICED],
+        settled.detail,
+        _BOOLEANS[settled.replayed],
+        settled.overrun_tokens,
+        orjson.dumps(to_dollars(settled.overrun_nanousd)),
+        limits,
     )
 
 

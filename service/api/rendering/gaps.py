@@ -20,11 +20,16 @@ def gap(value: str | int | float) -> str:
     return _TEXT if isinstance(value, str) else _NUMBER
 
 
+def gapped(body: dict[str, Any]) -> str:
+    """JSON to be filled in by `%`; texts that are filled in must need no escaping in JSON."""
+    return _GAP.sub("%s", orjson.dumps(body).decode().replace("%", "%%"))
+
+
 class GappedJson:
-    """Made of a body in which gaps stand; texts that are filled in must need no escaping in JSON."""
+    """Made of a body in which gaps stand."""
 
     def __init__(self, body: dict[str, Any]) -> None:
-        self._format = _GAP.sub("%s", orjson.dumps(body).decode().replace("%", "%%"))
+        self._format = gapped(body)
 
     def fill(self, values: Iterable[str | int | float]) -> "TimedJson":
         """As many values as there are gaps, in the order in which they stand; a FromNow where a text is."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from service.api.at_once import JSON, header_lines
+from service.api.at_once import JSON_LINE
 from service.api.headers import Policies
 from service.api.rendering.gaps import GappedJson, TimedJson, gap
 from service.api.rendering.limits import FOR_EVER_MS, CountedBudget, CountedRateLimit, budgets, rate_limit
@@ -46,7 +46,7 @@ class QuotaView:
         """Of the limits of the key itself: those of one provider or model do not bind every request."""
         if not self._head.is_true(counters, now_ms):
             readings = read_counters(self._own_limits, counters, now_ms)
-            lines = header_lines([JSON, *self._policies.headers(readings, now_ms)])
+            lines = JSON_LINE + self._policies.lines_of(readings, now_ms)
             # They count whole seconds to each reset.
             until_ms = min((now_ms + (reading.resets_at_ms - now_ms - 1) % 1000 + 1 for reading in readings), default=FOR_EVER_MS)
             self._head = _Told(counters, now_ms, until_ms, lines)
