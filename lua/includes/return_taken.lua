@@ -11,7 +11,8 @@ local function return_taken(record, plan, number, taken, field, keep_request)
   if last_reset < 0 or taken == 0 then
     return 0
   elseif limits.kind[number] == 'requests' then
-    if not keep_request and last_reset <= record[FIRST][1] then
+    -- The second of the three numbers of this limit says in which window.
+    if not keep_request and last_reset == struct.unpack('<i8', record[FIRST][5], 24 * (number - 1) + 9) then
       charge(state, place, -taken)
     end
     return 0

@@ -35,13 +35,13 @@ function struct.pack(_, ...)
   end
   return 'integers:' .. table.concat(numbers, ',')
 end
-function struct.unpack(_, packed)
+function struct.unpack(_, packed, from)
   local numbers = {}
   for number in string.gmatch(packed, '-?%d+') do
     numbers[#numbers + 1] = tonumber(number)
   end
   numbers[#numbers + 1] = #packed + 1
-  return unpack(numbers)
+  return unpack(numbers, ((from or 1) - 1) / 8 + 1)
 end
 """
 

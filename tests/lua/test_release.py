@@ -72,6 +72,17 @@ async def test_releases(desk: Desk, redis: Redis, name: str):
     await check_rows(desk, plan, rows)
 
 
+async def test_a_request_goes_back_only_where_it_was_counted(desk: Desk, redis: Redis):
+    """An admin has begun another window meanwhile, earlier than the request; others are counted there."""
+    plan = plan_of(*LIMITS)
+    create(redis, plan)
+    await desk.call(plan, "reserve", "a", 600, 20)
+    store_counter(redis, usage_key("key"), 2, Counter(0, NOW - MINUTE))
+    await desk.call(plan, "reserve", "b", 0, 0)
+    assert await desk.call(plan, "release", "a") == "released"
+    assert await desk.counters(plan) == "0+0 1+0 0+0"
+
+
 async def test_usage_that_an_admin_reset_meanwhile_does_not_fall_below_zero(desk: Desk, redis: Redis):
     plan = plan_of(*LIMITS)
     create(redis, plan)
