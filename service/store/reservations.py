@@ -1,8 +1,9 @@
 """Runs the calls on reservations: merges those of one event-loop tick, finds the plan that a reservation was made by."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -33,7 +34,12 @@ from service.store.scripts import store_errors
 
 ATTEMPTS: Final = 8
 """How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
-_SWEPT_AT_ONCE: Final = 1000
+_SWEPT_OF_AN_INDEX: Final = 4
+"""At once; there are 64 indexes."""
+_RESTS: Final = 4
+"""How many times as long as a part of a sweep took is waited before the next: however many leases end together, the calls of
+gateways have most of the time. Nobody waits for a sweep, as decisions see by themselves what has run out.
+"""
 
 
 class Reservations:
@@ -131,15 +137,23 @@ class Reservations:
     async def sweep(self) -> int:
         """Returns what expired leases still hold; answers how many reservations expired. Safe to run in every worker at once."""
         expired = 0
-        while due := await self._due():
-            outcomes = await asyncio.gather(*(self._expire(request_id) for request_id in due), return_exceptions=True)
+        # One that fails (its plan is lost) must not keep the others from being returned and counted.
+        passed_over: Counter[str] = Counter()
+        failure: BaseException | None = None
+        while True:
+            started = time.monotonic()
+            due = await self._due(passed_over)
+            outcomes = await asyncio.gather(*(self._expire(request_id) for _, request_id in due), return_exceptions=True)
             expired += sum(outcome is True for outcome in outcomes)
-            failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-            if failures and not expired:
-                raise failures[0]
-            # One that fails (its plan is lost) must not keep the others from being returned and counted.
-            if failures or len(due) < _SWEPT_AT_ONCE:
+            for (index, _), outcome in zip(due, outcomes, strict=True):
+                if isinstance(outcome, BaseException):
+                    passed_over[index] += 1
+                    failure = outcome
+            if max(Counter(index for index, _ in due).values(), default=0) < _SWEPT_OF_AN_INDEX:
                 break
+            await asyncio.sleep(_RESTS * (time.monotonic() - started))
+        if failure is not None and not expired:
+            raise failure
         return expired
 
     async def _expire(self, request_id: str) -> bool:
@@ -155,13 +169,15 @@ class Reservations:
                     pipe.zcount(index, f"({now_ms}", "+inf")
                 return sum(await pipe.execute())
 
-    async def _due(self) -> list[str]:
-        now_ms = await self._now_ms()
+    async def _due(self, passed_over: Mapping[str, int]) -> list[tuple[str, str]]:
+        """Indexes and ids: of each index the first whose leases have run out, but for so many."""
+        now_ms, indexes = await self._now_ms(), keys.all_open_reservations()
         with store_errors("looking for expired reservations"):
             async with self.store.redis.pipeline(transaction=False) as pipe:
-                for index in keys.all_open_reservations():
-                    pipe.zrangebyscore(index, "-inf", now_ms, start=0, num=_SWEPT_AT_ONCE)
-                return [request_id.decode() for due in await pipe.execute() for request_id in due][:_SWEPT_AT_ONCE]
+                for index in indexes:
+                    pipe.zrangebyscore(index, "-inf", now_ms, start=passed_over.get(index, 0), num=_SWEPT_OF_AN_INDEX)
+                found = zip(indexes, await pipe.execute(), strict=True)
+                return [(index, request_id.decode()) for index, due in found for request_id in due]
 
     async def _now_ms(self) -> int:
         if self.store.now_ms:

@@ -1,6 +1,7 @@
 """The coordinator: how many round trips a call takes, what it keeps, what it does when it knows nothing."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -185,11 +186,15 @@ async def test_a_plan_that_redis_lost_when_it_was_started_anew_is_saved_again(de
         assert await desk.another_worker().call(PLAN, "settle", name, 5) == "settled 5/0"
 
 
-async def test_a_lost_plan_does_not_keep_the_sweep_from_the_others(desk: Desk, redis: Redis):
-    await desk.call(PLAN, "reserve", "a", 5)
+async def test_a_lost_plan_does_not_keep_the_sweep_from_the_others(desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("service.store.reservations._SWEPT_OF_AN_INDEX", 1)
+    # In every index one that fails stands first.
+    await asyncio.gather(*(desk.call(PLAN, "reserve", f"a {number}", 1) for number in range(300)))
+    assert all(redis.zcard(index) for index in keys.all_open_reservations())
     redis.delete(*[name for name in redis.scan_iter() if "{plan:" in str(name)])
-    await desk.call(plan_of(tokens("key", 9_999)), "reserve", "b", 5)
-    assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "1 expired"
+    other = plan_of(tokens("key", 9_999))
+    await asyncio.gather(*(desk.call(other, "reserve", f"other {number}", 1) for number in range(50)))
+    assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "50 expired"
 
 
 async def test_a_plan_lists_each_counter_once(desk: Desk):
@@ -217,9 +222,24 @@ async def test_details_come_back_as_they_were(desk: Desk):
 
 
 async def test_a_large_sweep_comes_to_an_end(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("service.store.reservations._SWEPT_AT_ONCE", 7)
-    await asyncio.gather(*(desk.call(PLAN, "reserve", str(number), 1) for number in range(50)))
-    assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "50 expired"
+    monkeypatch.setattr("service.store.reservations._SWEPT_OF_AN_INDEX", 1)
+    await asyncio.gather(*(desk.call(PLAN, "reserve", str(number), 1) for number in range(200)))
+    assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "200 expired"
+
+
+async def test_a_large_sweep_leaves_time_for_others(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("service.store.reservations._SWEPT_OF_AN_INDEX", 1)
+    await asyncio.gather(*(desk.call(PLAN, "reserve", str(number), 1) for number in range(200)))
+    rests: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    began = time.monotonic()
+    monkeypatch.setattr("service.store.reservations.asyncio.sleep", rest)
+    assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "200 expired"
+    assert len(rests) >= 200 // 64
+    assert 2 * (time.monotonic() - began) < sum(rests) <= 4 * (time.monotonic() - began)
 
 
 async def test_the_clock_of_redis_is_used_when_no_time_is_given(desk: Desk, redis: Redis, store: Store):
