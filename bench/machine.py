@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -14,13 +13,6 @@ from bench.peers import nginx
 from bench.servers import ROOT
 from service.store.redis_binary import find_redis_binary
 
-_LOOP = """
-import time
-until, turns = time.monotonic() + 0.5, 0
-while time.monotonic() < until:
-    turns += 1
-print(turns)
-"""
 _LIBRARIES = ("starlette", "uvicorn", "uvloop", "httptools", "redis", "hiredis", "granian", "limits", "throttled-py", "locust")
 
 
@@ -30,7 +22,7 @@ def described(seconds: float) -> dict[str, str]:
         "taken at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),
         "processor": _processor(),
-        "processors": f"{os.cpu_count()}; loops on all of them at once do {_gain_of_all():.1f} times what a loop on one does",
+        "processors": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "Redis": f"{redis.name} {'.'.join(map(str, redis.version))}, appendonly everysec, TCP on loopback",
@@ -49,18 +41,6 @@ def _commit() -> str:
         return "unknown"
     changed = " with changes" if git("status", "--porcelain", "--untracked-files=no", "--", "service", "lua", "bench") else ""
     return git("rev-parse", "--short", "HEAD") + changed
-
-
-def _gain_of_all() -> float:
-    """Less than there are processors, where some are threads of one core: then who is idle makes the others faster."""
-    (alone,) = _turns_at_once(1)
-    return sum(_turns_at_once(os.cpu_count() or 1)) / alone
-
-
-def _turns_at_once(processes: int) -> list[int]:
-    """What each of so many loops in Python came to."""
-    loops = [subprocess.Popen([sys.executable, "-c", _LOOP], stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-    return [int(loop.communicate()[0]) for loop in loops]
 
 
 def _processor() -> str:
