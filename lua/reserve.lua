@@ -21,7 +21,8 @@ RETURNS
                                    the first answer; state: open, settled or released by now
   {'conflict'}                     same id, another fingerprint
   {'stale'}                        the configuration is not the one of the plan, or of the basis
-  {'unsaved'}                      it would be granted, but the plan is to be saved and its text was not sent: call again with it
+  {'unsaved'}                      it, or one before it, would be granted, but the plan is to be saved and its text was not sent:
+                                   call again with it
   {'refused', violated, over, counters, holds}    numbers of limits: those that refuse, all that would; see list_holds
   {'blocked', counters}            the limits before the gate pass, the plan is blocked
   {'expired', counters}            the same, the key has expired
@@ -107,7 +108,10 @@ local function answer(at)
   local fate = charges == 1 and 'c' or 'b'
   local expires_at = math.ceil((now + lease_ms) / granule_ms) * granule_ms
   local plan, field = batch.plans[plan_number], hold_field(fate, expires_at)
-  if not read_plan(plan, KEYS, owners, global_version, now, field) or plan.lacks then
+  if plan.unsaved then
+    -- Who comes later is not decided earlier.
+    return { 'unsaved' }
+  elseif not read_plan(plan, KEYS, owners, global_version, now, field) or plan.lacks then
     return { 'stale' }
   end
   local verdict, violated, over, all_fit = decide(plan, tokens, cost, now)
@@ -118,6 +122,7 @@ local function answer(at)
   end
 
   if plan.text == '' and not is_saved(plan) then
+    plan.unsaved = true
     return { 'unsaved' }
   end
   local begun = attempt ~= '' and windows_begun(plan)
