@@ -26,7 +26,7 @@ WRITES
 --- @include "resolve_now"
 --- @include "carry_over"
 --- @include "state_field"
---- @include "parse_state"
+--- @include "parse_list"
 --- @include "fill_state"
 --- @include "format_state"
 local function member_range(prefix)
@@ -57,7 +57,7 @@ end
 -- Lets `edit` change the counter of a slot: it is given usage, last_reset (-1: there is none) and held, and answers them.
 local function edit_counter(usage_key, slot, edit)
   local field, place = state_field(tonumber(slot))
-  local state = parse_state(redis.call('HGET', usage_key, field))
+  local state = parse_list(redis.call('HGET', usage_key, field))
   fill_state(state, place)
   state[place], state[place + 1], state[place + 2] = edit(state[place], state[place + 1], state[place + 2])
   local last = #state

@@ -51,6 +51,8 @@ WRITES
 --- @include "write_records"
 --- @include "write_plans"
 local ARGUMENTS_OF_A_CALL = 6
+-- How long workers take a plan for saved: _SAVED_FOR_S in service/store/plans.py.
+local SAVED_FOR_MS = 3600000
 
 local now = resolve_now(ARGV[1])
 local batch = decode_batch(ARGV, now)
@@ -82,7 +84,7 @@ end
 -- Whether the plan lives long enough already; also when somebody else has seen to that (place 0).
 local function is_saved(plan)
   local place = plan.numbers[2]
-  return place == 0 or redis.call('PTTL', KEYS[place]) > batch.plan_ttl_ms - 3600000
+  return place == 0 or redis.call('PTTL', KEYS[place]) > batch.plan_ttl_ms - SAVED_FOR_MS
 end
 
 local function answer(at)

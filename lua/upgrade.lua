@@ -16,9 +16,10 @@ WRITES
 --- @include "fill_state"
 --- @include "format_state"
 --- @include "pack_integers"
---- @include "parse_state"
+--- @include "parse_list"
 --- @include "state_field"
-local function upgrade(key)
+--- @include "upgrade_each"
+local function upgrade_key(key)
   local flat, fields = redis.call('HGETALL', key), {}
   for place = 1, #flat, 2 do
     fields[flat[place]] = flat[place + 1]
@@ -33,7 +34,7 @@ local function upgrade(key)
     end
     if slot then
       local field, place = state_field(tonumber(slot))
-      states[field] = states[field] or parse_state(fields[field])
+      states[field] = states[field] or parse_list(fields[field])
       fill_state(states[field], place)
       states[field][place], states[field][place + 1], states[field][place + 2] = usage, last_reset, held
       gone[#gone + 1] = name
@@ -61,8 +62,4 @@ local function upgrade(key)
   return 1
 end
 
-local count = 0
-for _, key in ipairs(KEYS) do
-  count = count + upgrade(key)
-end
-return { 'upgraded', count }
+return upgrade_each(KEYS, upgrade_key)

@@ -16,10 +16,11 @@ WRITES
 --- @include "record_fields"
 --- @include "pack_integers"
 --- @include "unpack_integers"
+--- @include "upgrade_each"
 -- Of each limit usage, last_reset and held; then what was taken of it.
 local function without_taken(packed)
   local numbers, counters, taken = unpack_integers(packed), {}, {}
-  for at = 1, #packed / 8, 4 do
+  for at = 1, #numbers, 4 do
     local usage, last_reset, held = numbers[at], numbers[at + 1], numbers[at + 2]
     local last = #counters
     counters[last + 1], counters[last + 2], counters[last + 3] = usage, last_reset > 0 and last_reset or -1, held
@@ -34,7 +35,7 @@ local function is_earlier(record)
   return #first == 6 or #first == 0 and record[BEGUN] == nil
 end
 
-local function upgrade(key)
+local function upgrade_key(key)
   local packed = redis.call('GET', key)
   local record = packed and cmsgpack.unpack(packed)
   if not record or not is_earlier(record) then
@@ -51,8 +52,4 @@ local function upgrade(key)
   return 1
 end
 
-local count = 0
-for _, key in ipairs(KEYS) do
-  count = count + upgrade(key)
-end
-return { 'upgraded', count }
+return upgrade_each(KEYS, upgrade_key)

@@ -2,8 +2,8 @@
 local NONE = {}
 
 -- In order of checks: limits before the gate, the key, the other limits. Answers 'granted', 'blocked', 'expired' or
--- 'refused', the numbers of the limits that refuse, and those of all that would; then whether every limit has the whole
--- estimate left. What a limit admits: docs/enforcement.md; a maximum of -1: everything.
+-- 'refused', the numbers of the limits that refuse, and those of all that would; of who is granted also whether every limit
+-- has the whole estimate left. What a limit admits: docs/enforcement.md; a maximum of -1: everything.
 local function decide(plan, tokens, cost, now)
   local limits, numbers, states = plan.limits, plan.numbers, plan.states
   local gate, kinds, maxima, state_of, place_of = limits.gate, limits.kind, limits.maxima, limits.state, limits.place
@@ -35,13 +35,13 @@ local function decide(plan, tokens, cost, now)
 
   local expires_at = numbers[limits.expires_at]
   if before ~= NONE then
-    return 'refused', before, over, all_fit
+    return 'refused', before, over
   elseif expires_at > 0 and now >= expires_at then
-    return 'expired', NONE, over, all_fit
+    return 'expired', NONE, over
   elseif numbers[limits.blocked] == 1 then
-    return 'blocked', NONE, over, all_fit
+    return 'blocked', NONE, over
   elseif over ~= NONE then
-    return 'refused', over, over, all_fit
+    return 'refused', over, over
   end
   return 'granted', NONE, NONE, all_fit
 end

@@ -8,7 +8,8 @@ local VERSION, EARLIEST = 'v', 'e'
 local NUMBERS_BEFORE, NUMBERS_OF_A_LIMIT = 4, 5
 
 -- What is the same for many plans, as lua/README.md describes it. Limits as columns: `state` and `place` say where the counter
--- is, `since` when a window began at the earliest that is not over now, `hold_at` where add_holds found the holds of the limit.
+-- is, `since` when a window began at the earliest that is not over now, `hold_at` where add_holds found the holds of the limit,
+-- `of_owner` the limits of each owner.
 -- And where the numbers of a plan have what: `keys` and `versions` are the places before the first owner's, `maxima` that
 -- before the first limit's.
 local function decode_shape(packed, now)
@@ -23,7 +24,7 @@ local function decode_shape(packed, now)
     length_ms = {},
     align = {},
     since = {},
-    numbers = {},
+    of_owner = {},
     hold_at = {},
     state = {},
     place = {},
@@ -40,7 +41,7 @@ local function decode_shape(packed, now)
   for owner = 1, owners do
     -- The third is that of the holds of a call: read_owner says which.
     limits.fields[owner] = { VERSION, EARLIEST, EARLIEST }
-    limits.numbers[owner] = {}
+    limits.of_owner[owner] = {}
   end
   for number = 1, numbers[4] do
     local at = NUMBERS_BEFORE + NUMBERS_OF_A_LIMIT * (number - 1)
@@ -50,7 +51,7 @@ local function decode_shape(packed, now)
     limits.length_ms[number], limits.align[number] = length_ms, align
     limits.since[number] = math.max(0, align == '' and now - length_ms + 1 or period_start(align, now))
     limits.state[number], limits.place[number] = locate_counter(limits, owner, slot)
-    table.insert(limits.numbers[owner], number)
+    table.insert(limits.of_owner[owner], number)
   end
   limits.runs = runs_of(limits)
   return limits

@@ -1,6 +1,6 @@
 --- @include "current_window"
 --- @include "fill_state"
--- The counter at `place` of a state (parse_state) as of now; one that is not there says so. What it was before its window was
+-- The counter at `place` of a state (parse_list) as of now; one that is not there says so. What it was before its window was
 -- over stays at hand until something is charged (format_state).
 local function enter_window(state, place, now, length_ms, align)
   fill_state(state, place)

@@ -1,4 +1,4 @@
--- Where a list of holds (parse_holds) has the amount of this slot; nil: nowhere.
+-- Where a list of holds (parse_list) has the amount of this slot; nil: nowhere.
 local function find_hold(holds, slot)
   for at = 3, #holds, 2 do
     if holds[at - 1] == slot then

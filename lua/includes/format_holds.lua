@@ -1,5 +1,5 @@
 --- @include "format_of"
--- What parse_holds reads; nil when nothing is held.
+-- What parse_list reads; nil when nothing is held.
 local function format_holds(holds)
   local last = #holds
   -- The last one takes the place of one that is empty.

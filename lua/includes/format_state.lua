@@ -1,5 +1,5 @@
 --- @include "format_of"
--- What parse_state reads. Only a change of usage begins another window, a hold alone does not: what the counter was before
+-- What parse_list reads. Only a change of usage begins another window, a hold alone does not: what the counter was before
 -- (enter_window) is what is written then.
 local function format_state(state)
   if state.before then

@@ -1,4 +1,4 @@
---- @include "parse_holds"
+--- @include "parse_list"
 -- Everything that is held on an owner: owner.holds gets every field, owner.stored the whole usage hash.
 local function read_all_holds(owner)
   if owner.stored then
@@ -11,7 +11,7 @@ local function read_all_holds(owner)
     owner.stored[field] = value
     -- What was read before may have been changed since, by another call of the same batch.
     if string.find(field, '^[bc]%d') and not owner.holds[field] then
-      owner.holds[field] = parse_holds(value)
+      owner.holds[field] = parse_list(value)
     end
   end
 end

@@ -1,9 +1,9 @@
---- @include "parse_holds"
--- The holds of one owner that run out together (parse_holds), kept in owner.holds; most were read along with the owner.
+--- @include "parse_list"
+-- The holds of one owner that run out together (parse_list), kept in owner.holds; most were read along with the owner.
 local function read_holds(owner, field)
   local holds = owner.holds[field]
   if not holds then
-    holds = parse_holds(redis.call('HGET', owner.key, field))
+    holds = parse_list(redis.call('HGET', owner.key, field))
     owner.holds[field] = holds
   end
   return holds

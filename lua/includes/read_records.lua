@@ -2,8 +2,7 @@
 -- Records of reservations (record_fields) by place in KEYS; false: there is none. One MGET for all calls of a batch.
 local function read_records(packed_places, keys)
   local places, names = unpack_integers(packed_places), {}
-  -- The last value is where reading ended.
-  for number = 1, #places - 1 do
+  for number = 1, #places do
     names[number] = keys[places[number]]
   end
   local records = {}

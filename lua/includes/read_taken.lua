@@ -5,10 +5,7 @@
 local function read_taken(record, plan)
   local first, limits = record[FIRST], plan.limits
   if first[7] ~= '' then
-    local listed = unpack_integers(first[7])
-    -- The last value is where reading ended.
-    listed[#listed] = nil
-    return listed
+    return unpack_integers(first[7])
   end
   local amounts = { requests = 1, tokens = first[3], budget = first[4] }
   local taken, kinds, numbers, maxima = {}, limits.kind, plan.numbers, limits.maxima

@@ -1,7 +1,7 @@
 --- @include "read_all_holds"
 --- @include "current_window"
 --- @include "state_field"
---- @include "parse_state"
+--- @include "parse_list"
 -- Returns the holds of an owner that have run out, in the order in which they did: b holds are given back, c holds are
 -- charged into the window of that moment. `owner_place` is that of the owner among those of `limits`, whose windows are known:
 -- a c hold on any other counter waits for a call that knows it. Changes owner only; write_owners decides whether Redis
@@ -9,7 +9,7 @@
 local function return_expired(owner, limits, owner_place, now)
   read_all_holds(owner)
   local number_of = {}
-  for _, number in ipairs(limits.numbers[owner_place]) do
+  for _, number in ipairs(limits.of_owner[owner_place]) do
     number_of[limits.slot[number]] = number
   end
   local expired = {}
@@ -28,7 +28,7 @@ local function return_expired(owner, limits, owner_place, now)
     for at = 2, #holds, 2 do
       local slot, amount = holds[at], holds[at + 1]
       local in_field, place = state_field(slot)
-      local state = owner.states[in_field] or parse_state(owner.stored[in_field])
+      local state = owner.states[in_field] or parse_list(owner.stored[in_field])
       owner.states[in_field] = state
       local number = number_of[slot]
       if (state[place + 1] or -1) < 0 then

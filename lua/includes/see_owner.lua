@@ -14,7 +14,7 @@ local function see_owner(owners, key, limits, place, now, field)
     return_expired(owner, limits, place, now)
   end
   owner.seen_by = limits
-  local numbers = limits.numbers[place]
+  local numbers = limits.of_owner[place]
   for at = 1, #numbers do
     local number = numbers[at]
     local state, counter = states[limits.state_field[state_of[number]]], place_of[number]

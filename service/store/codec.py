@@ -35,7 +35,7 @@ _ADAPTERS: Final[dict[Kind, TypeAdapter[Any]]] = {
 _PLAN: Final = TypeAdapter(Plan)
 _SLOTS_OF_A_STATE: Final = 8
 _COUNTER: Final = Struct("<3q")
-"""Usage, when its window began (-1: there is no such counter), what is held: as lua/includes/parse_state.lua reads them."""
+"""Usage, when its window began (-1: there is no such counter), what is held: as lua/includes/parse_list.lua reads them."""
 _NO_COUNTER: Final = Counter(0, -1, 0)
 
 

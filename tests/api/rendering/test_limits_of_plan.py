@@ -1,6 +1,7 @@
 """What is kept of the answers before: texts with gaps, in the windows and in the order that were told last."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,9 +10,10 @@ from service.api.rendering.enforcement import limit_body
 from service.api.rendering.limits_of_plan import LimitsOfPlan
 from service.money import NANOUSD_PER_DOLLAR
 from service.quota.decision import read_limits
-from service.reservation import LimitKind, LimitStates, Mode, Plan, PlannedLimit
+from service.reservation import LimitKind, LimitStates, Plan, PlannedLimit
 from service.windows import window_of
 from tests.api.conftest import NOW_MS
+from tests.store.plans import plan_of
 
 MINUTE = 60_000
 
@@ -40,22 +42,7 @@ LIMITS = [
 
 
 def a_plan(*places: int) -> Plan:
-    return Plan(
-        owners=(),
-        limits=tuple(LIMITS[place] for place in places),
-        gate=0,
-        blocked=None,
-        expires_at_ms=None,
-        mode=Mode.STRICT,
-        global_version=1,
-        key_id=None,
-        key_name=None,
-        team_id=None,
-        customer_id=None,
-        provider="openai",
-        model="gpt-4o",
-        key_ids=("*",),
-    )
+    return replace(plan_of(), limits=tuple(LIMITS[place] for place in places))
 
 
 PLANS = [a_plan(), a_plan(0), a_plan(1), a_plan(2), a_plan(0, 1, 2), a_plan(2, 3, 0, 4), a_plan(4, 3, 2, 1, 0)]
