@@ -123,6 +123,21 @@ def test_stop_leaves_no_process_and_no_file(tmp_path: Path):
     assert not Path(url.removeprefix("unix://")).parent.exists()
 
 
+def test_a_rewrite_of_the_log_is_finished_before_it_ends(tmp_path: Path):
+    """Else the next start would load all that had been written since the one before, command by command."""
+    log_of_redis = tmp_path / "appendonly.aof"
+    with embedded_redis(tmp_path, log) as url, _connect(url) as redis:
+        # Slow enough to be under way when it stops: a tenth of a millisecond for each of a thousand keys.
+        redis.config_set("rdb-key-save-delay", 100)
+        redis.mset({str(number): "x" * 1000 for number in range(1_000)})
+        redis.mset({str(number): "y" * 1000 for number in range(1_000)})
+        redis.bgrewriteaof()
+        assert redis.info("persistence")["aof_rewrite_in_progress"]
+    assert log_of_redis.stat().st_size < 100_000
+    with embedded_redis(tmp_path, log) as url, _connect(url) as redis:
+        assert redis.get("999") == "y" * 1000
+
+
 def test_it_ends_when_quotad_is_killed_and_the_directory_is_free_again(tmp_path: Path):
     script = (
         "import logging, pathlib, sys, time\n"
