@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from service.api.at_once import header_lines
-from service.quota.decision import Reading, Verdict
-from service.remembered import remembered
-from service.reservation import LimitKind, Plan, PlannedLimit
+from service.quota.decision import Verdict
+from service.reservation import LimitKind, PlannedLimit
 
 LARGEST_INTEGER: Final = 999_999_999_999_999
 """Of a structured field (RFC 9651): 15 digits."""
@@ -19,37 +18,22 @@ _UNITS: Final = {LimitKind.REQUESTS: "", LimitKind.TOKENS: ';qu="tokens"', Limit
 _PER_UNIT: Final = {LimitKind.REQUESTS: 1, LimitKind.TOKENS: 1, LimitKind.BUDGET: 1000}
 
 
-class Policies:
-    """Limits as headers name them: lines made and checked once, filled in for every answer."""
+class PolicyLines:
+    """The header lines of some limits: made and checked once, filled in for every answer."""
 
-    def __init__(self, limits: Iterable[PlannedLimit]) -> None:
-        self._shown = [planned for planned in limits if planned.limit is not None]
-        self.names = _names(self._shown)
-        self._per_unit = [_PER_UNIT[planned.kind] for planned in self._shown]
-        quotas = [(planned.limit or 0) // per_unit for planned, per_unit in zip(self._shown, self._per_unit, strict=True)]
-        self._are_cut = any(quota > LARGEST_INTEGER for quota in quotas)
-        self._lines = _lines(
-            tuple(
-                _policy(name, planned, min(quota, LARGEST_INTEGER))
-                for name, planned, quota in zip(self.names, self._shown, quotas, strict=True)
-            ),
-            tuple(self.names),
-        )
+    __slots__ = ("_are_cut", "_lines", "_openai", "_per_unit")
+
+    def __init__(self, policies: Sequence["_Policy"]) -> None:
+        self._per_unit = [_PER_UNIT[policy.kind] for policy in policies]
+        self._are_cut = any(policy.quota > LARGEST_INTEGER for policy in policies)
+        self._lines = _lines(policies)
         self._openai = [
-            _openai_lines(kind, tuple((place, one.limit or 0) for place, one in enumerate(self._shown) if one.kind is kind))
+            _OpenAiLines(kind, [(place, policy.quota) for place, policy in enumerate(policies) if policy.kind is kind])
             for kind in (LimitKind.REQUESTS, LimitKind.TOKENS)
-            if any(planned.kind is kind for planned in self._shown)
+            if any(policy.kind is kind for policy in policies)
         ]
 
-    @property
-    def names_by_limit(self) -> dict[PlannedLimit, str]:
-        return dict(zip(self._shown, self.names, strict=True))
-
-    def lines_of(self, readings: Sequence[Reading], now_ms: int) -> bytes:
-        """`readings` are of the same limits in the same order."""
-        return self.lines([reading.remaining for reading in readings], [reading.resets_at_ms for reading in readings], now_ms)
-
-    def lines(self, left: Sequence[int], resets_at_ms: Iterable[int], now_ms: int, retry_after_s: int | None = None) -> bytes:
+    def fill(self, left: Sequence[int], resets_at_ms: Iterable[int], now_ms: int, retry_after_s: int | None = None) -> bytes:
         """None where nothing is limited. What is left of each limit and when it resets; `retry_after_s`: when a refused request
         may be tried again.
         """
@@ -74,6 +58,8 @@ class Policies:
 class _OpenAiLines:
     """Of all limits of one kind the tightest. `limits`: their places, and how much they allow."""
 
+    __slots__ = ("_lines", "_places")
+
     def __init__(self, kind: LimitKind, limits: Sequence[tuple[int, int]]) -> None:
         self._lines = {place: _openai(kind, limit) for place, limit in limits}
         self._places = list(self._lines)
@@ -83,9 +69,20 @@ class _OpenAiLines:
         return self._lines[place] % (left[place], _duration(waits_s[place]))
 
 
-@remembered()
-def policies_of(plan: Plan) -> Policies:
-    return Policies(plan.limits)
+def policy_lines(limits: Iterable[PlannedLimit]) -> PolicyLines:
+    """Of those that limit something."""
+    named = names_of(limits)
+    return _policy_lines(tuple(_Policy.of(planned, name) for planned, name in named.items()))
+
+
+def names_of(limits: Iterable[PlannedLimit]) -> dict[PlannedLimit, str]:
+    """`virtual_key-tokens-1h`, of what limits something; where several would have the same, the later ones carry their id."""
+    names: dict[PlannedLimit, str] = {}
+    for planned in limits:
+        if planned.limit is not None:
+            name = f"{planned.scope}-{planned.kind}-{planned.reset_duration}".encode("ascii", "replace").decode()
+            names[planned] = f"{name}-{planned.limit_id}" if name in names.values() else name
+    return names
 
 
 def refusal_lines(verdict: Verdict) -> bytes:
@@ -95,39 +92,40 @@ def refusal_lines(verdict: Verdict) -> bytes:
     return header_lines([(b"www-authenticate", b"Bearer")]) if verdict.status == 401 else b""
 
 
-@lru_cache(maxsize=10_000)
-def _lines(policies: tuple[str, ...], names: tuple[str, ...]) -> bytes:
-    """With gaps for what is left of each and when it resets. One for all plans that limit as much, as below: what is shared is
-    still in the cache of the processor.
-    """
-    policy = ", ".join(policies).replace("%", "%%")
-    states = ", ".join(['"{}";r=%d;t=%d'.format(name.replace("%", "%%")) for name in names])
-    return header_lines([(b"ratelimit-policy", policy.encode()), (b"ratelimit", states.encode())])
+class _Policy(NamedTuple):
+    """`quota` is in units of the header."""
+
+    name: str
+    kind: LimitKind
+    quota: int
+    window_s: int
+
+    @classmethod
+    def of(cls, planned: PlannedLimit, name: str) -> Self:
+        return cls(name, planned.kind, (planned.limit or 0) // _PER_UNIT[planned.kind], -(-planned.window.length_ms // 1000))
 
 
 @lru_cache(maxsize=10_000)
-def _openai_lines(kind: LimitKind, limits: tuple[tuple[int, int], ...]) -> _OpenAiLines:
-    return _OpenAiLines(kind, limits)
+def _policy_lines(policies: tuple[_Policy, ...]) -> PolicyLines:
+    """One for all plans that limit as much: what is shared is still in the cache of the processor."""
+    return PolicyLines(policies)
+
+
+def _lines(policies: Sequence[_Policy]) -> bytes:
+    """With gaps for what is left of each and when it resets."""
+    quotas = [
+        f'"{policy.name}";q={min(policy.quota, LARGEST_INTEGER)};w={policy.window_s}{_UNITS[policy.kind]}' for policy in policies
+    ]
+    states = ['"{}";r=%d;t=%d'.format(policy.name.replace("%", "%%")) for policy in policies]
+    return header_lines(
+        [(b"ratelimit-policy", ", ".join(quotas).replace("%", "%%").encode()), (b"ratelimit", ", ".join(states).encode())]
+    )
 
 
 def _openai(kind: LimitKind, limit: int) -> bytes:
     """With gaps for what is left and for the time until it resets."""
     parts = (b"limit", b"%d" % limit), (b"remaining", b"%d"), (b"reset", b"%b")
     return header_lines([(b"x-ratelimit-%b-%b" % (part, kind.encode()), value) for part, value in parts])
-
-
-def _names(limits: Iterable[PlannedLimit]) -> list[str]:
-    """`virtual_key-tokens-1h`; where several would have the same name, the later ones carry their id."""
-    names: list[str] = []
-    for planned in limits:
-        name = f"{planned.scope}-{planned.kind}-{planned.reset_duration}".encode("ascii", "replace").decode()
-        names.append(name if name not in names else f"{name}-{planned.limit_id}")
-    return names
-
-
-def _policy(name: str, planned: PlannedLimit, quota: int) -> str:
-    window_s = -(-planned.window.length_ms // 1000)
-    return f'"{name}";q={quota};w={window_s}{_UNITS[planned.kind]}'
 
 
 @lru_cache(maxsize=16_384)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from http_sfv.list import List
 
-from service.api.headers import Policies, go_duration
+from service.api.headers import go_duration, names_of, policy_lines
 from service.quota.decision import Reading
 from service.reservation import LimitKind, PlannedLimit
 from service.windows import window_of
@@ -173,7 +173,9 @@ def test_numbers_too_large_for_a_structured_field_are_cut():
         reading(LimitKind.BUDGET, limit=9_000_000 * 10**9, remaining=1, duration="100Y"),
     ]
     headers = {name: List() for name in (b"ratelimit", b"ratelimit-policy")}
-    for line in Policies(reading.planned for reading in readings).lines_of(readings, NOW_MS).splitlines():
+    lines = policy_lines(reading.planned for reading in readings)
+    filled = lines.fill([reading.remaining for reading in readings], [reading.resets_at_ms for reading in readings], NOW_MS)
+    for line in filled.splitlines():
         name, value = line.split(b": ", 1)
         if name in headers:
             headers[name].parse(value)
@@ -188,7 +190,7 @@ def test_policies_have_names_of_their_own_in_ascii():
         reading(LimitKind.TOKENS, limit=1, remaining=1, duration="5µs", limit_id="b"),
         reading(LimitKind.REQUESTS, limit=1, remaining=1, duration="5µs", limit_id="b"),
     ]
-    assert Policies(reading.planned for reading in readings).names == [
+    assert [*names_of(reading.planned for reading in readings).values()] == [
         "team-tokens-5?s",
         "team-tokens-5?s-b",
         "team-requests-5?s",

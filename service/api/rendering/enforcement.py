@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from service.api.answers import error_body
-from service.api.headers import policies_of
+from service.api.headers import names_of
 from service.api.rendering.times import timestamp
 from service.money import to_dollars
 from service.quota.decision import ALLOW, UNPRICED, Reading, Verdict
@@ -129,7 +129,7 @@ def refusal_problem(verdict: Verdict) -> dict[str, Any]:
     body = problem_body(verdict.status, verdict.decision.replace("_", " ").capitalize(), verdict.message)
     if verdict.status in _OVER_QUOTA and verdict.plan is not None:
         body["type"] = _PROBLEMS + "quota-exceeded"
-        names = policies_of(verdict.plan).names_by_limit
+        names = names_of(verdict.plan.limits)
         body["violated-policies"] = [names[reading.planned] for reading in verdict.violations]
     return {**body, **_facts(verdict), **_routing(verdict.route)}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.api.at_once import JSON_LINE
-from service.api.headers import Policies
+from service.api.headers import policy_lines
 from service.api.rendering.gaps import GappedJson, TimedJson, gap
 from service.api.rendering.limits import FOR_EVER_MS, CountedBudget, CountedRateLimit, budgets, rate_limit
 from service.api.rendering.virtual_keys import by_provider, provider_configs
@@ -29,7 +29,7 @@ class QuotaView:
             shown.update({member: gap(shown[member]) for member in counted.members})
         self._json = GappedJson(body)
         self._own_limits = own_limits(key)
-        self._policies = Policies(self._own_limits)
+        self._lines = policy_lines(self._own_limits)
         self._body = _Told(None, 0, 0, TimedJson("", []))
         self._head = _Told(None, 0, 0, b"")
 
@@ -46,7 +46,8 @@ class QuotaView:
         """Of the limits of the key itself: those of one provider or model do not bind every request."""
         if not self._head.is_true(counters, now_ms):
             readings = read_counters(self._own_limits, counters, now_ms)
-            lines = JSON_LINE + self._policies.lines_of(readings, now_ms)
+            left, resets_at_ms = [reading.remaining for reading in readings], [reading.resets_at_ms for reading in readings]
+            lines = JSON_LINE + self._lines.fill(left, resets_at_ms, now_ms)
             # They count whole seconds to each reset.
             until_ms = min((now_ms + (reading.resets_at_ms - now_ms - 1) % 1000 + 1 for reading in readings), default=FOR_EVER_MS)
             self._head = _Told(counters, now_ms, until_ms, lines)

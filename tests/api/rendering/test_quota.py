@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from service.api.at_once import JSON, header_lines
-from service.api.headers import Policies
+from service.api.headers import policy_lines
 from service.api.rendering.quota import QuotaView
 from service.entities import Counter, Counters, VirtualKey
 from service.quota.decision import read_counters
@@ -21,7 +21,9 @@ CALENDAR_KEY = replace(BARE_KEY, budgets=(a_budget(1), a_budget(2, "1M")), calen
 def told_anew(key: VirtualKey, counters: Counters, now_ms: int) -> tuple[bytes, bytes]:
     """By a view that has seen nothing before; its headers are of the moment, not kept."""
     limits = own_limits(key)
-    lines = header_lines([JSON]) + Policies(limits).lines_of(read_counters(limits, counters, now_ms), now_ms)
+    readings = read_counters(limits, counters, now_ms)
+    left, resets_at_ms = [reading.remaining for reading in readings], [reading.resets_at_ms for reading in readings]
+    lines = header_lines([JSON]) + policy_lines(limits).fill(left, resets_at_ms, now_ms)
     return QuotaView(key).show(counters, now_ms), lines
 
 
