@@ -34,8 +34,15 @@ class GappedJson:
     def fill(self, values: Iterable[str | int | float]) -> "TimedJson":
         """As many values as there are gaps, in the order in which they stand; a FromNow where a text is."""
         values = tuple(values)
-        filled = self._format % tuple(_TIME if isinstance(value, FromNow) else value for value in values)
+        filled = self._format % tuple([_written(value) for value in values])
         return TimedJson(filled, [value for value in values if isinstance(value, FromNow)])
+
+
+def _written(value: str | int | float) -> str | int:
+    if isinstance(value, FromNow):
+        return _TIME
+    # As in all other bodies: Python itself would write the zero of 4e-09.
+    return orjson.dumps(value).decode() if isinstance(value, float) else value
 
 
 class TimedJson:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import orjson
+
 from service.api.at_once import JSON_LINE
 from service.api.headers import policy_lines
 from service.api.rendering.gaps import GappedJson, TimedJson, gap
@@ -16,31 +18,24 @@ Text = TypeVar("Text")
 
 
 class QuotaView:
-    """The answer for one configuration of a key: made once, what its counters say is filled in.
-
-    What was told last is told again as long as it is true: the same counters, and no moment come at which something changes.
-    """
+    """The answer for one configuration of a key: what was told last is told again as long as it is true."""
 
     def __init__(self, key: VirtualKey) -> None:
-        body = quota_body(key, {}, 0)
-        self._counted = []
-        for counted, shown in _counted(key, body):
-            self._counted.append(counted)
-            shown.update({member: gap(shown[member]) for member in counted.members})
-        self._json = GappedJson(body)
+        self._key = key
+        self._was_shown = False
+        self._body: _Body | None = None
         self._own_limits = own_limits(key)
         self._lines = policy_lines(self._own_limits)
-        self._body = _Told(None, 0, 0, TimedJson("", []))
         self._head = _Told(None, 0, 0, b"")
 
     def show(self, counters: Counters, now_ms: int) -> bytes:
-        if not self._body.is_true(counters, now_ms):
-            said: list[str | int | float] = []
-            for counted in self._counted:
-                said += counted.say(counters, now_ms)
-            until_ms = min((counted.until_ms for counted in self._counted), default=FOR_EVER_MS)
-            self._body = _Told(counters, now_ms, until_ms, self._json.fill(said))
-        return self._body.text.at(now_ms)
+        if self._body is None:
+            if not self._was_shown:
+                # Where more keys are in use than a worker keeps, most are shown once: to prepare for more would take longer.
+                self._was_shown = True
+                return orjson.dumps(quota_body(self._key, counters, now_ms))
+            self._body = _Body(self._key)
+        return self._body.show(counters, now_ms)
 
     def header_lines(self, counters: Counters, now_ms: int) -> bytes:
         """Of the limits of the key itself: those of one provider or model do not bind every request."""
@@ -52,6 +47,30 @@ class QuotaView:
             until_ms = min((now_ms + (reading.resets_at_ms - now_ms - 1) % 1000 + 1 for reading in readings), default=FOR_EVER_MS)
             self._head = _Told(counters, now_ms, until_ms, lines)
         return self._head.text
+
+
+class _Body:
+    """Written once, what counters say is filled in. Told again while the same counters are given and no moment has come at which
+    something changes.
+    """
+
+    def __init__(self, key: VirtualKey) -> None:
+        body = quota_body(key, {}, 0)
+        self._counted = []
+        for counted, shown in _counted(key, body):
+            self._counted.append(counted)
+            shown.update({member: gap(shown[member]) for member in counted.members})
+        self._json = GappedJson(body)
+        self._told = _Told(None, 0, 0, TimedJson("", []))
+
+    def show(self, counters: Counters, now_ms: int) -> bytes:
+        if not self._told.is_true(counters, now_ms):
+            said: list[str | int | float] = []
+            for counted in self._counted:
+                said += counted.say(counters, now_ms)
+            until_ms = min((counted.until_ms for counted in self._counted), default=FOR_EVER_MS)
+            self._told = _Told(counters, now_ms, until_ms, self._json.fill(said))
+        return self._told.text.at(now_ms)
 
 
 class _Told(NamedTuple, Generic[Text]):
