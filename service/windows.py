@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from service.durations import LONGEST_MS, parse_duration
 from service.entities import Budget, Counter, CounterEdit, RateLimit
@@ -31,6 +32,7 @@ class CarryOver(CounterEdit):
     into: Window | None
 
 
+@lru_cache(maxsize=4096)
 def window_of(reset_duration: str | None, aligned: bool) -> Window:
     """Durations below a day stay rolling. No duration, or one that does not parse: a window that outlives the service."""
     if reset_duration is None:

@@ -44,12 +44,12 @@ def virtual_key_id(value: str) -> str:
 
 def config(ref: Ref) -> str:
     """Hash: the entity as configured."""
-    return f"{LAYOUT}:{{{ref.kind}:{quote(ref.id, safe='')}}}:config"
+    return f"{LAYOUT}:{{{ref.kind}:{_quoted(ref.id)}}}:config"
 
 
 def usage(ref: Ref) -> str:
     """Hash: the counters of an owner of limits."""
-    return f"{LAYOUT}:{{{ref.kind}:{quote(ref.id, safe='')}}}:usage"
+    return f"{LAYOUT}:{{{ref.kind}:{_quoted(ref.id)}}}:usage"
 
 
 def any_usage() -> str:
@@ -84,7 +84,7 @@ def kind_of_index(key: str) -> Kind:
 
 def children(kind: Kind, parent: Ref) -> str:
     """Sorted set, all scores 0: entities of one kind that belong to a parent, oldest first."""
-    return f"{LAYOUT}:{{directory}}:{kind}:of:{parent.kind}:{quote(parent.id, safe='')}"
+    return f"{LAYOUT}:{{directory}}:{kind}:of:{parent.kind}:{_quoted(parent.id)}"
 
 
 def sequence(name: str) -> str:
@@ -114,7 +114,7 @@ def reservation(request_id: str) -> str:
 
 def reservation_part(owner: Ref, request_id: str) -> str:
     """The same, of what a reservation took in the slot of this owner; on a cluster only."""
-    return f"{LAYOUT}:{{{owner.kind}:{quote(owner.id, safe='')}}}:id:{_quoted(request_id)}"
+    return f"{LAYOUT}:{{{owner.kind}:{_quoted(owner.id)}}}:id:{_quoted(request_id)}"
 
 
 def open_reservations(request_id: str) -> str:
@@ -132,11 +132,10 @@ def plan(digest: str) -> str:
     return f"{LAYOUT}:{{plan:{digest}}}:plan"
 
 
-def _quoted(request_id: str) -> str:
+def _quoted(name: str) -> str:
     """Nearly every id is made of what needs no quoting; to see that takes a quarter of the time."""
-    return request_id if _PLAIN(request_id) else quote(request_id, safe="")
+    return name if _PLAIN(name) else quote(name, safe="")
 
 
-@lru_cache(maxsize=4096)
 def _bucket(request_id: str) -> int:
     return crc32(request_id.encode("utf-8", "surrogatepass")) % _BUCKETS
