@@ -80,9 +80,14 @@ def names_of(limits: Iterable[PlannedLimit]) -> dict[PlannedLimit, str]:
     names: dict[PlannedLimit, str] = {}
     for planned in limits:
         if planned.limit is not None:
-            name = f"{planned.scope}-{planned.kind}-{planned.reset_duration}".encode("ascii", "replace").decode()
+            name = _name(planned.scope, planned.kind, planned.reset_duration)
             names[planned] = f"{name}-{planned.limit_id}" if name in names.values() else name
     return names
+
+
+@lru_cache(maxsize=4096)
+def _name(scope: str, kind: LimitKind, duration: str) -> str:
+    return f"{scope}-{kind}-{duration}".encode("ascii", "replace").decode()
 
 
 def refusal_lines(verdict: Verdict) -> bytes:

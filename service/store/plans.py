@@ -9,6 +9,7 @@ from typing import Final
 
 from service.counters import windows_of_counters
 from service.entities import Kind, LimitOwner
+from service.remembered import remembered
 from service.reservation import LimitKind, Mode, Plan
 from service.store import keys
 from service.store.batch import Batch
@@ -32,6 +33,9 @@ _NO_SLOT: Final = 0
 _MODES: Final = (Mode.POSTPAID, Mode.CLAMP, Mode.STRICT)
 _KINDS: Final = (LimitKind.REQUESTS, LimitKind.TOKENS, LimitKind.BUDGET)
 """As lua/includes/decode_shape.lua counts them."""
+
+plan_text: Final = remembered(largest=2_000)(encode_plan)
+"""Wanted for the digest, then again when it is saved; and what is refused is not saved, so that it may be wanted once more."""
 
 Windows = Mapping[tuple[int, int], Window]
 """By place of the owner and slot: the counters that exist, and in which windows they count."""
@@ -57,7 +61,7 @@ class PackedPlan:
 
 
 def pack(plan: Plan, digest: str | None = None) -> PackedPlan:
-    digest = digest or sha256(encode_plan(plan)).hexdigest()[:32]
+    digest = digest or sha256(plan_text(plan)).hexdigest()[:32]
     windows = {(limit.owner, limit.slot): limit.window for limit in plan.limits}
     # A counter listed twice would be sold twice.
     assert len(windows) == len(plan.limits), "a plan lists each counter once"
@@ -163,7 +167,7 @@ class Plans:
         with store_errors("saving plans"):
             async with self._store.redis.pipeline(transaction=False) as pipe:
                 for digest, plan in wanted.items():
-                    pipe.set(keys.plan(digest), encode_plan(plan), px=self._ttl_ms)
+                    pipe.set(keys.plan(digest), plan_text(plan), px=self._ttl_ms)
                 await pipe.execute()
         for packed in plans:
             self.note_saved(packed)

@@ -5,19 +5,13 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, Self
 
 from service.errors import StoreUnavailable
-from service.remembered import remembered
 from service.store import keys
-from service.store.codec import encode_plan
 from service.store.connection import Store
 from service.store.packed_integers import pack_integers
-from service.store.plans import LONGEST_LEASE_MS, PackedPlan, plan_ttl_ms
+from service.store.plans import LONGEST_LEASE_MS, PackedPlan, plan_text, plan_ttl_ms
 
 _STEPS_IN_LEASE: Final = 500
 """Leases end at round times, so that holds which run out together are counted together: at most this part later than asked."""
-
-
-# What is refused is not saved, so that another worker may bring the text along again.
-_text: Final = remembered(largest=2_000)(encode_plan)
 
 
 class Call(NamedTuple):
@@ -113,7 +107,7 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
                     place(keys.plan(packed.digest)) if id(packed) in saved else 0,
                     *[place(key) for key in packed.usage_keys],
                 )
-                plans += (packed.digest, in_keys + packed.numbers, _text(packed.plan) if id(packed) in brought else b"")
+                plans += (packed.digest, in_keys + packed.numbers, plan_text(packed.plan) if id(packed) in brought else b"")
         record = place(call.record) if call.record else 0
         index = place(call.open_index) if call.open_index else 0
         records.append(record)

@@ -227,7 +227,6 @@ class Reservations:
 
     def _remember(self, request_id: str, packed: PackedPlan) -> None:
         self._made[request_id] = packed
-        self._made.move_to_end(request_id)
         if len(self._made) > self._largest_cache:
             self._made.popitem(last=False)
 
