@@ -91,7 +91,8 @@ def _refused(
     for number, charged, expires_at_ms, amount in zip(*[iter(holds)] * 4, strict=True):
         held[number - 1].append(Hold(expires_at_ms, bool(charged), amount))
     waits: list[int | None] = []
-    for place in _places(over):
+    places = _places(over)
+    for place in places:
         limit, state = plan.limits[place], states[place]
         estimate = cost_nanousd if limit.kind is LimitKind.BUDGET else tokens
         counter = Counter(state.usage, state.last_reset_ms, state.held)
@@ -99,7 +100,7 @@ def _refused(
     return Refused(
         now_ms=now_ms,
         violations=_places(violated),
-        over=_places(over),
+        over=places,
         states=states,
         retry_at_ms=_latest(plan, waits),
     )
@@ -117,4 +118,4 @@ def _latest(plan: Plan, waits: Sequence[int | None]) -> int | None:
 
 def _places(numbers: Sequence[int]) -> tuple[int, ...]:
     """Lua counts from 1."""
-    return tuple(number - 1 for number in numbers)
+    return tuple([number - 1 for number in numbers])

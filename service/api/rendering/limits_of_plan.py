@@ -44,21 +44,20 @@ class Told(NamedTuple):
 class _ShownLimit:
     """`json` has gaps for what is counted and for when that starts anew."""
 
-    __slots__ = ("__weakref__", "_began_ms", "_reset", "_window", "json")
+    __slots__ = ("__weakref__", "_began_ms", "_resets_at_ms", "_window", "json")
 
     def __init__(self, planned: PlannedLimit, limit: int) -> None:
         body = limit_body(Reading(planned, limit, 0, 0, 0, 0))
         self.json = gapped({**body, **dict.fromkeys(_COUNTED, gap(0)), "resets_at": gap("")}).encode()
         self._window = planned.window
         self._began_ms = _NEVER
-        self._reset = (0, b"")
+        self._resets_at_ms = 0
 
-    def reset(self, last_reset_ms: int) -> tuple[int, bytes]:
-        """When, and as bodies write it. Remembered of the window that was asked for last: nearly all answers are of that one."""
+    def resets_at_ms(self, last_reset_ms: int) -> int:
+        """Remembered of the window that was asked for last: nearly all answers are of that one."""
         if last_reset_ms != self._began_ms:
-            at_ms = next_reset_ms(self._window, last_reset_ms)
-            self._began_ms, self._reset = last_reset_ms, (at_ms, timestamp(at_ms).encode())
-        return self._reset
+            self._began_ms, self._resets_at_ms = last_reset_ms, next_reset_ms(self._window, last_reset_ms)
+        return self._resets_at_ms
 
 
 _all_shown: Final[WeakValueDictionary[PlannedLimit, _ShownLimit]] = WeakValueDictionary()
@@ -67,7 +66,20 @@ _all_shown: Final[WeakValueDictionary[PlannedLimit, _ShownLimit]] = WeakValueDic
 class LimitsOfPlan:
     """Those that limit something."""
 
-    __slots__ = ("_dollars", "_is_shown", "_json", "_last_resets_ms", "_limits", "_lines", "_order", "_resets", "_shown", "_told")
+    __slots__ = (
+        "_dollars",
+        "_is_shown",
+        "_json",
+        "_last_resets_ms",
+        "_limits",
+        "_lines",
+        "_order",
+        "_resets_at",
+        "_resets_at_ms",
+        "_shown",
+        "_told",
+        "_written_resets_ms",
+    )
 
     def __init__(self, plan: Plan) -> None:
         self._lines = policy_lines(plan.limits)
@@ -79,13 +91,15 @@ class LimitsOfPlan:
         self._shown = [_shown(planned, limit) for planned, limit in shown]
         self._limits = [limit for _, limit in shown]
         self._dollars = _dollars(tuple(planned.kind is LimitKind.BUDGET for planned, _ in shown))
-        self._last_resets_ms = (_NEVER,) * len(shown)
-        self._resets = _Resets([0] * len(shown), [b""] * len(shown))
+        self._last_resets_ms = self._written_resets_ms = (_NEVER,) * len(shown)
+        self._resets_at_ms = [0] * len(shown)
+        self._resets_at = [b""] * len(shown)
+        """The same as bodies write it, of `_written_resets_ms`: headers need no text."""
         self._order: list[int] = []
 
     def tell(self, states: LimitStates, now_ms: int) -> Told:
         used, held, left = self._read(states)
-        return Told(self._write(used, held, left), self._lines.fill(left, self._resets.at_ms, now_ms))
+        return Told(self._write(used, held, left), self._lines.fill(left, self._resets_at_ms, now_ms))
 
     def body(self, states: LimitStates) -> bytes:
         """Those that an admin has removed since are left out."""
@@ -93,7 +107,7 @@ class LimitsOfPlan:
 
     def headers(self, states: LimitStates, now_ms: int, retry_after_s: int | None = None) -> bytes:
         _, _, left = self._read(states)
-        return self._lines.fill(left, self._resets.at_ms, now_ms, retry_after_s)
+        return self._lines.fill(left, self._resets_at_ms, now_ms, retry_after_s)
 
     def _read(self, states: LimitStates) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
         """What is used, held and left of each limit."""
@@ -108,11 +122,16 @@ class LimitsOfPlan:
 
     def _begin_windows(self, last_resets_ms: tuple[int, ...]) -> None:
         """Few answers see one begin, unless nothing was counted in it yet: then it is told to begin now."""
-        at_ms, texts = self._resets
-        for place, (before_ms, last_reset_ms) in enumerate(zip(self._last_resets_ms, last_resets_ms, strict=True)):
-            if last_reset_ms != before_ms:
-                at_ms[place], texts[place] = self._shown[place].reset(last_reset_ms)
+        for place, last_reset_ms in enumerate(last_resets_ms):
+            if last_reset_ms != self._last_resets_ms[place]:
+                self._resets_at_ms[place] = self._shown[place].resets_at_ms(last_reset_ms)
         self._last_resets_ms = last_resets_ms
+
+    def _write_resets(self) -> None:
+        for place, last_reset_ms in enumerate(self._last_resets_ms):
+            if last_reset_ms != self._written_resets_ms[place]:
+                self._resets_at[place] = timestamp(self._resets_at_ms[place]).encode()
+        self._written_resets_ms = self._last_resets_ms
 
     def _write(self, used: Sequence[int], held: Sequence[int], left: Sequence[int]) -> bytes:
         """By the share that is left; among equals in order of checks."""
@@ -130,7 +149,9 @@ class LimitsOfPlan:
             numbers[place] /= NANOUSD_PER_DOLLAR
         # As orjson writes floats in all other bodies.
         texts = orjson.dumps(numbers)[1:-1].split(b",")
-        texts += self._resets.texts
+        if self._written_resets_ms is not self._last_resets_ms:
+            self._write_resets()
+        texts += self._resets_at
         return self._json % self._told(texts)
 
     def _arrange(self, order: list[int]) -> None:
@@ -139,13 +160,6 @@ class LimitsOfPlan:
         self._order = order
         self._json = b"[%b]" % b",".join([self._shown[place].json for place in order])
         self._told = _at(tuple(column * count + place for place in order for column in range(_COLUMNS)))
-
-
-class _Resets(NamedTuple):
-    """When the window of each limit ends: as a number, and as bodies write it."""
-
-    at_ms: list[int]
-    texts: list[bytes]
 
 
 @lru_cache(maxsize=1024)
