@@ -1,9 +1,8 @@
 """Runs the calls on reservations: merges those of one event-loop tick, finds the plan that a reservation was made by."""
 
 import asyncio
-import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -36,10 +35,6 @@ ATTEMPTS: Final = 8
 """How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
 _SWEPT_OF_AN_INDEX: Final = 4
 """At once; there are 64 indexes."""
-_RESTS: Final = 4
-"""How many times as long as a part of a sweep took is waited before the next: however many leases end together, the calls of
-gateways have most of the time. Nobody waits for a sweep, as decisions see by themselves what has run out.
-"""
 
 
 class Reservations:
@@ -134,27 +129,28 @@ class Reservations:
         answer = await self._ask("explain", Call(packed, (call.tokens, call.cost_nanousd), (call.basis,)))
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
-    async def sweep(self) -> int:
-        """Returns what expired leases still hold; answers how many reservations expired. Safe to run in every worker at once."""
-        expired = 0
+    async def sweep(self) -> AsyncIterator[int]:
+        """Returns what expired leases still hold, in small parts: answers after each how many reservations expired, so that
+        whoever sweeps can count them and rest. Safe to run in every worker at once.
+        """
+        any_expired = False
         # One that fails (its plan is lost) must not keep the others from being returned and counted.
         passed_over: Counter[str] = Counter()
         failure: BaseException | None = None
-        while True:
-            started = time.monotonic()
+        is_last = False
+        while not is_last:
             due = await self._due(passed_over)
             outcomes = await asyncio.gather(*(self._expire(request_id) for _, request_id in due), return_exceptions=True)
-            expired += sum(outcome is True for outcome in outcomes)
             for (index, _), outcome in zip(due, outcomes, strict=True):
                 if isinstance(outcome, BaseException):
                     passed_over[index] += 1
                     failure = outcome
-            if max(Counter(index for index, _ in due).values(), default=0) < _SWEPT_OF_AN_INDEX:
-                break
-            await asyncio.sleep(_RESTS * (time.monotonic() - started))
-        if failure is not None and not expired:
+            expired = sum(outcome is True for outcome in outcomes)
+            any_expired = any_expired or expired > 0
+            is_last = max(Counter(index for index, _ in due).values(), default=0) < _SWEPT_OF_AN_INDEX
+            yield expired
+        if failure is not None and not any_expired:
             raise failure
-        return expired
 
     async def _expire(self, request_id: str) -> bool:
         answer = await self._on_record("expire", request_id, partial(Call.on, request_id))

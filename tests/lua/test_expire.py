@@ -8,7 +8,7 @@ from service.entities import Counter
 from service.store import keys
 from service.windows import Window
 from tests.store.plans import HOUR, MINUTE, NOW, budget, create, plan_of, requests, tokens, usage_key
-from tests.store.quota_desk import Desk
+from tests.store.quota_desk import Desk, swept
 from tests.store.stored_counters import stored_counters
 
 LIMITS = (tokens("key", 10_000), requests("key", 999), budget("team", 10_000))
@@ -42,7 +42,7 @@ async def test_workers_that_sweep_together_count_each_once(desk: Desk, redis: Re
     for number in range(50):
         await desk.call(plan, "reserve", str(number), 10, 1)
     workers = [desk.at(NOW + HOUR).another_worker() for _ in range(4)]
-    assert sum(await asyncio.gather(*(worker.reservations.sweep() for worker in workers))) == 50
+    assert sum(await asyncio.gather(*(swept(worker.reservations) for worker in workers))) == 50
     assert await desk.counters(plan) == "0+0 50+0 0+0"
 
 

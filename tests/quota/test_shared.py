@@ -1,26 +1,15 @@
 """What a worker keeps of the configuration that concerns every key, and what it reads again."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from redis import Redis
 
 from service.entities import Entity, Kind
 from service.quota.shared import read_shared
 from service.routing.rules import NO_RULES
-from service.settings import Settings
 from service.store import keys
 from service.store.change import Change, commit
-from service.store.connection import Store, open_store
+from service.store.connection import Store
 from tests.quota.configurations import model_config, provider
 from tests.routing.rules import CALLER, rule
-
-
-@pytest.fixture
-async def store(redis: Redis, redis_url: str) -> AsyncIterator[Store]:
-    opened = open_store(Settings(), redis_url, timeout_ms=5_000)
-    yield opened
-    await opened.close()
 
 
 async def create(store: Store, kind: Kind, entity: Entity) -> None:

@@ -28,12 +28,18 @@ from service.reservation import (
 )
 from service.store.cluster_reservations import open_reservations
 from service.store.connection import Store
+from service.store.reservations import Reservations
 from tests.store.plans import MINUTE, NOW, reserve
 
 RETENTION_MS = 10 * MINUTE
 
 Row = tuple[int, tuple[Any, ...], str, str]
 """Milliseconds since the beginning, call, answer, counters afterwards."""
+
+
+async def swept(reservations: Reservations) -> int:
+    """How many reservations a whole sweep found expired."""
+    return sum([expired async for expired in reservations.sweep()])
 
 
 class Desk:
@@ -89,7 +95,7 @@ class Desk:
             case "renew":
                 return await self.reservations.renew(Renew(request_id=request_id, lease_ms=amounts[0]))
             case "sweep":
-                return await self.reservations.sweep()
+                return await swept(self.reservations)
         raise AssertionError(verb)
 
     def _text(self, outcome: Any) -> str:

@@ -1,7 +1,6 @@
 """The coordinator: how many round trips a call takes, what it keeps, what it does when it knows nothing."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from service.store.codec import encode_plan
 from service.store.connection import Store
 from service.store.reservation_calls import granule_ms
 from tests.store.plans import DAY, HOUR, MINUTE, NOW, budget, create, plan_of, requests, tokens
-from tests.store.quota_desk import Desk
+from tests.store.quota_desk import Desk, swept
 
 PLAN = plan_of(tokens("key", 10_000), requests("key", 1_000), budget("team", 10_000))
 
@@ -227,21 +226,6 @@ async def test_a_large_sweep_comes_to_an_end(desk: Desk, monkeypatch: pytest.Mon
     assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "200 expired"
 
 
-async def test_a_large_sweep_leaves_time_for_others(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("service.store.reservations._SWEPT_OF_AN_INDEX", 1)
-    await asyncio.gather(*(desk.call(PLAN, "reserve", str(number), 1) for number in range(200)))
-    rests: list[float] = []
-
-    async def rest(seconds: float) -> None:
-        rests.append(seconds)
-
-    began = time.monotonic()
-    monkeypatch.setattr("service.store.reservations.asyncio.sleep", rest)
-    assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "200 expired"
-    assert len(rests) >= 200 // 64
-    assert 2 * (time.monotonic() - began) < sum(rests) <= 4 * (time.monotonic() - began)
-
-
 async def test_the_clock_of_redis_is_used_when_no_time_is_given(desk: Desk, redis: Redis, store: Store):
     live = Desk(Store(store.redis, store.scripts))
     live.reservations.store = Store(store.redis, store.scripts)
@@ -249,7 +233,7 @@ async def test_the_clock_of_redis_is_used_when_no_time_is_given(desk: Desk, redi
     granted = await live.outcome(PLAN, "reserve", "a", 1)
     assert abs(granted.now_ms - seconds * 1000) < MINUTE
     assert await live.reservations.count_open() == 1
-    assert await live.reservations.sweep() == 0
+    assert await swept(live.reservations) == 0
 
 
 async def test_when_trying_again_helps_is_told_of_the_latest(desk: Desk):
