@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final, NamedTuple, Self
 
 from service.api.at_once import header_lines
-from service.quota.decision import Verdict
+from service.quota.decision import Reading, Verdict
 from service.reservation import LimitKind, PlannedLimit
 
 LARGEST_INTEGER: Final = 999_999_999_999_999
@@ -32,6 +32,10 @@ class PolicyLines:
             for kind in (LimitKind.REQUESTS, LimitKind.TOKENS)
             if any(policy.kind is kind for policy in policies)
         ]
+
+    def fill_with(self, readings: Sequence[Reading], now_ms: int) -> bytes:
+        """`readings` are of the same limits in the same order."""
+        return self.fill([reading.remaining for reading in readings], [reading.resets_at_ms for reading in readings], now_ms)
 
     def fill(self, left: Sequence[int], resets_at_ms: Iterable[int], now_ms: int, retry_after_s: int | None = None) -> bytes:
         """None where nothing is limited. What is left of each limit and when it resets; `retry_after_s`: when a refused request

@@ -114,7 +114,7 @@ class _Server:
 
     def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
         silent_since = started = reported = time.monotonic()
-        with Redis.from_url(self.url, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)) as client:
+        with self._client() as client:
             while not self._stopping.is_set():
                 if process.poll() is not None:
                     raise EmbeddedRedisError(f"The embedded Redis ended at start ({_ending(process)}): {self._last_words()}")
@@ -159,12 +159,16 @@ class _Server:
             if not self._stopping.is_set():
                 self._log.warning("The embedded Redis runs again, process %d", self._process.pid)
 
+    def _client(self) -> "Redis":
+        """Says soon that there is no answer."""
+        return Redis.from_url(self.url, socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
+
     def _finish_rewrite(self) -> None:
         """Redis drops a rewrite of its log when it ends, and loads the log as it was at the next start: that takes three times as
         long as loading what was rewritten.
         """
         deadline = time.monotonic() + REWRITE_S
-        with contextlib.suppress(RedisError), Redis.from_url(self.url, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)) as client:
+        with contextlib.suppress(RedisError), self._client() as client:
             while client.info("persistence")["aof_rewrite_in_progress"] and time.monotonic() < deadline:
                 time.sleep(0.02)
 

@@ -173,9 +173,7 @@ def test_numbers_too_large_for_a_structured_field_are_cut():
         reading(LimitKind.BUDGET, limit=9_000_000 * 10**9, remaining=1, duration="100Y"),
     ]
     headers = {name: List() for name in (b"ratelimit", b"ratelimit-policy")}
-    lines = policy_lines(reading.planned for reading in readings)
-    filled = lines.fill([reading.remaining for reading in readings], [reading.resets_at_ms for reading in readings], NOW_MS)
-    for line in filled.splitlines():
+    for line in policy_lines(reading.planned for reading in readings).fill_with(readings, NOW_MS).splitlines():
         name, value = line.split(b": ", 1)
         if name in headers:
             headers[name].parse(value)

@@ -24,8 +24,6 @@ from service.windows import next_reset_ms
 
 _COUNTED: Final = ("usage", "reserved", "remaining")
 """The members of a limit in a body that change with every answer, in the order in which they stand."""
-
-
 _COLUMNS: Final = 4
 """Those, and when the limit starts anew."""
 _REMOVED: Final = -1
@@ -44,20 +42,12 @@ class Told(NamedTuple):
 class _ShownLimit:
     """`json` has gaps for what is counted and for when that starts anew."""
 
-    __slots__ = ("__weakref__", "_began_ms", "_resets_at_ms", "_window", "json")
+    __slots__ = ("__weakref__", "json", "window")
 
     def __init__(self, planned: PlannedLimit, limit: int) -> None:
         body = limit_body(Reading(planned, limit, 0, 0, 0, 0))
         self.json = gapped({**body, **dict.fromkeys(_COUNTED, gap(0)), "resets_at": gap("")}).encode()
-        self._window = planned.window
-        self._began_ms = _NEVER
-        self._resets_at_ms = 0
-
-    def resets_at_ms(self, last_reset_ms: int) -> int:
-        """Remembered of the window that was asked for last: nearly all answers are of that one."""
-        if last_reset_ms != self._began_ms:
-            self._began_ms, self._resets_at_ms = last_reset_ms, next_reset_ms(self._window, last_reset_ms)
-        return self._resets_at_ms
+        self.window = planned.window
 
 
 _all_shown: Final[WeakValueDictionary[PlannedLimit, _ShownLimit]] = WeakValueDictionary()
@@ -124,7 +114,7 @@ class LimitsOfPlan:
         """Few answers see one begin, unless nothing was counted in it yet: then it is told to begin now."""
         for place, last_reset_ms in enumerate(last_resets_ms):
             if last_reset_ms != self._last_resets_ms[place]:
-                self._resets_at_ms[place] = self._shown[place].resets_at_ms(last_reset_ms)
+                self._resets_at_ms[place] = next_reset_ms(self._shown[place].window, last_reset_ms)
         self._last_resets_ms = last_resets_ms
 
     def _write_resets(self) -> None:

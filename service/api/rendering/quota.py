@@ -41,8 +41,7 @@ class QuotaView:
         """Of the limits of the key itself: those of one provider or model do not bind every request."""
         if not self._head.is_true(counters, now_ms):
             readings = read_counters(self._own_limits, counters, now_ms)
-            left, resets_at_ms = [reading.remaining for reading in readings], [reading.resets_at_ms for reading in readings]
-            lines = JSON_LINE + self._lines.fill(left, resets_at_ms, now_ms)
+            lines = JSON_LINE + self._lines.fill_with(readings, now_ms)
             # They count whole seconds to each reset.
             until_ms = min((now_ms + (reading.resets_at_ms - now_ms - 1) % 1000 + 1 for reading in readings), default=FOR_EVER_MS)
             self._head = _Told(counters, now_ms, until_ms, lines)

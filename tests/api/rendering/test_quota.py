@@ -21,9 +21,7 @@ CALENDAR_KEY = replace(BARE_KEY, budgets=(a_budget(1), a_budget(2, "1M")), calen
 def told_anew(key: VirtualKey, counters: Counters, now_ms: int) -> tuple[bytes, bytes]:
     """By a view that has seen nothing before; its headers are of the moment, not kept."""
     limits = own_limits(key)
-    readings = read_counters(limits, counters, now_ms)
-    left, resets_at_ms = [reading.remaining for reading in readings], [reading.resets_at_ms for reading in readings]
-    lines = header_lines([JSON]) + policy_lines(limits).fill(left, resets_at_ms, now_ms)
+    lines = header_lines([JSON]) + policy_lines(limits).fill_with(read_counters(limits, counters, now_ms), now_ms)
     return QuotaView(key).show(counters, now_ms), lines
 
 
