@@ -1,10 +1,11 @@
 """How fast Redis runs our scripts, without HTTP and without our coordinator: calls per second, beside PING and a plain script.
 
-    python -m bench.scripts_only [--redis-url URL] [--calls 20000] [--batch 1 8 32]
+    python -m bench.scripts_only [--redis-url URL] [--calls 20000] [--batch 1 8 32] [--open 0] [--index-entries 16]
 
 Starts a Redis of its own unless --redis-url is given (it is flushed!). Six owners, ten limits, clamp; `shared` means that all
 calls name the same plan, `spread` that they name fifty keys in five teams of two customers. "us in Redis" is the processor
-time of Redis per decision (INFO commandstats), which does not depend on how fast this client is.
+time of Redis per decision (INFO commandstats), which does not depend on how fast this client is. `--open` reservations are
+there beforehand; an index of them that has more than `--index-entries` is not kept compact.
 """
 
 import argparse
@@ -112,9 +113,13 @@ def explain_call(packed: PackedPlan, _number: int) -> Call:
     return Call(packed, (1500, 12_345_678), ("",))
 
 
-def configure(redis: Redis, plans: Sequence[Plan]) -> None:
+def configure(redis: Redis, plans: Sequence[Plan], already_open: int) -> None:
     redis.flushall()
     began_ms = int(time.time() * 1000)
+    with redis.pipeline(transaction=False) as pipe:
+        for request_id in (f"earlier-{number}" for number in range(already_open)):
+            pipe.zadd(keys.open_reservations(request_id), {request_id: began_ms + LEASE_MS})
+        pipe.execute()
     for one in plans:
         for place, owner in enumerate(one.owners):
             counters = {limit.slot: Counter(0, began_ms) for limit in one.limits if limit.owner == place}
@@ -140,7 +145,7 @@ def run(redis: Redis, name: str, commands: Sequence[tuple[Any, ...]], calls: int
     print(f"{name:34} {calls / elapsed:12,.0f} calls/s {busy_us / calls:10.1f} us in Redis")
 
 
-def measure(redis: Redis, shas: dict[str, str], calls: int, batches: Sequence[int]) -> None:
+def measure(redis: Redis, shas: dict[str, str], calls: int, batches: Sequence[int], already_open: int) -> None:
     run(redis, "PING", [("PING",)] * calls, calls)
     five = redis.script_load(FIVE_LIMITS)
     window_keys = [f"{{five}}:{number}" for number in range(5)]
@@ -148,7 +153,7 @@ def measure(redis: Redis, shas: dict[str, str], calls: int, batches: Sequence[in
     for layout, plans in (("shared", [plan(0)]), ("spread", [plan(number) for number in range(50)])):
         packed = [pack(one) for one in plans]
         for size in batches:
-            configure(redis, plans)
+            configure(redis, plans, already_open)
             for script, make in (("reserve", reserve_call), ("explain", explain_call), ("settle", settle_call)):
                 made = [make(one, number) for number, one in zip(range(calls), itertools.cycle(packed), strict=False)]
                 commands = []
@@ -168,12 +173,17 @@ def main() -> None:
     parser.add_argument("--redis-url")
     parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--open", type=int, default=0)
+    parser.add_argument("--index-entries", type=int)
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         url = options.redis_url or stack.enter_context(embedded_redis(None, logging.getLogger("bench")))
         redis = stack.enter_context(Redis.from_url(url))
-        print(f"Redis {redis.info('server')['redis_version']}, {options.calls} calls each")
-        measure(redis, load(redis), options.calls, options.batch)
+        if options.index_entries is not None:
+            # Redis 7 still knows the name that Redis 6 had.
+            redis.config_set("zset-max-ziplist-entries", options.index_entries)
+        print(f"Redis {redis.info('server')['redis_version']}, {options.calls} calls each, {options.open} reservations open")
+        measure(redis, load(redis), options.calls, options.batch, options.open)
 
 
 if __name__ == "__main__":

@@ -206,6 +206,8 @@ def _options(binary: RedisBinary, folder: Path, durable: bool, socket: Path, por
         "maxmemory-policy": "noeviction",
         # An entity is one hash of JSON texts; longer ones than the default 64 bytes stay in the compact encoding.
         f"hash-max-{packed}-value": "1024",
+        # Open reservations come and go: a compact index is searched from its start each time, which costs more than a long one.
+        f"zset-max-{packed}-entries": "16",
     }
     if port is None:
         options |= {"unixsocket": str(socket), "unixsocketperm": "700"}

@@ -56,12 +56,14 @@ def test_data_is_there_after_a_restart(tmp_path: Path):
             redis.incr("n")
 
 
-def test_it_is_durable_and_never_evicts(tmp_path: Path):
+def test_it_is_durable_never_evicts_and_keeps_compact_what_stays_small(tmp_path: Path):
     with embedded_redis(tmp_path, log) as url, _connect(url) as redis:
         expected = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "save": "", "port": "0"}
         assert {name: redis.config_get(name)[name] for name in expected} == expected
         redis.hset("config", "field", "x" * 1000)
         assert redis.object("encoding", "config") in ("ziplist", "listpack")
+        redis.zadd("open", {f"reservation {number}": number for number in range(17)})
+        assert redis.object("encoding", "open") == "skiplist"
 
 
 def test_without_a_data_directory_nothing_is_kept():
