@@ -38,13 +38,16 @@ def _answers(world: World, scenario: Scenario) -> list[floors.Floor]:
     first = next(_samples)
     if scenario.before is not None:
         scenario.before(world, first, 1)
-    requests = scenario.traffic(world, first).sample(first)
+    traffic = scenario.traffic(world, first)
+    requests = traffic.sample(first)
     found: list[floors.Floor] = []
     for request, answer in zip(requests, ask(world.quotad.url, requests), strict=True):
         if answer.status != scenario.status:
             raise RuntimeError(f"{scenario.name} answers {answer.status} instead of {scenario.status}: {answer.body.decode()}")
         method, path = request.decode().split(" ", 2)[:2]
-        found.append({"method": method, "path": path.partition("?")[0], "status": answer.status, "body": answer.body.decode()})
+        # The answer of one key goes for all.
+        route = "/".join("{key}" if part in traffic.keys else part for part in path.partition("?")[0].split("/"))
+        found.append({"method": method, "path": route, "status": answer.status, "body": answer.body.decode()})
     return found
 
 
@@ -76,7 +79,13 @@ def contenders(world: World, scenario: Scenario, folder: Path, *, all_floors: bo
             made.append((EVALSHA, stack.enter_context(uvicorn("bench.floors:evalsha", environment))))
 
         found = [
-            Contender(name=name, server=server, traffic=lambda number: scenario.traffic(world, number)) for name, server in made
+            Contender(
+                name=name,
+                server=server,
+                traffic=lambda number: scenario.traffic(world, number),
+                operations=scenario.operations,
+            )
+            for name, server in made
         ]
         ours = [(QUOTAD, world.quotad)]
         if all_floors and scenario.name in _TRIED_UNDER_GRANIAN and importlib.util.find_spec("granian") is not None:

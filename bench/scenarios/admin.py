@@ -19,4 +19,4 @@ def _traffic(world: World, first: int) -> Traffic:
     return Traffic(requests, [virtual_key_id(value) for value in world.keys[:1_000]], first)
 
 
-ADMIN_MIX = Scenario(name="admin", meaning="show, list, change keys, create customers", traffic=_traffic, has_floor=False)
+ADMIN_MIX = Scenario(name="admin", meaning="show, list, change keys, create customers", traffic=_traffic)

@@ -42,5 +42,4 @@ BATCH = Scenario(
     traffic=_batch,
     before=_reserve_earlier,
     operations=BATCHED,
-    has_floor=False,
 )

@@ -25,6 +25,7 @@ class Scenario:
     """Decisions in one request."""
     status: int = 200
     has_floor: bool = True
+    """Endpoints that do nothing take their turns, too."""
 
 
 GATEWAY: Final = {"authorization": f"Bearer {GATEWAY_TOKEN}"}

@@ -85,7 +85,7 @@ def _table(context: Context, scenarios: Sequence[Scenario], runs: dict[str, list
                     scenario.name,
                     name,
                     round(median_rate(measured, name)),
-                    round(median_ratio(measured, name, FLOOR), 2) if scenario.has_floor else None,
+                    float(f"{median_ratio(measured, name, FLOOR):.2g}") if scenario.has_floor else None,
                     *(round(value, 2) for value in _percentiles_ms(own)),
                     round(median(run.cpu_us for run in own), 1),
                     round(median(run.redis_cpu_us for run in own), 1) if name in (QUOTAD, UNDER_GRANIAN, EVALSHA) else None,
@@ -101,7 +101,7 @@ def _table(context: Context, scenarios: Sequence[Scenario], runs: dict[str, list
         # quotad is tried under another server in some scenarios only.
         everywhere = set.intersection(*({run.contender for run in runs[scenario]} for scenario in with_floor))
         contenders = [name for name in dict.fromkeys(run.contender for run in runs[with_floor[0]]) if name in everywhere]
-        rates = [Series(name, [median_rate(runs[scenario], name) for scenario in with_floor]) for name in contenders]
+        rates = [Series(name, [_requests_per_s(runs[scenario], name) for scenario in with_floor]) for name in contenders]
         title = "Throughput by scenario, beside its floors"
         context.findings.plots.append(Plot("throughput.png", title, "bars", "", "requests/s", with_floor, rates))
     latencies = [Series(name, _percentiles_ms(of(runs[name], QUOTAD))) for name in runs]
@@ -109,6 +109,10 @@ def _table(context: Context, scenarios: Sequence[Scenario], runs: dict[str, list
         latencies.append(Series(f"F, {QUOTA_READ.name}", _percentiles_ms(of(runs[QUOTA_READ.name], FLOOR))))
     title, marks = "Latency of quotad at 64 connections, as fast as it answers", ["50", "90", "99", "99.9"]
     context.findings.plots.append(Plot("latency.png", title, "lines", "percentile", "ms", marks, latencies, log="y"))
+
+
+def _requests_per_s(runs: Sequence[Run], name: str) -> float:
+    return median_rate(runs, name) / runs[0].operations
 
 
 def _percentiles_ms(runs: Sequence[Run]) -> list[float]:
