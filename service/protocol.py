@@ -156,13 +156,14 @@ class Protocol(HttpToolsProtocol):
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
+        length = b"content-length: %d\r\n" % len(body)
         end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
         if cycle.scope["method"] == "HEAD":
             body = b""
         if self._default_headers is not self.server_state.default_headers:
             self._default_headers = self.server_state.default_headers
             self._default_lines = header_lines(self._default_headers)
-        self._out.write_now(b"".join((STATUS_LINE[status], self._default_lines, lines, end, body)))
+        self._out.write_now(b"".join((STATUS_LINE[status], self._default_lines, length, lines, end, body)))
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()

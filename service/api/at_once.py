@@ -9,8 +9,7 @@ from typing import Any, Final
 from starlette.types import Scope, Send
 
 AT_ONCE: Final = "quotad.at_once"
-"""The ASGI extension of our server (protocol.py): its `read` answers the body, its `write` takes status, lines of headers and
-body.
+"""The ASGI extension of our server (protocol.py): its `read` answers the body, its `write` takes what send_at_once does.
 
 It answers None or False when it cannot do that now; then they go the usual way.
 """
@@ -40,10 +39,10 @@ def read_at_once(scope: Scope) -> bytes | None:
 
 async def send_at_once(scope: Scope, send: Send, status: int, lines: bytes, body: bytes) -> None:
     """`lines` as header_lines makes them, without the length of the body."""
-    lines = b"content-length: %d\r\n%b" % (len(body), lines)
     extension = scope.get("extensions", _NO_EXTENSIONS).get(AT_ONCE)
     if extension is not None and extension["write"](status, lines, body):
         return
     headers = [tuple(line.split(b": ", 1)) for line in lines.split(b"\r\n")[:-1]]
+    headers.insert(0, (b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import floordiv
 from typing import Final, NamedTuple, Self
 
+import orjson
+
 from service.api.at_once import header_lines
+from service.api.rendering.gaps import GAP, fill, parts_around_gaps
 from service.quota.decision import Reading, Verdict
 from service.reservation import LimitKind, PlannedLimit
 
@@ -15,23 +19,26 @@ LARGEST_INTEGER: Final = 999_999_999_999_999
 _UNITS: Final = {LimitKind.REQUESTS: "", LimitKind.TOKENS: ';qu="tokens"', LimitKind.BUDGET: ';qu="microusd"'}
 """The unit of a policy when it is not requests. Dollars would not be whole numbers, nano-dollars have too many digits."""
 
+_OPENAI_KINDS: Final = (LimitKind.REQUESTS, LimitKind.TOKENS)
+_GAP: Final = GAP.encode()
+
 _PER_UNIT: Final = {LimitKind.REQUESTS: 1, LimitKind.TOKENS: 1, LimitKind.BUDGET: 1000}
 
 
 class PolicyLines:
     """The header lines of some limits: made and checked once, filled in for every answer."""
 
-    __slots__ = ("_are_cut", "_lines", "_openai", "_per_unit")
+    __slots__ = ("_are_cut", "_limits", "_openai", "_parts", "_per_unit")
 
     def __init__(self, policies: Sequence["_Policy"]) -> None:
         self._per_unit = [_PER_UNIT[policy.kind] for policy in policies]
         self._are_cut = any(policy.quota > LARGEST_INTEGER for policy in policies)
-        self._lines = _lines(policies)
-        self._openai = [
-            _OpenAiLines(kind, [(place, policy.quota) for place, policy in enumerate(policies) if policy.kind is kind])
-            for kind in (LimitKind.REQUESTS, LimitKind.TOKENS)
-            if any(policy.kind is kind for policy in policies)
-        ]
+        of_kind = {kind: [place for place, policy in enumerate(policies) if policy.kind is kind] for kind in _OPENAI_KINDS}
+        self._openai = [places for places in of_kind.values() if places]
+        """Places of the limits of each kind that x-ratelimit-* know: they tell the tightest."""
+        self._limits = [b"%d" % policy.quota for policy in policies]
+        openai = b"".join([_openai_lines(kind) for kind, places in of_kind.items() if places])
+        self._parts = parts_around_gaps(_lines(policies) + openai, _GAP)
 
     def fill_with(self, readings: Sequence[Reading], now_ms: int) -> bytes:
         """`readings` are of the same limits in the same order."""
@@ -43,7 +50,7 @@ class PolicyLines:
         """
         if not left:
             return b""
-        units = [one // per_unit for one, per_unit in zip(left, self._per_unit, strict=True)]
+        units = list(map(floordiv, left, self._per_unit))
         if self._are_cut:
             units = [min(one, LARGEST_INTEGER) for one in units]
         # Whole seconds, never too early.
@@ -53,24 +60,11 @@ class PolicyLines:
         resets_s = waits_s
         if retry_after_s is not None:
             resets_s = [wait_s if one else min(wait_s, retry_after_s) for one, wait_s in zip(units, waits_s, strict=True)]
-        lines = self._lines % tuple(chain.from_iterable(zip(units, resets_s, strict=True)))
-        for openai in self._openai:
-            lines += openai.tell(left, waits_s)
-        return lines
-
-
-class _OpenAiLines:
-    """Of all limits of one kind the tightest. `limits`: their places, and how much they allow."""
-
-    __slots__ = ("_lines", "_places")
-
-    def __init__(self, kind: LimitKind, limits: Sequence[tuple[int, int]]) -> None:
-        self._lines = {place: _openai(kind, limit) for place, limit in limits}
-        self._places = list(self._lines)
-
-    def tell(self, left: Sequence[int], waits_s: Sequence[int]) -> bytes:
-        place = min(self._places, key=left.__getitem__)
-        return self._lines[place] % (left[place], _duration(waits_s[place]))
+        texts = orjson.dumps([*chain.from_iterable(zip(units, resets_s, strict=True))])[1:-1].split(b",")
+        for places in self._openai:
+            tightest = min(places, key=left.__getitem__)
+            texts += (self._limits[tightest], b"%d" % left[tightest], _duration(waits_s[tightest]))
+        return fill(self._parts, texts)
 
 
 def policy_lines(limits: Iterable[PlannedLimit]) -> PolicyLines:
@@ -125,16 +119,13 @@ def _lines(policies: Sequence[_Policy]) -> bytes:
     quotas = [
         f'"{policy.name}";q={min(policy.quota, LARGEST_INTEGER)};w={policy.window_s}{_UNITS[policy.kind]}' for policy in policies
     ]
-    states = ['"{}";r=%d;t=%d'.format(policy.name.replace("%", "%%")) for policy in policies]
-    return header_lines(
-        [(b"ratelimit-policy", ", ".join(quotas).replace("%", "%%").encode()), (b"ratelimit", ", ".join(states).encode())]
-    )
+    states = [f'"{policy.name}";r={GAP};t={GAP}' for policy in policies]
+    return header_lines([(b"ratelimit-policy", ", ".join(quotas).encode()), (b"ratelimit", ", ".join(states).encode())])
 
 
-def _openai(kind: LimitKind, limit: int) -> bytes:
-    """With gaps for what is left and for the time until it resets."""
-    parts = (b"limit", b"%d" % limit), (b"remaining", b"%d"), (b"reset", b"%b")
-    return header_lines([(b"x-ratelimit-%b-%b" % (part, kind.encode()), value) for part, value in parts])
+def _openai_lines(kind: LimitKind) -> bytes:
+    """With gaps for the limit, for what is left and for the time until it resets."""
+    return header_lines([(b"x-ratelimit-%b-%b" % (part, kind.encode()), _GAP) for part in (b"limit", b"remaining", b"reset")])
 
 
 @lru_cache(maxsize=16_384)

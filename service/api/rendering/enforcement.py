@@ -7,6 +7,7 @@ import orjson
 
 from service.api.answers import error_body
 from service.api.headers import names_of
+from service.api.rendering.gaps import fill, parts_around_gaps
 from service.api.rendering.times import timestamp
 from service.money import to_dollars
 from service.quota.decision import ALLOW, UNPRICED, Reading, Verdict
@@ -38,28 +39,32 @@ def limit_body(reading: Reading) -> dict[str, Any]:
     }
 
 
-_ADMISSION: Final = (
-    b'{"decision":"allow","reservation_id":%b,"expires_at":"%b","replayed":%b,%b,'
-    b'"reserved":{"requests":1,"tokens":%d,"cost":%b},"priced":%b,"price":%b,"limits":%b}'
+_ADMISSION: Final = parts_around_gaps(
+    b'{"decision":"allow","reservation_id":@,"expires_at":"@","replayed":@,@,'
+    b'"reserved":{"requests":1,"tokens":@,"cost":@},"priced":@,"price":@,"limits":@}',
+    b"@",
 )
-_SETTLEMENT: Final = b'{"cost":%b,"tokens":%d,"priced":%b,"price":%b,"replayed":%b,"overrun":{"tokens":%d,"cost":%b},"limits":%b}'
+_SETTLEMENT: Final = parts_around_gaps(
+    b'{"cost":@,"tokens":@,"priced":@,"price":@,"replayed":@,"overrun":{"tokens":@,"cost":@},"limits":@}', b"@"
+)
 _BOOLEANS: Final = {True: b"true", False: b"false"}
 
 
 def admission_body(admission: Admission, limits: bytes) -> bytes:
     """Written out, as `limits` are: to look at every member anew would cost more than all that differs."""
     plan, granted, fallbacks, route = admission.plan, admission.granted, admission.fallbacks, admission.route
-    return _ADMISSION % (
+    texts = (
         orjson.dumps(admission.request_id),
         timestamp(granted.expires_at_ms).encode(),
         _BOOLEANS[admission.replayed],
         _route_of_plan(plan) if route is None and not fallbacks else _route_json(plan, admission.key_ids, fallbacks, route),
-        granted.reserved_tokens,
+        b"%d" % granted.reserved_tokens,
         orjson.dumps(to_dollars(granted.reserved_nanousd)),
         _BOOLEANS[admission.price != UNPRICED],
         admission.price,
         limits,
     )
+    return fill(_ADMISSION, texts)
 
 
 @remembered()
@@ -150,16 +155,17 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
 
 
 def settlement_body(settled: Settled, limits: bytes) -> bytes:
-    return _SETTLEMENT % (
+    texts = (
         orjson.dumps(to_dollars(settled.cost_nanousd)),
-        settled.tokens,
+        b"%d" % settled.tokens,
         _BOOLEANS[settled.detail != UNPRICED],
         settled.detail,
         _BOOLEANS[settled.replayed],
-        settled.overrun_tokens,
+        b"%d" % settled.overrun_tokens,
         orjson.dumps(to_dollars(settled.overrun_nanousd)),
         limits,
     )
+    return fill(_SETTLEMENT, texts)
 
 
 def explanation_body(explanation: Explanation) -> dict[str, Any]:

@@ -5,8 +5,8 @@ Hot: what the counters say is handled by columns, a tuple of all usages and so o
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from itertools import compress
-from operator import itemgetter
+from itertools import chain, compress
+from operator import itemgetter, sub, truediv
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -14,7 +14,7 @@ import orjson
 
 from service.api.headers import policy_lines
 from service.api.rendering.enforcement import limit_body
-from service.api.rendering.gaps import gap, gapped
+from service.api.rendering.gaps import fill, gap_for, json_around_gaps
 from service.api.rendering.times import timestamp
 from service.money import NANOUSD_PER_DOLLAR
 from service.quota.decision import Reading
@@ -26,6 +26,7 @@ _COUNTED: Final = ("usage", "reserved", "remaining")
 """The members of a limit in a body that change with every answer, in the order in which they stand."""
 _COLUMNS: Final = 4
 """Those, and when the limit starts anew."""
+_END: Final = b'"}]'
 _REMOVED: Final = -1
 """When the window of a counter began that is no more (LimitState)."""
 _NEVER: Final = -2
@@ -40,13 +41,19 @@ class Told(NamedTuple):
 
 
 class _ShownLimit:
-    """`json` has gaps for what is counted and for when that starts anew."""
+    """`first` and `later` are parts of its JSON at the head of a list and behind another limit, each with the gap that follows
+    it: gaps are for what is counted and for when that starts anew.
+    """
 
-    __slots__ = ("__weakref__", "json", "window")
+    __slots__ = ("__weakref__", "first", "later", "window")
 
     def __init__(self, planned: PlannedLimit, limit: int) -> None:
         body = limit_body(Reading(planned, limit, 0, 0, 0, 0))
-        self.json = gapped({**body, **dict.fromkeys(_COUNTED, gap(0)), "resets_at": gap("")}).encode()
+        gaps = {**dict.fromkeys(_COUNTED, gap_for(0)), "resets_at": gap_for("")}
+        head, *rest = [part.encode() for part in json_around_gaps({**body, **gaps})]
+        end = rest.pop()
+        self.first = [b"[" + head, *rest]
+        self.later = [end + b"," + head, *rest]
         self.window = planned.window
 
 
@@ -59,11 +66,11 @@ class LimitsOfPlan:
     __slots__ = (
         "_dollars",
         "_is_shown",
-        "_json",
         "_last_resets_ms",
         "_limits",
         "_lines",
         "_order",
+        "_parts",
         "_resets_at",
         "_resets_at_ms",
         "_shown",
@@ -105,7 +112,7 @@ class LimitsOfPlan:
         used, last_resets_ms, held = numbers[0::3], numbers[1::3], numbers[2::3]
         if last_resets_ms != self._last_resets_ms:
             self._begin_windows(last_resets_ms)
-        left = [limit - one - other for limit, one, other in zip(self._limits, used, held, strict=True)]
+        left = list(map(sub, map(sub, self._limits, used), held))
         if left and min(left) < 0:
             left = [max(one, 0) for one in left]
         return used, held, left
@@ -125,7 +132,7 @@ class LimitsOfPlan:
 
     def _write(self, used: Sequence[int], held: Sequence[int], left: Sequence[int]) -> bytes:
         """By the share that is left; among equals in order of checks."""
-        shares = [one / limit for one, limit in zip(left, self._limits, strict=True)]
+        shares = list(map(truediv, left, self._limits))
         existing: Iterable[int] = range(len(shares))
         if _REMOVED in self._last_resets_ms:
             existing = [place for place, last_reset_ms in enumerate(self._last_resets_ms) if last_reset_ms != _REMOVED]
@@ -142,13 +149,14 @@ class LimitsOfPlan:
         if self._written_resets_ms is not self._last_resets_ms:
             self._write_resets()
         texts += self._resets_at
-        return self._json % self._told(texts)
+        return fill(self._parts, self._told(texts))
 
     def _arrange(self, order: list[int]) -> None:
         """For bodies with the limits in this order, which few answers change."""
         count = len(self._shown)
         self._order = order
-        self._json = b"[%b]" % b",".join([self._shown[place].json for place in order])
+        first, *later = [self._shown[place] for place in order]
+        self._parts = (*first.first, *chain.from_iterable([shown.later for shown in later]), _END)
         self._told = _at(tuple(column * count + place for place in order for column in range(_COLUMNS)))
 
 

@@ -7,7 +7,7 @@ import orjson
 
 from service.api.at_once import JSON_LINE
 from service.api.headers import policy_lines
-from service.api.rendering.gaps import GappedJson, TimedJson, gap
+from service.api.rendering.gaps import GappedJson, TimedJson, gap_for
 from service.api.rendering.limits import FOR_EVER_MS, CountedBudget, CountedRateLimit, budgets, rate_limit
 from service.api.rendering.virtual_keys import by_provider, provider_configs
 from service.entities import Counters, ModelConfig, ProviderConfig, VirtualKey
@@ -58,9 +58,9 @@ class _Body:
         self._counted = []
         for counted, shown in _counted(key, body):
             self._counted.append(counted)
-            shown.update({member: gap(shown[member]) for member in counted.members})
+            shown.update({member: gap_for(shown[member]) for member in counted.members})
         self._json = GappedJson(body)
-        self._told = _Told(None, 0, 0, TimedJson("", []))
+        self._told = _Told(None, 0, 0, TimedJson((), ()))
 
     def show(self, counters: Counters, now_ms: int) -> bytes:
         if not self._told.is_true(counters, now_ms):
