@@ -62,6 +62,15 @@ async def test_a_key_without_limits(client):
     }
 
 
+@pytest.mark.parametrize("name", ["\\u0000text", '"\\u0000number"', "%s %d %%", "\\\\u0000text \\"])
+async def test_a_name_may_look_like_what_stands_for_a_number(client, name: str):
+    key = await create(client, VIRTUAL_KEYS, name=name, budgets=BUDGETS, rate_limit=LIMIT)
+    first = await quota(client, key)
+    assert first["virtual_key_name"] == name
+    # From the second time on numbers are filled in.
+    assert [await quota(client, key) for _ in range(2)] == [first, first]
+
+
 async def test_a_key_with_limits_of_all_kinds_shows_its_own_and_nothing_of_its_owners(client, redis: Redis):
     key = await a_full_key(client)
     for model_config in (

@@ -12,11 +12,12 @@ import orjson
 
 from service.api.rendering.times import FromNow, timestamp
 
-# No name may hold NUL, so nothing that a client sent looks like a gap.
+# No name may hold NUL, so nothing that a client sent is a gap.
 GAP: Final = "\0"
 _TEXT: Final = "\0text"
 _NUMBER: Final = "\0number"
-_IN_JSON: Final = re.compile(r'"\\u0000number"|\\u0000text')
+_IN_JSON: Final = re.compile(r'"\\u0000number"|\\u0000text|(\\.)')
+"""Gaps, and all other escapes: the end of one, as in a name with a backslash before u0000, is no beginning."""
 
 
 def parts_around_gaps(text: AnyStr, gap: AnyStr) -> tuple[AnyStr, ...]:
@@ -38,7 +39,7 @@ def gap_for(value: str | int | float) -> str:
 
 def json_around_gaps(body: dict[str, Any]) -> tuple[str, ...]:
     """Parts of the JSON of a body in which gaps stand; texts that are filled in must need no escaping there."""
-    return parts_around_gaps(_IN_JSON.sub(GAP, orjson.dumps(body).decode()), GAP)
+    return parts_around_gaps(_IN_JSON.sub(lambda match: match[1] or GAP, orjson.dumps(body).decode()), GAP)
 
 
 class GappedJson:
