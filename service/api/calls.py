@@ -76,9 +76,8 @@ Body = bytes | Mapping[str, Any]
 Call = Callable[[Enforcer, bytes, Caller], Awaitable[Answer]]
 
 
-async def _reserve(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
-    request = parse(ReserveRequest, body)
-    return await answer_reserve(enforcer, request, caller)
+def _reserve(enforcer: Enforcer, body: Body, caller: Caller) -> Awaitable[Answer]:
+    return answer_reserve(enforcer, parse(ReserveRequest, body), caller)
 
 
 async def answer_reserve(enforcer: Enforcer, request: ReserveRequest, caller: Caller, *, by_rules: bool = True) -> Answer:
