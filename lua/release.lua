@@ -25,7 +25,6 @@ WRITES
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "hold_field"
---- @include "read_taken"
 --- @include "return_taken"
 --- @include "keep_owners"
 --- @include "answer_calls"
@@ -55,9 +54,7 @@ local function answer(at)
   if not read_plan(plan, KEYS, owners, global_version, now, field) then
     return { 'stale' }
   end
-  for number, taken in ipairs(read_taken(record, plan)) do
-    return_taken(record, plan, number, taken, field, false)
-  end
+  return_taken(record, plan, field, false)
   keep_owners(plan)
   record[STATE] = 'released'
   changed[place] = { index, ARGV[at + 1], extra_ms }

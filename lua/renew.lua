@@ -26,6 +26,7 @@ WRITES
 --- @include "hold_field"
 --- @include "read_taken"
 --- @include "add_holds"
+--- @include "read_holds"
 --- @include "remove_hold"
 --- @include "keep_owners"
 --- @include "answer_calls"
@@ -42,10 +43,9 @@ local owners = {}
 local function extend(record, plan, was, expires_at)
   local limits, taken = plan.limits, read_taken(record, plan)
   for number, kind in ipairs(limits.kind) do
-    local state, place = plan.states[limits.state[number]], limits.place[number]
-    local owner, slot = plan.owners[limits.owner[number]], limits.slot[number]
-    local is_held = kind ~= 'requests' and taken[number] > 0 and state[place + 1] >= 0
-    if not is_held or not remove_hold(owner, state, place, slot, taken[number], was) then
+    local state, amount = plan.states[limits.state[number]], taken[number]
+    local is_held = kind ~= 'requests' and amount > 0 and state[limits.place[number] + 1] >= 0
+    if not is_held or not remove_hold(limits, number, state, read_holds(plan.owners[limits.owner[number]], was), amount) then
       taken[number] = 0
     end
   end

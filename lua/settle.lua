@@ -32,7 +32,6 @@ WRITES
 --- @include "read_versions"
 --- @include "read_plan"
 --- @include "hold_field"
---- @include "read_taken"
 --- @include "return_taken"
 --- @include "charge"
 --- @include "keep_owners"
@@ -51,18 +50,16 @@ local owners = {}
 
 -- `field`: where its holds are; `used`: by kind of limit.
 local function charge_all(record, plan, field, used, success)
-  local is_open, limits = record[STATE] == 'open', plan.limits
-  local taken = is_open and read_taken(record, plan)
-  for number, kind in ipairs(limits.kind) do
-    local state, place = plan.states[limits.state[number]], limits.place[number]
-    if state[place + 1] >= 0 then
-      local charged = is_open and return_taken(record, plan, number, taken[number], field, success) or 0
-      if kind == 'requests' then
-        -- Counted when it was admitted, unless that was taken back or never happened.
-        charge(state, place, success and not is_open and 1 or 0)
-      else
-        charge(state, place, used[kind] > charged and used[kind] - charged or 0)
-      end
+  local is_open, limits, states = record[STATE] == 'open', plan.limits, plan.states
+  local kinds, state_of, place_of = limits.kind, limits.state, limits.place
+  local charged = is_open and return_taken(record, plan, field, success) or {}
+  -- Counted when it was admitted, unless that was taken back or never happened.
+  used.requests = success and not is_open and 1 or 0
+  for number = 1, #kinds do
+    local state, place = states[state_of[number]], place_of[number]
+    local amount = used[kinds[number]] - (charged[number] or 0)
+    if amount > 0 and state[place + 1] >= 0 then
+      charge(state, place, amount)
     end
   end
   keep_owners(plan)

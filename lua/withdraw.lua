@@ -22,7 +22,6 @@ WRITES
 --- @include "read_records"
 --- @include "read_plan"
 --- @include "hold_field"
---- @include "read_taken"
 --- @include "return_taken"
 --- @include "keep_owners"
 --- @include "answer_calls"
@@ -52,9 +51,7 @@ local function give_back(record, plan)
     plan.numbers[limits.versions + owner] = -1
   end
   read_plan(plan, KEYS, owners, nil, now, field)
-  for number, taken in ipairs(read_taken(record, plan)) do
-    return_taken(record, plan, number, taken, field, false)
-  end
+  return_taken(record, plan, field, false)
   for _, number in ipairs(record[BEGUN]) do
     local state, place = plan.states[limits.state[number]], limits.place[number]
     if state[place] == 0 and state[place + 1] == record[FIRST][1] then

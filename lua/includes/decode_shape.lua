@@ -8,7 +8,7 @@ local VERSION, EARLIEST = 'v', 'e'
 local NUMBERS_BEFORE, NUMBERS_OF_A_LIMIT = 4, 5
 
 -- What is the same for many plans, as lua/README.md describes it. Limits as columns: `state` and `place` say where the counter
--- is, `since` when a window began at the earliest that is not over now, `hold_at` where add_holds found the holds of the limit,
+-- is, `since` when a window began at the earliest that is not over now, `hold_at` where the holds of the limit were last,
 -- `of_owner` the limits of each owner.
 -- And where the numbers of a plan have what: `keys` and `versions` are the places before the first owner's, `maxima` that
 -- before the first limit's.

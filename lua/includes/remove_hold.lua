@@ -1,15 +1,21 @@
---- @include "read_holds"
 --- @include "find_hold"
--- Gives back what add_hold set aside. False: it ran out before, and was returned by then.
-local function remove_hold(owner, state, place, slot, amount, field)
-  local holds = owner.holds[field] or read_holds(owner, field)
-  local at = find_hold(holds, slot)
+-- Gives back what add_holds set aside of a limit (its number); `holds` are those of its owner that run out with it (read_holds).
+-- False: it ran out before, and was returned by then.
+local function remove_hold(limits, number, state, holds, amount)
+  -- Where it was with the last plan of this shape is where it is, nearly always.
+  local hold_at, slot = limits.hold_at, limits.slot[number]
+  local at = hold_at[number] or 3
+  if holds[at - 1] ~= slot then
+    at = find_hold(holds, slot)
+    hold_at[number] = at
+  end
   if not at or holds[at] < amount then
     return false
   end
+  local held = limits.place[number] + 2
   holds[at] = holds[at] - amount
   holds[1] = true
-  state[place + 2] = state[place + 2] - amount
+  state[held] = state[held] - amount
   state[1] = true
   return true
 end

@@ -1,28 +1,40 @@
 --- @include "record_fields"
+--- @include "read_taken"
+--- @include "read_holds"
 --- @include "remove_hold"
 --- @include "charge"
--- Gives back what an open reservation took of one limit (`taken`, see read_taken); `field` is where its holds are. A request
--- goes back only while its window is the one it was counted in. What a lease that ran out had charged is taken out of usage as
--- far as that is still in it; answers how much it was, so that a settlement charges no more than the difference.
-local function return_taken(record, plan, number, taken, field, keep_request)
-  local limits = plan.limits
-  local state, place = plan.states[limits.state[number]], limits.place[number]
-  local last_reset = state[place + 1]
-  if last_reset < 0 or taken == 0 then
-    return 0
-  elseif limits.kind[number] == 'requests' then
-    -- The second of the three numbers of this limit says in which window.
-    if not keep_request and last_reset == struct.unpack('<i8', record[FIRST][5], 24 * (number - 1) + 9) then
-      charge(state, place, -taken)
+-- Gives back what an open reservation took of its limits; `field` is where its holds are. A request goes back only while its
+-- window is the one it was counted in, and not where `keeps_requests`. What a lease that ran out had charged is taken out of usage
+-- as far as that is still in it; answers by number of the limit how much is not, so that a settlement charges no more than the
+-- difference.
+local function return_taken(record, plan, field, keeps_requests)
+  local limits, owners, states = plan.limits, plan.owners, plan.states
+  local kinds, owner_of, state_of, place_of = limits.kind, limits.owner, limits.state, limits.place
+  local taken, stays = read_taken(record, plan), {}
+  local last_owner, holds
+  for number = 1, #kinds do
+    local state, place, amount = states[state_of[number]], place_of[number], taken[number]
+    local last_reset = state[place + 1]
+    if amount == 0 or last_reset < 0 then
+      -- Nothing was taken, or an admin has removed the limit.
+    elseif kinds[number] == 'requests' then
+      -- The second of the three numbers of this limit says in which window.
+      if not keeps_requests and last_reset == struct.unpack('<i8', record[FIRST][5], 24 * (number - 1) + 9) then
+        charge(state, place, -amount)
+      end
+    else
+      local owner = owner_of[number]
+      if owner ~= last_owner then
+        last_owner, holds = owner, read_holds(owners[owner], field)
+      end
+      if not remove_hold(limits, number, state, holds, amount) and record[FATE] == 'c' then
+        if last_reset <= record[EXPIRES_AT] then
+          charge(state, place, -amount)
+        else
+          stays[number] = amount
+        end
+      end
     end
-    return 0
   end
-  local owner = plan.owners[limits.owner[number]]
-  if remove_hold(owner, state, place, limits.slot[number], taken, field) or record[FATE] == 'b' then
-    return 0
-  elseif last_reset <= record[EXPIRES_AT] then
-    charge(state, place, -taken)
-    return 0
-  end
-  return taken
+  return stays
 end
