@@ -1,7 +1,7 @@
 """Texts with gaps: what stays is written once, what changes is filled in for every answer. Hot.
 
-Such a text is kept as its parts, every second of which is a gap: filling them in is then one assignment and one join, a third of
-what `%` takes.
+Such a text is kept as its parts, every second of which is a gap: filling them in is one assignment and one join, and what several
+texts have in common is there once.
 """
 
 import re
