@@ -196,7 +196,10 @@ def test_an_application_that_cannot_be_imported_ends_the_start(tmp_path: Path, w
 
 def test_ctrl_c_while_redis_loads_and_the_application_is_imported(tmp_path: Path):
     imports_for_long = "server.import_application = lambda: (print('importing', flush=True), time.sleep(60))"
-    program = f"import sys, time; from service import server; {imports_for_long}; from service.cli import main; sys.exit(main())"
+    # As on a terminal: whoever runs the tests in the background of a script passes on that Ctrl-C is ignored.
+    on_terminal = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    serves = "from service.cli import main; sys.exit(main())"
+    program = f"import sys, time; {on_terminal}; from service import server; {imports_for_long}; {serves}"
     with subprocess.Popen(
         [sys.executable, "-c", program, "serve", "--port", "0"],
         cwd=tmp_path,
