@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -78,28 +79,20 @@ def contenders(world: World, scenario: Scenario, folder: Path, *, all_floors: bo
                 made.append((GRANIAN, stack.enter_context(granian("bench.floors:bare", environment))))
             made.append((EVALSHA, stack.enter_context(uvicorn("bench.floors:evalsha", environment))))
 
-        found = [
-            Contender(
-                name=name,
-                server=server,
-                traffic=lambda number: scenario.traffic(world, number),
-                operations=scenario.operations,
-            )
-            for name, server in made
-        ]
         ours = [(QUOTAD, world.quotad)]
         if all_floors and scenario.name in _TRIED_UNDER_GRANIAN and importlib.util.find_spec("granian") is not None:
             service = granian("service.server:worker_app", quotad_environment(world.redis_url))
             ours.insert(0, (UNDER_GRANIAN, stack.enter_context(service)))
-        before = scenario.before
-        found += [
+        # A floor needs nothing to be there beforehand.
+        prepare = None if scenario.before is None else partial(scenario.before, world)
+        yield [
             Contender(
                 name=name,
                 server=server,
-                traffic=lambda number: scenario.traffic(world, number),
-                before=None if before is None else lambda number, count: before(world, number, count),
+                traffic=partial(scenario.traffic, world),
+                before=before,
                 operations=scenario.operations,
             )
-            for name, server in ours
+            for servers, before in ((made, None), (ours, prepare))
+            for name, server in servers
         ]
-        yield found
