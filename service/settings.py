@@ -79,7 +79,10 @@ class Settings(BaseSettings):
         default=2000, ge=1, le=60_000, description="Milliseconds, the same for calls of the admin API."
     )
     redis_connections: int = Field(
-        default=16, ge=1, le=10_000, description="Most connections to Redis per worker; a call waits when all are out."
+        default=16,
+        ge=1,
+        le=10_000,
+        description="Most connections to Redis per worker besides the one of all hot calls; a call waits when all are out.",
     )
     enforcement: Literal["postpaid", "clamp", "strict"] = Field(
         default="clamp", description="How strictly requests are held to estimates, unless their virtual key says otherwise."

@@ -33,32 +33,34 @@ class Batch(Generic[Item, Answer]):
         self._largest = largest
         self._free = concurrent
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
-        self._scheduled = False
+        self._is_gathering = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def call(self, item: Item) -> "asyncio.Future[Answer]":
         """To be awaited by one caller, as a coroutine would be."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if not self._scheduled and self._free:
-            self._scheduled = True
-            loop.call_soon(self._send)
+        self._gather()
         return future
 
-    def _send(self) -> None:
-        self._scheduled = False
-        while self._waiting and self._free:
-            calls, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
-            self._free -= 1
-            task = asyncio.get_running_loop().create_task(self._answer(calls))
-            # The loop keeps only weak references to tasks.
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _gather(self) -> None:
+        """Has a task take what waits when its turn comes: that is all of this tick."""
+        if self._is_gathering or not self._free:
+            return
+        self._is_gathering = True
+        self._free -= 1
+        task = asyncio.get_running_loop().create_task(self._answer())
+        # The loop keeps only weak references to tasks.
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, calls: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+    async def _answer(self) -> None:
+        self._is_gathering = False
+        calls, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
+        if self._waiting:
+            self._gather()
         try:
-            answers = await self._run([item for item, _ in calls])
+            answers = await self._run([item for item, _ in calls]) if calls else ()
             for (_, future), answer in zip(calls, answers, strict=True):
                 if future.done():
                     continue
@@ -80,4 +82,5 @@ class Batch(Generic[Item, Answer]):
             raise
         finally:
             self._free += 1
-            self._send()
+            if self._waiting:
+                self._gather()

@@ -71,44 +71,9 @@ class _Pool(BlockingConnectionPool):
         self.connection_class = _PATIENT[self.connection_class]
         self._limit_s = timeout
 
-        self._waiting = 0
-
     async def get_connection(self, *args: Any, **kwargs: Any) -> Any:
-        connection = self._ready_connection()
-        if connection is not None:
-            return connection
-        self._waiting += 1
-        try:
-            with Patience(self._limit_s):
-                return await super().get_connection()  # type: ignore[no-untyped-call]
-        finally:
-            self._waiting -= 1
-
-    async def release(self, connection: Any) -> None:
-        if self._waiting or connection.should_reconnect() or not connection.is_connected:
-            await super().release(connection)
-            return
-        self._in_use_connections.remove(connection)
-        self._available_connections.append(connection)
-
-    def _ready_connection(self) -> AbstractConnection | None:
-        """The one that was used last, if it can be used as it is. redis-py takes locks to find out, and that took a twentieth
-        of a quota read.
-        """
-        if not self._available_connections:
-            return None
-        connection: Any = self._available_connections[-1]
-        if not connection.is_connected or connection.should_reconnect() or _has_something_to_read(connection):
-            return None
-        self._available_connections.pop()
-        self._in_use_connections.add(connection)
-        return cast("AbstractConnection", connection)
-
-
-def _has_something_to_read(connection: Any) -> bool:
-    """Between calls there is nothing to read but the end: Redis went, or closed what was idle for long."""
-    stream = connection._reader
-    return stream is None or bool(stream.at_eof() or stream._buffer or stream.exception())
+        with Patience(self._limit_s):
+            return await super().get_connection()  # type: ignore[no-untyped-call]
 
 
 class _Cluster(RedisCluster):

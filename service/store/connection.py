@@ -42,13 +42,14 @@ class Store:
         self.scripts.answered()
 
     async def close(self) -> None:
+        await self.scripts.close()
         await self.redis.aclose()
 
 
 def open_store(settings: Settings, url: str, *, timeout_ms: int, now_ms: str = "", breaker: Breaker | None = None) -> Store:
     """Opens no connection yet: the first call does."""
     redis = open_redis(settings, url, timeout_ms=timeout_ms)
-    return Store(redis, Scripts(redis, breaker=breaker), now_ms, settings.redis_cluster)
+    return Store(redis, Scripts(redis, timeout_ms=timeout_ms, breaker=breaker), now_ms, settings.redis_cluster)
 
 
 def with_store(settings: Settings, run: Callable[[Store], Awaitable[Result]]) -> Result:

@@ -13,7 +13,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import (
     AuthenticationError,
@@ -36,6 +35,7 @@ from redis.exceptions import (
 from service import metrics
 from service.errors import StoreUnavailable
 from service.store.breaker import Breaker
+from service.store.shared_connection import SharedConnection
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 LUA: Final = next(path for path in (_PACKAGE / "lua", _PACKAGE.parent / "lua") if path.is_dir())
@@ -109,8 +109,11 @@ def _failure(name: str, error: Exception) -> StoreUnavailable:
 class Scripts:
     """The scripts of one directory on one server. With a breaker, calls fail at once while that server is away."""
 
-    def __init__(self, redis: "Redis", directory: Path = LUA, *, breaker: Breaker | None = None) -> None:
+    def __init__(self, redis: "Redis", directory: Path = LUA, *, timeout_ms: int = 2000, breaker: Breaker | None = None) -> None:
+        """`timeout_ms` is for the answer to a call."""
         self._redis = redis
+        # Not of a cluster: there the keys of a call say which node it goes to.
+        self._connection = SharedConnection(redis, limit_s=timeout_ms / 1000)
         self._breaker = breaker
         # All scripts are composed here, so a missing include stops the start and not a request.
         self._texts = {path.stem: compose(path.stem, directory) for path in sorted(directory.glob("*.lua"))}
@@ -164,15 +167,7 @@ class Scripts:
     async def _evalsha(self, sha: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         if not isinstance(self._redis, Redis):
             return await self._redis.evalsha(sha, len(keys), *keys, *args)
-        # The connection itself: the client above it takes longer to pack hundreds of arguments than Redis to use them.
-        pool: Any = self._redis.connection_pool
-        command: Any = ("EVALSHA", sha, len(keys), *keys, *args)
-        connection = await pool.get_connection()
-        try:
-            await connection.send_packed_command(pack_command(command))
-            return await connection.read_response()
-        finally:
-            await pool.release(connection)
+        return await self._connection.call("EVALSHA", sha, len(keys), *keys, *args)
 
     async def _evaluate_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
         sha = self._shas.get(name) or await self._load(name)
@@ -193,6 +188,9 @@ class Scripts:
                 # The cluster client refuses its own method for this in a pipeline, though it finds the node by the keys.
                 pipe.execute_command("EVALSHA", sha, len(keys), *keys, *args)
             return list(await pipe.execute(raise_on_error=False))
+
+    async def close(self) -> None:
+        await self._connection.close()
 
     async def _load(self, name: str) -> str:
         server: dict[str, Any] = await self._redis.info("server")

@@ -1,6 +1,6 @@
 """A desk on every Redis that this machine has (the wheel's, one on PATH), alone and as a cluster, and on fakeredis with Lua."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from service.settings import Settings
 from service.store import plans, reservation_calls
 from service.store.connection import Store, open_store
 from service.store.packed_integers import pack_integers
-from service.store.scripts import Scripts
+from service.store.scripts import Arg, Scripts
 from tests.conftest import TEST_REDIS_URL
 from tests.redis_cluster import cluster_client, redis_cluster
 from tests.redis_servers import binaries, redis_server
@@ -60,6 +60,10 @@ class FakeClient(FakeAsyncRedis):
 class FakeScripts(Scripts):
     async def run(self, *args: Any) -> Any:
         return with_integers(await super().run(*args))
+
+    async def _evalsha(self, sha: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
+        """There is no socket to share."""
+        return await self._redis.evalsha(sha, len(keys), *keys, *args)
 
 
 def with_integers(reply: Any) -> Any:

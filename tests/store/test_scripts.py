@@ -105,7 +105,9 @@ async def scripts(folder: Path, redis: Redis, redis_url: str) -> AsyncIterator[S
         wrong_type=READER + 'return redis.call("HGET", KEYS[1], "f")\n',
     )
     async with AsyncRedis.from_url(redis_url) as client:
-        yield Scripts(client, folder)
+        made = Scripts(client, folder)
+        yield made
+        await made.close()
 
 
 async def test_a_script_runs_with_its_keys_and_arguments(scripts: Scripts, redis: Redis):
