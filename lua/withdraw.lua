@@ -47,7 +47,7 @@ end
 local function give_back(record, plan)
   local limits, field = plan.limits, hold_field(record[FATE], record[EXPIRES_AT])
   -- Whatever an admin changed since: what was taken a moment ago goes back.
-  for owner = 1, #limits.fields do
+  for owner = 1, limits.owners do
     plan.numbers[limits.versions + owner] = -1
   end
   read_plan(plan, KEYS, owners, nil, now, field)

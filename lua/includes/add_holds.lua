@@ -22,7 +22,7 @@ local function add_holds(plan, amounts, field, boundary)
         end
       end
       -- Where it was with the last plan of this shape is where it is, nearly always.
-      local at, slot = hold_at[number] or 3, slots[number]
+      local at, slot = hold_at[number], slots[number]
       if holds[at - 1] ~= slot then
         at = find_hold(holds, slot) or #holds + 2
         holds[at - 1], holds[at] = slot, holds[at] or 0

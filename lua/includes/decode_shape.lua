@@ -1,36 +1,65 @@
---- @include "locate_counter"
 --- @include "period_start"
---- @include "runs_of"
+--- @include "state_name"
 --- @include "unpack_integers"
 local MODES = { [1] = 'postpaid', [2] = 'clamp', [3] = 'strict' }
 local KINDS = { [1] = 'requests', [2] = 'tokens', [3] = 'budget' }
-local VERSION, EARLIEST = 'v', 'e'
-local NUMBERS_BEFORE, NUMBERS_OF_A_LIMIT = 4, 5
+local ALIGNS = { [0] = '', [100] = 'd', [119] = 'w', [77] = 'M', [89] = 'Y' }
+local NUMBERS_BEFORE = 5
 
--- What is the same for many plans, as lua/README.md describes it. Limits as columns: `state` and `place` say where the counter
--- is, `since` when a window began at the earliest that is not over now, `hold_at` where the holds of the limit were last,
--- `of_owner` the limits of each owner.
+-- What is the same for many plans, as lua/README.md describes it. Limits and states as columns: `state` and `place` say where
+-- the counter of a limit is, `since` when a window began at the earliest that is not over now, `hold_at` where its holds were
+-- last. The limits of an owner are those of `by_owner` that end at `last_of_owner`, its states end at `last_state_of_owner`.
 -- And where the numbers of a plan have what: `keys` and `versions` are the places before the first owner's, `maxima` that
 -- before the first limit's.
 local function decode_shape(packed, now)
   local numbers = unpack_integers(packed)
-  local owners = numbers[3]
-  local limits = {
+  local owners, count, states, last = numbers[3], numbers[4], numbers[5], NUMBERS_BEFORE
+  local function column(length)
+    last = last + length
+    return { unpack(numbers, last - length + 1, last) }
+  end
+  local owner = column(count)
+  local slot = column(count)
+  local kind = column(count)
+  local length_ms = column(count)
+  local align = column(count)
+  local state = column(count)
+  local place = column(count)
+  local hold_at = column(count)
+  local by_owner = column(count)
+  local last_of_owner = column(owners)
+  local state_owner = column(states)
+  local state_field = column(states)
+  local last_state_of_owner = column(owners)
+
+  -- A list that grows is made anew at each power of two: this one begins with as many numbers as it will have.
+  local since = { unpack(length_ms) }
+  for number = 1, count do
+    kind[number], align[number] = KINDS[kind[number]], ALIGNS[align[number]]
+    local start = align[number] == '' and now - length_ms[number] + 1 or period_start(align[number], now)
+    since[number] = start > 0 and start or 0
+  end
+  for number = 1, states do
+    state_field[number] = state_name(state_field[number])
+  end
+  return {
     mode = MODES[numbers[1]],
     gate = numbers[2],
-    owner = {},
-    slot = {},
-    kind = {},
-    length_ms = {},
-    align = {},
-    since = {},
-    of_owner = {},
-    hold_at = {},
-    state = {},
-    place = {},
-    state_owner = {},
-    state_field = {},
-    fields = {},
+    owners = owners,
+    owner = owner,
+    slot = slot,
+    kind = kind,
+    length_ms = length_ms,
+    align = align,
+    state = state,
+    place = place,
+    since = since,
+    hold_at = hold_at,
+    by_owner = by_owner,
+    last_of_owner = last_of_owner,
+    state_owner = state_owner,
+    state_field = state_field,
+    last_state_of_owner = last_state_of_owner,
     keys = 2,
     global_version = 2 + owners + 1,
     blocked = 2 + owners + 2,
@@ -38,21 +67,4 @@ local function decode_shape(packed, now)
     versions = 2 + owners + 3,
     maxima = 2 + owners + 3 + owners,
   }
-  for owner = 1, owners do
-    -- The third is that of the holds of a call: read_owner says which.
-    limits.fields[owner] = { VERSION, EARLIEST, EARLIEST }
-    limits.of_owner[owner] = {}
-  end
-  for number = 1, numbers[4] do
-    local at = NUMBERS_BEFORE + NUMBERS_OF_A_LIMIT * (number - 1)
-    local owner, slot, kind, length_ms, align = unpack(numbers, at + 1, at + NUMBERS_OF_A_LIMIT)
-    align = align > 0 and string.char(align) or ''
-    limits.owner[number], limits.slot[number], limits.kind[number] = owner, slot, KINDS[kind]
-    limits.length_ms[number], limits.align[number] = length_ms, align
-    limits.since[number] = math.max(0, align == '' and now - length_ms + 1 or period_start(align, now))
-    limits.state[number], limits.place[number] = locate_counter(limits, owner, slot)
-    table.insert(limits.of_owner[owner], number)
-  end
-  limits.runs = runs_of(limits)
-  return limits
 end

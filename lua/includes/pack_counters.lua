@@ -1,12 +1,14 @@
+--- @include "pack_integers"
 -- One for all calls of a script: it would grow anew, again and again, for each of them.
-local pieces = {}
+local counters = {}
 
 -- Counters as an answer carries them, packed: usage, last_reset (-1: it was removed), held of each limit of a plan.
 local function pack_counters(plan)
-  local states, runs, count = plan.states, plan.limits.runs, 0
-  for at = 1, #runs, 4 do
-    count = count + 1
-    pieces[count] = struct.pack(runs[at + 3], unpack(states[runs[at]], runs[at + 1], runs[at + 2]))
+  local states, state_of, place_of, last = plan.states, plan.limits.state, plan.limits.place, 0
+  for number = 1, #state_of do
+    local state, place = states[state_of[number]], place_of[number]
+    counters[last + 1], counters[last + 2], counters[last + 3] = state[place], state[place + 1], state[place + 2]
+    last = last + 3
   end
-  return table.concat(pieces, '', 1, count)
+  return pack_integers(counters, last)
 end

@@ -1,17 +1,19 @@
 --- @include "parse_list"
+local VERSION, EARLIEST = 'v', 'e'
+
 -- Reads one owner of a plan: its version, and the states (parse_list) that have the counters of its limits. It is kept in
 -- `owners`: later calls of a batch see what earlier ones took, and what was read is not read again. `field` (or nil): the
 -- holds that the call is about to change (hold_field), read along.
 local function read_owner(owners, key, limits, place, field)
-  local fields, owner = limits.fields[place], owners[key]
-  fields[3] = field or fields[3]
-  local stored = redis.call('HMGET', key, unpack(fields))
+  local owner, fields, last_states = owners[key], limits.state_field, limits.last_state_of_owner
+  local first, last = (last_states[place - 1] or 0) + 1, last_states[place]
+  local stored = redis.call('HMGET', key, VERSION, EARLIEST, field or EARLIEST, unpack(fields, first, last))
   if not owner then
     local earliest = stored[2] and tonumber(stored[2]) or nil
     owner = {
       key = key,
       version = tonumber(stored[1] or 0),
-      states = fields[4] and { [fields[4]] = parse_list(stored[4]) } or {},
+      states = last >= first and { [fields[first]] = parse_list(stored[4]) } or {},
       holds = field and { [field] = parse_list(stored[3]) } or {},
       earliest = earliest,
       stored_earliest = earliest,
@@ -21,9 +23,9 @@ local function read_owner(owners, key, limits, place, field)
     owners[key] = owner
   end
   local states = owner.states
-  for at = 4, #fields do
-    local in_field = fields[at]
-    states[in_field] = states[in_field] or parse_list(stored[at])
+  for number = first, last do
+    local in_field = fields[number]
+    states[in_field] = states[in_field] or parse_list(stored[4 + number - first])
   end
   return owner
 end

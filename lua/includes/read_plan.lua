@@ -15,7 +15,7 @@ local function read_plan(plan, keys, owners, global_version, now, field)
   -- Room for what most plans have: a list that grows is made anew at each power of two.
   local found, states = { nil, nil, nil, nil, nil, nil }, { nil, nil, nil, nil, nil, nil, nil, nil }
   local keys_at, versions = limits.keys, limits.versions
-  for place = 1, #limits.fields do
+  for place = 1, limits.owners do
     local key, version = keys[numbers[keys_at + place]], numbers[versions + place]
     local owner = owners[key]
     if not owner or owner.seen_by ~= limits then

@@ -4,12 +4,15 @@
 local function remove_hold(limits, number, state, holds, amount)
   -- Where it was with the last plan of this shape is where it is, nearly always.
   local hold_at, slot = limits.hold_at, limits.slot[number]
-  local at = hold_at[number] or 3
+  local at = hold_at[number]
   if holds[at - 1] ~= slot then
     at = find_hold(holds, slot)
+    if not at then
+      return false
+    end
     hold_at[number] = at
   end
-  if not at or holds[at] < amount then
+  if holds[at] < amount then
     return false
   end
   local held = limits.place[number] + 2

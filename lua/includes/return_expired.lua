@@ -9,7 +9,8 @@
 local function return_expired(owner, limits, owner_place, now)
   read_all_holds(owner)
   local number_of = {}
-  for _, number in ipairs(limits.of_owner[owner_place]) do
+  for at = (limits.last_of_owner[owner_place - 1] or 0) + 1, limits.last_of_owner[owner_place] do
+    local number = limits.by_owner[at]
     number_of[limits.slot[number]] = number
   end
   local expired = {}

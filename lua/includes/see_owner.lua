@@ -14,9 +14,9 @@ local function see_owner(owners, key, limits, place, now, field)
     return_expired(owner, limits, place, now)
   end
   owner.seen_by = limits
-  local numbers = limits.of_owner[place]
-  for at = 1, #numbers do
-    local number = numbers[at]
+  local by_owner, last_of_owner = limits.by_owner, limits.last_of_owner
+  for at = (last_of_owner[place - 1] or 0) + 1, last_of_owner[place] do
+    local number = by_owner[at]
     local state, counter = states[limits.state_field[state_of[number]]], place_of[number]
     local last_reset = state[counter + 1]
     if not last_reset or last_reset < limits.since[number] then

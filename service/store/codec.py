@@ -61,9 +61,16 @@ def decode_plan(text: bytes | str) -> Plan:
     return _PLAN.validate_json(text)
 
 
+def locate(slot: int) -> tuple[int, int]:
+    """The number of the state that has the counter of a slot, together with seven others, and which of them it is, from 0;
+    as lua/includes/state_field.lua says.
+    """
+    return divmod(slot - 1, _SLOTS_OF_A_STATE)
+
+
 def state_field(slot: int) -> str:
-    """Of a usage hash: where the counter of a slot is kept, together with seven others; as lua/includes/state_field.lua says."""
-    return f"s{(slot - 1) // _SLOTS_OF_A_STATE}"
+    """Of a usage hash: where that state is kept."""
+    return f"s{locate(slot)[0]}"
 
 
 def decode_counters(stored: Mapping[bytes, bytes | None]) -> Counters:

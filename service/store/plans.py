@@ -1,7 +1,8 @@
 """Plans as the scripts take them, and as Redis keeps them for replays and for workers that did not make them."""
 
 import time
-from collections import OrderedDict
+from bisect import bisect_right
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,7 +14,7 @@ from service.remembered import remembered
 from service.reservation import LimitKind, Mode, Plan
 from service.store import keys
 from service.store.batch import Batch
-from service.store.codec import decode_plan, encode_plan
+from service.store.codec import decode_plan, encode_plan, locate
 from service.store.connection import Store
 from service.store.keys import Ref
 from service.store.packed_integers import pack_integers
@@ -74,14 +75,50 @@ def pack_with(plan: Plan, digest: str, global_version: int, versions: Sequence[i
     found = [windows.get((limit.owner, limit.slot)) for limit in plan.limits]
     in_force = [window or limit.window for window, limit in zip(found, plan.limits, strict=True)]
     slots = [limit.slot if window else _NO_SLOT for window, limit in zip(found, plan.limits, strict=True)]
-    shape = [_MODES.index(plan.mode) + 1, plan.gate, len(versions), len(plan.limits)]
-    for limit, slot, window in zip(plan.limits, slots, in_force, strict=True):
-        align = ord(window.align) if window.align else 0
-        shape += (limit.owner + 1, slot, _KINDS.index(limit.kind) + 1, window.length_ms, align)
+    shape = _shape(plan, slots, in_force)
     maxima = [_UNLIMITED if limit.limit is None else limit.limit for limit in plan.limits]
     numbers = pack_integers(global_version, plan.blocked is not None, plan.expires_at_ms or 0, *versions, *maxima)
     usage_keys = tuple(keys.usage(Ref(owner.kind, owner.id)) for owner in plan.owners)
-    return PackedPlan(plan, digest, global_version, tuple(versions), windows, usage_keys, numbers, pack_integers(*shape))
+    return PackedPlan(plan, digest, global_version, tuple(versions), windows, usage_keys, numbers, shape)
+
+
+def _shape(plan: Plan, slots: Sequence[int], windows: Sequence[Window]) -> bytes:
+    """By columns, as lua/README.md describes them, with all that a script would else have to find out each time."""
+    owners = [limit.owner for limit in plan.limits]
+    located = [locate(slot) for slot in slots]
+    # Of each owner one after the other.
+    states = sorted({(owner, state) for owner, (state, _) in zip(owners, located, strict=True)})
+    by_owner = sorted(range(len(owners)), key=owners.__getitem__)
+    return pack_integers(
+        _MODES.index(plan.mode) + 1,
+        plan.gate,
+        len(plan.owners),
+        len(plan.limits),
+        len(states),
+        *(owner + 1 for owner in owners),
+        *slots,
+        *(_KINDS.index(limit.kind) + 1 for limit in plan.limits),
+        *(window.length_ms for window in windows),
+        *(ord(window.align) if window.align else 0 for window in windows),
+        *(states.index((owner, state)) + 1 for owner, (state, _) in zip(owners, located, strict=True)),
+        *(2 + 3 * place for _, place in located),
+        *_hold_places(plan),
+        *(place + 1 for place in by_owner),
+        *(bisect_right(sorted(owners), owner) for owner in range(len(plan.owners))),
+        *(owner + 1 for owner, _ in states),
+        *(state for _, state in states),
+        *(bisect_right([of_owner for of_owner, _ in states], owner) for owner in range(len(plan.owners))),
+    )
+
+
+def _hold_places(plan: Plan) -> list[int]:
+    """Where among the holds of its owner those of a limit are, if only requests of this plan hold anything there."""
+    held: Counter[int] = Counter()
+    places = []
+    for limit in plan.limits:
+        places.append(3 + 2 * held[limit.owner])
+        held[limit.owner] += limit.kind is not LimitKind.REQUESTS
+    return places
 
 
 def unchecked(packed: PackedPlan) -> PackedPlan:
