@@ -20,7 +20,7 @@ README: Final = Path(__file__).with_name("README.md")
 _SHOWN: Final = {
     "Throughput at 64 connections": ("scenario", "server", "operations/s", "ratio to F", "p50 ms", "p99 ms", "server CPU us/op"),
     "What a decision costs Redis": (),
-    "Latency of quota reads at half the maximum throughput of quotad": (),
+    "Latency at half the maximum throughput of quotad, and of one caller": (),
     "Redis alone": (),
     "Accuracy": (),
     "Throughput over workers": (),

@@ -114,16 +114,21 @@ class Rounds:
         self._progress.tell("; ".join(f"{name} {median_rate(kept, name):,.0f}/s" for name in pace))
         return kept
 
-    def _run(self, subject: str, contender: Contender, number: int, pace: dict[str, float]) -> Run:
+    def fresh_number(self) -> int:
+        """The first of a block that no other run has."""
         self._number += _BLOCK
+        return self._number
+
+    def _run(self, subject: str, contender: Contender, number: int, pace: dict[str, float]) -> Run:
+        first = self.fresh_number()
         if contender.before is not None:
             # Twice what it answered last time, which neighbours may have slowed down; at first a guess.
-            contender.before(self._number, int((2 * pace[contender.name] or contender.at_first_per_s) * self._seconds))
+            contender.before(first, int((2 * pace[contender.name] or contender.at_first_per_s) * self._seconds))
         with watching_neighbours() as neighbours, measured_cost(*self._nodes) as cost:
             cpu_before_s, generator_before_s = contender.server.cpu_s(), _ended_children_s()
             measured = drive(
                 contender.server.url,
-                contender.traffic(self._number),
+                contender.traffic(first),
                 seconds=self._seconds,
                 connections=contender.connections,
                 pause_ms=contender.pause_ms,

@@ -1,6 +1,6 @@
-"""The tail at half the throughput: what a reader of quota waits for where the service is not at its limit."""
+"""What a caller waits for where the service is not at its limit: at half the throughput, and where nobody else calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Final
@@ -9,58 +9,80 @@ from bench.context import Context, Options
 from bench.findings import Table
 from bench.floor_servers import FLOOR, QUOTAD, contenders
 from bench.load import CONNECTIONS, drive
-from bench.rounds import Contender, of
-from bench.scenarios.quota_read import QUOTA_READ
+from bench.rounds import Contender, Run, of
+from bench.scenarios import QUOTA_READ, RESERVE
+from bench.scenarios.scenario import Scenario
 
 _PROBE_S: Final = 1
 
 
 def planned_s(options: Options) -> float:
-    return 2 * (options.rounds + options.warm_up) * (options.seconds + 0.5) + (2 * options.tuning + 2) * (_probe_s(options) + 0.5)
+    runs_s = 2 * 2 * (options.rounds + options.warm_up) * (options.seconds + 0.5)
+    return len(_scenarios(options)) * (runs_s + (2 * options.tuning + 2) * (_probe_s(options) + 0.5))
 
 
 def measure(context: Context) -> None:
-    context.progress.step("latency of quota reads at half the throughput")
-    with contenders(context.world, QUOTA_READ, context.folder, all_floors=False) as made:
-        quotad = next(contender for contender in made if contender.name == QUOTAD)
-        # Twice: in the first run every key is still read for the first time.
-        probes = [drive(quotad.server.url, quotad.traffic(0), seconds=_probe_s(context.options)) for _ in range(2)]
-        half = probes[-1].per_second / 2
-        paced = [_paced(contender, half, context.options) for contender in made]
-        runs = context.rounds.measure("quota_read at half throughput", paced)
-    context.findings.runs += runs
-    p99 = {name: median(run.measured.p99_us for run in of(runs, name)) / 1000 for name in (FLOOR, QUOTAD)}
-    rate = {name: median(run.per_second for run in of(runs, name)) for name in (FLOOR, QUOTAD)}
+    rows = []
+    for scenario in _scenarios(context.options):
+        context.progress.step(f"latency of {scenario.name} at half the throughput, and of one caller")
+        with contenders(context.world, scenario, context.folder, all_floors=False) as made:
+            quotad = next(contender for contender in made if contender.name == QUOTAD)
+            half = _warm_maximum(context, quotad) / 2
+            paced = [_paced(context, contender, half) for contender in made]
+            for load, loaded in (("half", paced), ("one caller", [replace(contender, connections=1) for contender in made])):
+                runs = context.rounds.measure(f"{scenario.name}, {load}", loaded)
+                context.findings.runs += runs
+                rows += [[scenario.name, load, *_row(runs, name)] for name in (FLOOR, QUOTAD)]
+                if scenario is QUOTA_READ and loaded is paced:
+                    context.findings.measured("latency", _p99_us(runs, QUOTAD) / _p99_us(runs, FLOOR))
     context.findings.tables.append(
         Table(
-            "Latency of quota reads at half the maximum throughput of quotad",
-            ("server", "requests/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms"),
-            [
-                [name, round(rate[name])]
-                + [
-                    round(median(getattr(run.measured, f"{mark}_us") for run in of(runs, name)) / 1000, 2)
-                    for mark in ("p50", "p90", "p99", "p999")
-                ]
-                for name in (FLOOR, QUOTAD)
-            ],
-            "Each connection pauses between its requests; the pause is tuned until both servers get the same rate.",
+            "Latency at half the maximum throughput of quotad, and of one caller",
+            ("scenario", "load", "server", "requests/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "server CPU us/op"),
+            rows,
+            "half: 64 connections, each of which pauses between its requests; the pause is tuned until both servers get the same "
+            "rate. One caller: one connection without pauses.",
         )
     )
-    context.findings.measured("latency", p99[QUOTAD] / p99[FLOOR])
+
+
+def _scenarios(options: Options) -> Sequence[Scenario]:
+    return (QUOTA_READ,) if options.shared else (QUOTA_READ, RESERVE)
+
+
+def _row(runs: Sequence[Run], name: str) -> list[float]:
+    marks = ("p50_us", "p90_us", "p99_us", "p999_us")
+    waits_ms = [round(median(getattr(run.measured, mark) for run in of(runs, name)) / 1000, 2) for mark in marks]
+    return [
+        round(median(run.per_second for run in of(runs, name))),
+        *waits_ms,
+        round(median(run.cpu_us for run in of(runs, name))),
+    ]
+
+
+def _p99_us(runs: Sequence[Run], name: str) -> float:
+    return median(run.measured.p99_us for run in of(runs, name))
 
 
 def _probe_s(options: Options) -> float:
     return min(_PROBE_S, options.seconds)
 
 
-def _paced(contender: Contender, rate: float, options: Options) -> Contender:
+def _rate(context: Context, contender: Contender, pause_ms: int = 0) -> float:
+    traffic = contender.traffic(context.rounds.fresh_number())
+    return drive(contender.server.url, traffic, seconds=_probe_s(context.options), pause_ms=pause_ms).per_second
+
+
+def _warm_maximum(context: Context, contender: Contender) -> float:
+    # The first time every key is still read for the first time.
+    _rate(context, contender)
+    return _rate(context, contender)
+
+
+def _paced(context: Context, contender: Contender, rate: float) -> Contender:
     """The contender with pauses that bring it to about this rate."""
-
-    def rate_with(pause_ms: int) -> float:
-        traffic = contender.traffic(0)
-        return drive(contender.server.url, traffic, seconds=_probe_s(options), pause_ms=pause_ms).per_second
-
-    return replace(contender, pause_ms=_pause_for(rate, rate_with, options.tuning))
+    pause_ms = _pause_for(rate, lambda pause_ms: _rate(context, contender, pause_ms), context.options.tuning)
+    return replace(contender, pause_ms=pause_ms)
 
 
 def _pause_for(rate: float, rate_with: Callable[[int], float], trials: int) -> int:
