@@ -135,7 +135,9 @@ _CALLS: Final[Mapping[str, Callable[[Enforcer, Body, Caller], Awaitable[Answer]]
 
 
 async def _batch(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
-    """All at once, so that the store gets them together; those of one reservation one after the other, as they were sent."""
+    """All at once, so that the store gets them together; those of one reservation one after the other, as they were sent.
+    Batches themselves take turns.
+    """
     operations = parse(BatchRequest, body).operations
     groups: dict[object, list[int]] = {}
     for place, operation in enumerate(operations):
@@ -148,7 +150,7 @@ async def _batch(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
         for place in places:
             answers[place] = await _answer_operation(enforcer, operations[place], caller_of_each)
 
-    async with asyncio.TaskGroup() as group:
+    async with enforcer.batch_turns, asyncio.TaskGroup() as group:
         for places in groups.values():
             group.create_task(run(places))
     in_order = [answers[place] for place in range(len(operations))]

@@ -1,5 +1,6 @@
 """What the calls of gateways share in one worker; and step 1 of docs/limits.md, whose quota it is."""
 
+import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -20,6 +21,9 @@ ATTEMPTS: Final = 8
 
 KEEPS_CHANGING: Final = "the configuration keeps changing; try again"
 
+BATCHES_AT_ONCE: Final = 4
+"""As many keep Redis busy. Of more, each operation would only wait longer, and so would all single calls behind them."""
+
 _key_id: Final = lru_cache(maxsize=65_536)(virtual_key_id)
 
 
@@ -31,6 +35,7 @@ class Enforcer:
     admits_without_store: bool
     charges_expired: bool
     admits_unpriced: bool
+    batch_turns: asyncio.Semaphore
 
 
 def open_enforcer(settings: Settings, store: Store) -> Enforcer:
@@ -56,6 +61,7 @@ def open_enforcer(settings: Settings, store: Store) -> Enforcer:
         admits_without_store=settings.on_store_failure == "open",
         charges_expired=charges_expired,
         admits_unpriced=settings.unknown_price == "admit",
+        batch_turns=asyncio.Semaphore(BATCHES_AT_ONCE),
     )
 
 

@@ -1,11 +1,15 @@
 """batch: many calls in one request, each answered as if it were alone."""
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
 
 from service.api import calls
+from service.models.enforcement import ReserveRequest
+from service.quota.enforcer import BATCHES_AT_ONCE, Enforcer
+from service.quota.reserve import reserve
 from tests.api.gateway import CALL, admitted, call, counts, create_key, explain, rate_limit
 
 
@@ -141,3 +145,28 @@ async def test_a_mistake_of_ours_in_one_item_is_that_item_s(client: httpx.AsyncC
     results = await batch(client, key, {"op": "release", "reservation_id": "a"}, {"op": "reserve", **CALL})
     assert [status for status, _ in results] == [500, 200]
     assert "secret" not in str(results[0])
+
+
+async def test_batches_take_turns_so_that_single_calls_do_not_wait_for_all_of_them(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+):
+    """Batches are held up before they ask Redis: those that wait for their turn do not even come there."""
+    key = await create_key(client)
+    held_up: list[str] = []
+    enough, may_go = asyncio.Event(), asyncio.Event()
+
+    async def hold_up(enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str, **how: Any) -> Any:
+        if request_id != "single":
+            held_up.append(request_id)
+            if len(held_up) == BATCHES_AT_ONCE:
+                enough.set()
+            await may_go.wait()
+        return await reserve(enforcer, request, key_value, request_id, **how)
+
+    monkeypatch.setattr(calls, "reserve", hold_up)
+    batches = [asyncio.ensure_future(batch(client, key, {"op": "reserve", **CALL})) for _ in range(3 * BATCHES_AT_ONCE)]
+    await enough.wait()
+    await admitted(client, key, request_id="single")
+    assert len(held_up) == BATCHES_AT_ONCE
+    may_go.set()
+    assert [status for answers in await asyncio.gather(*batches) for status, _ in answers] == [200] * len(batches)
