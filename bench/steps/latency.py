@@ -32,7 +32,7 @@ def measure(context: Context) -> None:
             for load, loaded in (("half", paced), ("one caller", [replace(contender, connections=1) for contender in made])):
                 runs = context.rounds.measure(f"{scenario.name}, {load}", loaded)
                 context.findings.runs += runs
-                rows += [[scenario.name, load, *_row(runs, name)] for name in (FLOOR, QUOTAD)]
+                rows += [[scenario.name, load, name, *_row(runs, name)] for name in (FLOOR, QUOTAD)]
                 if scenario is QUOTA_READ and loaded is paced:
                     context.findings.measured("latency", _p99_us(runs, QUOTAD) / _p99_us(runs, FLOOR))
     context.findings.tables.append(

@@ -97,7 +97,7 @@ def test_every_step_leaves_its_table(tmp_path: Path):
     assert [table["title"] for table in raw["tables"]] == [
         "Throughput at 64 connections",
         "What a decision costs Redis",
-        "Latency of quota reads at half the maximum throughput of quotad",
+        "Latency at half the maximum throughput of quotad, and of one caller",
         "Redis alone",
         "Accuracy",
         "Throughput over workers",
@@ -109,6 +109,7 @@ def test_every_step_leaves_its_table(tmp_path: Path):
         "Soak",
         "Steps",
     ]
+    assert {len(row) - len(table["columns"]) for table in raw["tables"] for row in table["rows"]} == {0}
     assert {row["outcome"] for row in rows_of(raw, "Steps")} == {"whole"}
     promised = [promise.what for promise in PROMISES.values()]
     assert [target["what"] for target in raw["targets"]] == promised
