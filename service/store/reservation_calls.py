@@ -60,24 +60,27 @@ class Answer(NamedTuple):
     rest: list[Any]
 
 
-async def run_calls(store: Store, script: str, calls: Sequence[Call], *, retention_ms: int) -> list[Answer | StoreUnavailable]:
+async def run_calls(
+    store: Store, script: str, calls: Sequence[Call], *, retention_ms: int
+) -> Sequence[Answer | StoreUnavailable]:
     """One script call, on a cluster one for each slot; what one of them fails with stands in the place of its answers."""
+    if not store.clustered:
+        redis_keys, args = encode_calls(calls, retention_ms=retention_ms)
+        return _answers(await store.scripts.run(script, redis_keys, [store.now_ms, *args]))
     groups = store.by_slot(enumerate(calls), lambda numbered: numbered[1].any_key)
-    encoded = [
-        encode_calls([call for _, call in group], retention_ms=retention_ms, with_versions=not store.clustered)
-        for group in groups
-    ]
+    encoded = [encode_calls([call for _, call in group], retention_ms=retention_ms, with_versions=False) for group in groups]
     replies = await store.scripts.run_each(script, [(redis_keys, [store.now_ms, *args]) for redis_keys, args in encoded])
     answers: dict[int, Answer | StoreUnavailable] = {}
     for group, reply in zip(groups, replies, strict=True):
-        if isinstance(reply, StoreUnavailable):
-            answers.update({number: reply for number, _ in group})
-        else:
-            now_ms, *found = reply
-            answers.update(
-                {number: Answer(now_ms, word.decode(), rest) for (number, _), (word, *rest) in zip(group, found, strict=True)}
-            )
+        failed = isinstance(reply, StoreUnavailable)
+        of_group: Sequence[Answer | StoreUnavailable] = [reply] * len(group) if failed else _answers(reply)
+        answers.update({number: answer for (number, _), answer in zip(group, of_group, strict=True)})
     return [answers[number] for number in range(len(calls))]
+
+
+def _answers(reply: list[Any]) -> list[Answer]:
+    now_ms = reply[0]
+    return [Answer(now_ms, word.decode(), rest) for word, *rest in reply[1:]]
 
 
 def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: bool = True) -> tuple[list[str], list[str | bytes]]:

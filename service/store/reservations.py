@@ -182,7 +182,7 @@ class Reservations:
             seconds, microseconds = await self.store.redis.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
-    async def _run(self, script: str, calls: Sequence[Call]) -> list[Answer | StoreUnavailable]:
+    async def _run(self, script: str, calls: Sequence[Call]) -> Sequence[Answer | StoreUnavailable]:
         return await run_calls(self.store, script, calls, retention_ms=self._retention_ms)
 
     def _ask(self, script: str, call: Call) -> "asyncio.Future[Answer]":

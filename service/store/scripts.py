@@ -6,7 +6,7 @@
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from hashlib import sha1
 from pathlib import Path
@@ -82,28 +82,34 @@ def with_flags(text: str, server_major: int) -> str:
     return f"#!lua{' flags=no-writes' if _WRITES_NOTHING in text else ''}\n{text}"
 
 
+def _unavailable(doing: str, error: Exception) -> StoreUnavailable | None:
+    """What callers are told of a failure of Redis; None for an error of our own script, which stays what it is, a bug."""
+    if isinstance(error, ResponseError) and not isinstance(error, _OUT_OF_SERVICE):
+        if any(word in str(error) for word in _OUT_OF_SERVICE_REPLIES):
+            return StoreUnavailable(f"the store cannot take part now ({doing}); try again")
+        return None
+    return StoreUnavailable(f"the store did not answer ({doing}); try again")
+
+
 @contextmanager
 def store_errors(doing: str) -> Iterator[None]:
-    """Whatever goes wrong in Redis inside becomes StoreUnavailable; an error of our own script stays what it is, a bug."""
+    """Whatever goes wrong in Redis inside becomes StoreUnavailable."""
     try:
         yield
-    except _OUT_OF_SERVICE as error:
-        raise StoreUnavailable(f"the store did not answer ({doing}); try again") from error
-    except ResponseError as error:
-        if any(word in str(error) for word in _OUT_OF_SERVICE_REPLIES):
-            raise StoreUnavailable(f"the store cannot take part now ({doing}); try again") from error
-        raise
     except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"the store did not answer ({doing}); try again") from error
+        unavailable = _unavailable(doing, error)
+        if unavailable is None:
+            raise
+        raise unavailable from error
 
 
 def _failure(name: str, error: Exception) -> StoreUnavailable:
     """The error as `run` would raise it."""
-    try:
-        with store_errors(name):
-            raise error
-    except StoreUnavailable as unavailable:
-        return unavailable
+    unavailable = _unavailable(name, error)
+    if unavailable is None:
+        raise error
+    unavailable.__cause__ = error
+    return unavailable
 
 
 class Scripts:
@@ -139,13 +145,15 @@ class Scripts:
             self._breaker.admit()
         started = perf_counter()
         try:
-            with store_errors(name):
-                reply = await work()
-        except StoreUnavailable:
+            reply = await work()
+        except (RedisError, OSError) as error:
+            unavailable = _unavailable(name, error)
+            if unavailable is None:
+                raise
             metrics.store_errors(name).inc()
             if self._breaker is not None:
                 self._breaker.failed()
-            raise
+            raise unavailable from error
         metrics.script_seconds(name).observe(perf_counter() - started)
         self.answered()
         return reply
@@ -159,9 +167,10 @@ class Scripts:
         """NOSCRIPT means that nothing ran, so this is the one case in which a call is sent again."""
         sha = self._shas.get(name) or await self._load(name)
         for _ in range(_LOADS):
-            with suppress(NoScriptError):
+            try:
                 return await self._evalsha(sha, keys, args)
-            sha = await self._load(name)
+            except NoScriptError:
+                sha = await self._load(name)
         return await self._evalsha(sha, keys, args)
 
     async def _evalsha(self, sha: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
