@@ -34,7 +34,9 @@ from service.store.scripts import store_errors
 ATTEMPTS: Final = 8
 """How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
 _SWEPT_OF_AN_INDEX: Final = 4
-"""At once; there are 64 indexes."""
+"""Looked up at once; there are 64 indexes."""
+_SWEPT_AT_ONCE: Final = 16
+"""Of those: whoever calls meanwhile waits no longer than that takes."""
 
 
 class Reservations:
@@ -140,15 +142,17 @@ class Reservations:
         is_last = False
         while not is_last:
             due = await self._due(passed_over)
-            outcomes = await asyncio.gather(*(self._expire(request_id) for _, request_id in due), return_exceptions=True)
-            for (index, _), outcome in zip(due, outcomes, strict=True):
-                if isinstance(outcome, BaseException):
-                    passed_over[index] += 1
-                    failure = outcome
-            expired = sum(outcome is True for outcome in outcomes)
-            any_expired = any_expired or expired > 0
             is_last = max(Counter(index for index, _ in due).values(), default=0) < _SWEPT_OF_AN_INDEX
-            yield expired
+            for first in range(0, len(due), _SWEPT_AT_ONCE):
+                part = due[first : first + _SWEPT_AT_ONCE]
+                outcomes = await asyncio.gather(*(self._expire(request_id) for _, request_id in part), return_exceptions=True)
+                for (index, _), outcome in zip(part, outcomes, strict=True):
+                    if isinstance(outcome, BaseException):
+                        passed_over[index] += 1
+                        failure = outcome
+                expired = sum(outcome is True for outcome in outcomes)
+                any_expired = any_expired or expired > 0
+                yield expired
         if failure is not None and not any_expired:
             raise failure
 

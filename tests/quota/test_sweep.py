@@ -16,8 +16,7 @@ from service.store.connection import Store
 from tests.store.plans import HOUR, NOW, create, plan_of, reserve, tokens
 
 RESERVED = 200
-LARGEST_PART = 64
-"""One of each index."""
+LARGEST_PART = 16
 
 
 def counted() -> int:
@@ -25,7 +24,6 @@ def counted() -> int:
 
 
 async def test_a_large_sweep_counts_and_rests_after_each_part(store: Store, redis: Redis, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("service.store.reservations._SWEPT_OF_AN_INDEX", 1)
     plan = plan_of(tokens("key", 10_000))
     create(redis, plan)
     now = open_enforcer(Settings(), replace(store, now_ms=str(NOW)))
