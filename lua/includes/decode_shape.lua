@@ -1,10 +1,9 @@
+--- @include "format_of"
 --- @include "period_start"
 --- @include "state_name"
---- @include "unpack_integers"
 local MODES = { [1] = 'postpaid', [2] = 'clamp', [3] = 'strict' }
 local KINDS = { [1] = 'requests', [2] = 'tokens', [3] = 'budget' }
 local ALIGNS = { [0] = '', [100] = 'd', [119] = 'w', [77] = 'M', [89] = 'Y' }
-local NUMBERS_BEFORE = 5
 
 -- What is the same for many plans, as lua/README.md describes it. Limits and states as columns: `state` and `place` say where
 -- the counter of a limit is, `since` when a window began at the earliest that is not over now, `hold_at` where its holds were
@@ -12,11 +11,12 @@ local NUMBERS_BEFORE = 5
 -- And where the numbers of a plan have what: `keys` and `versions` are the places before the first owner's, `maxima` that
 -- before the first limit's.
 local function decode_shape(packed, now)
-  local numbers = unpack_integers(packed)
-  local owners, count, states, last = numbers[3], numbers[4], numbers[5], NUMBERS_BEFORE
+  local mode, gate, owners, count, states, at = struct.unpack('<i8i8i8i8i8', packed, 1)
   local function column(length)
-    last = last + length
-    return { unpack(numbers, last - length + 1, last) }
+    local numbers = { struct.unpack(format_of(length), packed, at) }
+    -- The last value is where reading ended.
+    at, numbers[length + 1] = numbers[length + 1], nil
+    return numbers
   end
   local owner = column(count)
   local slot = column(count)
@@ -43,8 +43,8 @@ local function decode_shape(packed, now)
     state_field[number] = state_name(state_field[number])
   end
   return {
-    mode = MODES[numbers[1]],
-    gate = numbers[2],
+    mode = MODES[mode],
+    gate = gate,
     owners = owners,
     owner = owner,
     slot = slot,

@@ -35,13 +35,19 @@ function struct.pack(_, ...)
   end
   return 'integers:' .. table.concat(numbers, ',')
 end
-function struct.unpack(_, packed, from)
-  local numbers = {}
+-- As text is not as long as what the format was made for, it counts only where a part is asked for.
+function struct.unpack(format, packed, from)
+  local first = ((from or 1) - 1) / 8 + 1
+  local last = from and first + select(2, string.gsub(format, 'i8', '')) - 1 or math.huge
+  local numbers, place = {}, 0
   for number in string.gmatch(packed, '-?%d+') do
-    numbers[#numbers + 1] = tonumber(number)
+    place = place + 1
+    if place >= first and place <= last then
+      numbers[#numbers + 1] = tonumber(number)
+    end
   end
-  numbers[#numbers + 1] = #packed + 1
-  return unpack(numbers, ((from or 1) - 1) / 8 + 1)
+  numbers[#numbers + 1] = 8 * last + 1
+  return unpack(numbers)
 end
 """
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
+from service.models.limit_owners import MAX_BUDGETS
 from service.reservation import Granted, Mode, Plan, Refused, Replayed
 from service.windows import Window
 from tests.enforcement.world import Limits, World, provider, provider_config, virtual_key
@@ -281,3 +282,15 @@ async def test_large_amounts_stay_exact(desk: Desk, redis: Redis):
     assert await desk.counters(plan) == f"{largest - 2}+1 {9 * 10**15 - 3}+2"
     assert await desk.call(plan, "settle", "b", largest, 0) == f"settled {largest}/0 over by {largest - 1}/0"
     assert await desk.counters(plan) == f"{largest}+0 {9 * 10**15 - 3}+0"
+
+
+async def test_as_many_limits_as_may_bind_a_request(desk: Desk, redis: Redis):
+    """Provider, provider config, key, team and customer, and a model config of every tier: each with as much as it may have."""
+    owners = ["provider", "key", "key 2", "team", "customer", *(f"model {number}" for number in range(12))]
+    slots = range(1, MAX_BUDGETS + 3)
+    plan = plan_of(*(budget(owner, 1000, slot=slot) for owner in owners for slot in slots))
+    create(redis, plan)
+    assert await desk.call(plan, "reserve", "a", 0, 600) == "granted 0/600"
+    assert (await desk.call(plan, "reserve", "b", 0, 600)).startswith("granted 0/400")
+    assert await desk.call(plan, "settle", "a", 0, 1000) == "settled 0/1000 over by 0/400"
+    assert await desk.counters(plan) == " ".join(["1000+400"] * len(plan.limits))
