@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         default=16,
         ge=1,
         le=10_000,
-        description="Most connections to Redis per worker besides the one of all hot calls; a call waits when all are out.",
+        description="Most connections to Redis per worker besides those that script calls share; a call waits when all are out.",
     )
     enforcement: Literal["postpaid", "clamp", "strict"] = Field(
         default="clamp", description="How strictly requests are held to estimates, unless their virtual key says otherwise."

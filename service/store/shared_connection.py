@@ -77,6 +77,9 @@ class _Answers(asyncio.Protocol):
         self.is_lost = False
 
     def to(self, command: bytes) -> "asyncio.Future[Any]":
+        if self.is_lost:
+            # Since it was opened: whoever waited for that comes a few turns of the event loop later.
+            raise ConnectionError("the connection to Redis was lost as soon as it was opened")
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((answer, self._turn))
         if self._timer is None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -77,6 +78,21 @@ async def test_the_next_call_connects_again_when_it_was_lost(connection: SharedC
         assert "lost" in str(error)
     redis.set("n", "1")
     assert await connection.call(*GET) == b"1"
+
+
+async def test_a_call_that_finds_it_lost_as_soon_as_it_is_opened_does_not_wait(
+    connection: SharedConnection, monkeypatch: pytest.MonkeyPatch
+):
+    connect = SharedConnection._connect
+
+    async def connect_in_vain(self: SharedConnection) -> Any:
+        opened = await connect(self)
+        opened.lose(ConnectionError("gone"))
+        return opened
+
+    monkeypatch.setattr(SharedConnection, "_connect", connect_in_vain)
+    with pytest.raises(ConnectionError, match="as soon as it was opened"):
+        await asyncio.wait_for(connection.call(*GET), 5)
 
 
 async def test_what_is_closed_is_told_to_who_waits(connection: SharedConnection):
