@@ -1,11 +1,7 @@
-local names = {}
+--- @include "text_of"
+local STATE = 's'
 
--- The field of a usage hash that has a state, by number of the state: seldom another than the first few.
+-- The field of a usage hash that has a state, by number of the state.
 local function state_name(number)
-  local name = names[number]
-  if not name then
-    name = string.format('s%.0f', number)
-    names[number] = name
-  end
-  return name
+  return STATE .. text_of(number)
 end

@@ -44,8 +44,8 @@ class Batch(Generic[Item, Answer]):
         return future
 
     def _gather(self) -> None:
-        """Has a task take what waits when its turn comes: that is all of this tick."""
-        if self._is_gathering or not self._free:
+        """Has a task take what waits, if anything does, when its turn comes: that is all of this tick."""
+        if self._is_gathering or not self._free or not self._waiting:
             return
         self._is_gathering = True
         self._free -= 1
@@ -57,8 +57,7 @@ class Batch(Generic[Item, Answer]):
     async def _answer(self) -> None:
         self._is_gathering = False
         calls, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
-        if self._waiting:
-            self._gather()
+        self._gather()
         try:
             answers = await self._run([item for item, _ in calls]) if calls else ()
             for (_, future), answer in zip(calls, answers, strict=True):
@@ -82,5 +81,4 @@ class Batch(Generic[Item, Answer]):
             raise
         finally:
             self._free += 1
-            if self._waiting:
-                self._gather()
+            self._gather()

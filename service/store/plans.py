@@ -1,11 +1,11 @@
 """Plans as the scripts take them, and as Redis keeps them for replays and for workers that did not make them."""
 
 import time
-from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import accumulate
 from typing import Final
 
 from service.counters import windows_of_counters
@@ -85,9 +85,11 @@ def pack_with(plan: Plan, digest: str, global_version: int, versions: Sequence[i
 def _shape(plan: Plan, slots: Sequence[int], windows: Sequence[Window]) -> bytes:
     """By columns, as lua/README.md describes them, with all that a script would else have to find out each time."""
     owners = [limit.owner for limit in plan.limits]
+    places_of_owners = range(len(plan.owners))
     located = [locate(slot) for slot in slots]
     # Of each owner one after the other.
     states = sorted({(owner, state) for owner, (state, _) in zip(owners, located, strict=True)})
+    state_owners = [owner for owner, _ in states]
     by_owner = sorted(range(len(owners)), key=owners.__getitem__)
     return pack_integers(
         _MODES.index(plan.mode) + 1,
@@ -104,10 +106,10 @@ def _shape(plan: Plan, slots: Sequence[int], windows: Sequence[Window]) -> bytes
         *(2 + 3 * place for _, place in located),
         *_hold_places(plan),
         *(place + 1 for place in by_owner),
-        *(bisect_right(sorted(owners), owner) for owner in range(len(plan.owners))),
-        *(owner + 1 for owner, _ in states),
+        *accumulate(owners.count(owner) for owner in places_of_owners),
+        *(owner + 1 for owner in state_owners),
         *(state for _, state in states),
-        *(bisect_right([of_owner for of_owner, _ in states], owner) for owner in range(len(plan.owners))),
+        *accumulate(state_owners.count(owner) for owner in places_of_owners),
     )
 
 

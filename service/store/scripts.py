@@ -82,13 +82,16 @@ def with_flags(text: str, server_major: int) -> str:
     return f"#!lua{' flags=no-writes' if _WRITES_NOTHING in text else ''}\n{text}"
 
 
-def _unavailable(doing: str, error: Exception) -> StoreUnavailable | None:
-    """What callers are told of a failure of Redis; None for an error of our own script, which stays what it is, a bug."""
-    if isinstance(error, ResponseError) and not isinstance(error, _OUT_OF_SERVICE):
-        if any(word in str(error) for word in _OUT_OF_SERVICE_REPLIES):
-            return StoreUnavailable(f"the store cannot take part now ({doing}); try again")
-        return None
-    return StoreUnavailable(f"the store did not answer ({doing}); try again")
+def _failure(doing: str, error: Exception) -> StoreUnavailable:
+    """What callers are told of a failure of Redis; an error of our own script stays what it is, a bug, and is raised."""
+    if not isinstance(error, ResponseError) or isinstance(error, _OUT_OF_SERVICE):
+        failure = StoreUnavailable(f"the store did not answer ({doing}); try again")
+    elif any(word in str(error) for word in _OUT_OF_SERVICE_REPLIES):
+        failure = StoreUnavailable(f"the store cannot take part now ({doing}); try again")
+    else:
+        raise error
+    failure.__cause__ = error
+    return failure
 
 
 @contextmanager
@@ -97,19 +100,7 @@ def store_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        unavailable = _unavailable(doing, error)
-        if unavailable is None:
-            raise
-        raise unavailable from error
-
-
-def _failure(name: str, error: Exception) -> StoreUnavailable:
-    """The error as `run` would raise it."""
-    unavailable = _unavailable(name, error)
-    if unavailable is None:
-        raise error
-    unavailable.__cause__ = error
-    return unavailable
+        raise _failure(doing, error) from error
 
 
 class Scripts:
@@ -147,13 +138,11 @@ class Scripts:
         try:
             reply = await work()
         except (RedisError, OSError) as error:
-            unavailable = _unavailable(name, error)
-            if unavailable is None:
-                raise
+            failure = _failure(name, error)
             metrics.store_errors(name).inc()
             if self._breaker is not None:
                 self._breaker.failed()
-            raise unavailable from error
+            raise failure from error
         metrics.script_seconds(name).observe(perf_counter() - started)
         self.answered()
         return reply
