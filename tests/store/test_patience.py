@@ -13,6 +13,7 @@ from service.errors import StoreUnavailable
 from service.settings import Settings
 from service.store.connection import Store, open_store
 from service.store.patience import Patience
+from tests.store.peers import Answering, Silent
 
 LIMIT_S = 0.08
 BLOCKED_S = 2.5 * LIMIT_S
@@ -71,7 +72,7 @@ def test_a_loop_that_was_blocked_is_no_failure_of_redis(
     run(scenario())
 
 
-class InPieces:
+class InPieces(Answering):
     """Begins to answer GET, blocks the event loop that it shares with us, then sends TEXT piece by piece, one each turn.
 
     So an answer takes many turns of the loop but hardly any time, however slow the machine is: no other process sends it.
@@ -79,21 +80,6 @@ class InPieces:
 
     TEXT = "x" * 2000
     _PIECES = 40
-
-    async def __aenter__(self) -> str:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async for line in reader:
-            if line == b"SETINFO\r\n":
-                writer.write(b"+OK\r\n")
-            elif line == b"GET\r\n":
-                await self._answer(writer)
-        writer.close()
 
     async def _answer(self, writer: asyncio.StreamWriter) -> None:
         writer.write(b"$%d\r\n" % len(self.TEXT))
@@ -115,23 +101,6 @@ def test_a_reply_that_is_read_in_many_pieces(run: Runs):
             await store.close()
 
     run(scenario())
-
-
-class Silent:
-    """Takes connections, and reads and answers nothing."""
-
-    async def __aenter__(self) -> str:
-        async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._writers.append(writer)
-
-        self._writers: list[asyncio.StreamWriter] = []
-        self._server = await asyncio.start_server(ignore, "127.0.0.1", 0)
-        return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for writer in self._writers:
-            writer.close()
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -1,7 +1,6 @@
 """The connection that script calls share: whose answer is whose, and who is told what when it is lost."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 from service.settings import Settings
 from service.store.client import open_redis
 from service.store.shared_connection import SharedConnection
+from tests.store.peers import Answering
 
 LIMIT_S = 20
 GET = ("GET", "n")
@@ -104,40 +104,12 @@ async def test_what_is_closed_is_told_to_who_waits(connection: SharedConnection)
         await blocked
 
 
-class Peer:
-    """Stands in for a Redis that misbehaves: takes the greeting of a client, and writes `text` where it is asked for n."""
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-        self.accepted = 0
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def __aenter__(self) -> str:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for writer in self._writers:
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
-        self._writers.append(writer)
-        with contextlib.suppress(OSError):
-            async for line in reader:
-                if line == b"SETINFO\r\n":
-                    writer.write(b"+OK\r\n")
-                elif line == b"n\r\n":
-                    writer.write(self._text)
-
-
 @pytest.mark.parametrize(
     "text, answered", [(b"?what\r\n", False), (b"$1\r\n1\r\n$1\r\n2\r\n", True)], ids=["no RESP", "more than was asked for"]
 )
 async def test_a_redis_that_cannot_be_understood_is_left(text: bytes, answered: bool):
     """Its next answer could be anybody's."""
-    peer = Peer(text)
+    peer = Answering(text)
     async with peer as url:
         client = open_redis(Settings(), url, timeout_ms=LIMIT_S * 1000)
         connection = SharedConnection(client, limit_s=LIMIT_S)
