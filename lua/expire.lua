@@ -36,6 +36,22 @@ local records = read_records(batch.records, KEYS)
 local global_version = read_versions(KEYS[batch.versions])
 local owners = {}
 local finished = {}
+local earliest = {}
+
+-- Whether owners of this plan hold anything that has run out; calls of gateways return that, too.
+local function holds_expired(plan)
+  local limits, numbers = plan.limits, plan.numbers
+  for place = 1, limits.owners do
+    local key = KEYS[numbers[limits.keys + place]]
+    if earliest[key] == nil then
+      earliest[key] = tonumber(redis.call('HGET', key, 'e')) or false
+    end
+    if earliest[key] and earliest[key] <= now then
+      return true
+    end
+  end
+  return false
+end
 
 local function answer(at, number)
   local plan_number, place, index = struct.unpack('<i8i8i8', ARGV[at])
@@ -48,11 +64,13 @@ local function answer(at, number)
   elseif not plan or plan.digest ~= record[DIGEST] then
     return { 'elsewhere', record[DIGEST] }
   end
-  if not read_plan(plan, KEYS, owners, global_version, now) then
-    return { 'stale' }
+  if holds_expired(plan) then
+    if not read_plan(plan, KEYS, owners, global_version, now) then
+      return { 'stale' }
+    end
+    -- read_plan returned what has run out; writing it is all there is to do.
+    keep_owners(plan)
   end
-  -- read_plan returned what has run out; writing it is all there is to do.
-  keep_owners(plan)
   finished[number] = { index, ARGV[at + 1] }
   return { 'expired' }
 end

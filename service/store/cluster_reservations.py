@@ -42,7 +42,7 @@ from service.store import keys, reservation_answers
 from service.store.connection import Store
 from service.store.plans import UNCHECKED, PackedPlan, pack_with, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms
-from service.store.reservations import ATTEMPTS, Reservations
+from service.store.reservations import ATTEMPTS, Due, Reservations
 from service.store.scripts import store_errors
 from service.store.shards import Merged, Shard, decide, head_of, shards_of, taken_of
 from service.store.versions import Versions, read_versions
@@ -141,7 +141,10 @@ class ClusterReservations(Reservations):
         answer = await self._explain(call)
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
-    async def _expire(self, request_id: str) -> bool:
+    async def _expire(self, part: Sequence[Due]) -> Sequence[bool | Due | BaseException]:
+        return await asyncio.gather(*(self._expire_one(one.request_id) for one in part), return_exceptions=True)
+
+    async def _expire_one(self, request_id: str) -> bool:
         """The parts first: what is off the index is not looked at again."""
         answer = await self._ask("expire", _head(request_id, None))
         if answer.word == "elsewhere":

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from service.errors import StoreUnavailable
 from service.reservation import (
@@ -33,10 +33,23 @@ from service.store.scripts import store_errors
 
 ATTEMPTS: Final = 8
 """How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
-_SWEPT_OF_AN_INDEX: Final = 4
-"""Looked up at once; there are 64 indexes."""
-_SWEPT_AT_ONCE: Final = 16
-"""Of those: whoever calls meanwhile waits no longer than that takes."""
+_ASK_AGAIN: Final = ("elsewhere", "stale")
+"""Answers that say that the plan has to be another one, or brought up to date."""
+_DUE_OF_AN_INDEX: Final = 64
+"""Taken together from each of the 64 indexes: among many are several of the same plan, whose owners are written once for all."""
+_INDEXES_AT_ONCE: Final = 16
+_SWEPT_AT_ONCE: Final = 64
+_PLANS_SWEPT_AT_ONCE: Final = 16
+"""Whoever calls meanwhile waits no longer than these take."""
+
+
+class Due(NamedTuple):
+    """A reservation whose lease has run out, and the plan that it was made by, None where that has to be asked first."""
+
+    open_index: str
+    request_id: str
+    packed: PackedPlan | None
+    attempts_left: int = ATTEMPTS
 
 
 class Reservations:
@@ -135,30 +148,58 @@ class Reservations:
         """Returns what expired leases still hold, in small parts: answers after each how many reservations expired, so that
         whoever sweeps can count them and rest. Safe to run in every worker at once.
         """
+        indexes = keys.all_open_reservations()
         any_expired = False
         # One that fails (its plan is lost) must not keep the others from being returned and counted.
         passed_over: Counter[str] = Counter()
         failure: BaseException | None = None
         is_last = False
         while not is_last:
-            due = await self._due(passed_over)
-            is_last = max(Counter(index for index, _ in due).values(), default=0) < _SWEPT_OF_AN_INDEX
-            for first in range(0, len(due), _SWEPT_AT_ONCE):
-                part = due[first : first + _SWEPT_AT_ONCE]
-                outcomes = await asyncio.gather(*(self._expire(request_id) for _, request_id in part), return_exceptions=True)
-                for (index, _), outcome in zip(part, outcomes, strict=True):
-                    if isinstance(outcome, BaseException):
-                        passed_over[index] += 1
-                        failure = outcome
-                expired = sum(outcome is True for outcome in outcomes)
-                any_expired = any_expired or expired > 0
-                yield expired
+            due: list[Due] = []
+            for first in range(0, len(indexes), _INDEXES_AT_ONCE):
+                due += await self._due(indexes[first : first + _INDEXES_AT_ONCE], passed_over)
+                yield 0
+            is_last = max(Counter(one.open_index for one in due).values(), default=0) < _DUE_OF_AN_INDEX
+            while due:
+                again = []
+                for part in _parts(due):
+                    outcomes = await self._expire(part)
+                    for one, outcome in zip(part, outcomes, strict=True):
+                        if isinstance(outcome, BaseException):
+                            passed_over[one.open_index] += 1
+                            failure = outcome
+                        elif isinstance(outcome, Due):
+                            again.append(outcome)
+                    expired = sum(outcome is True for outcome in outcomes)
+                    any_expired = any_expired or expired > 0
+                    yield expired
+                due = again
         if failure is not None and not any_expired:
             raise failure
 
-    async def _expire(self, request_id: str) -> bool:
-        answer = await self._on_record("expire", request_id, partial(Call.on, request_id))
-        return answer.word == "expired"
+    async def _expire(self, part: Sequence[Due]) -> Sequence[bool | Due | BaseException]:
+        """Of each whether this call took it off the index; how to ask again; or why it cannot be done."""
+        try:
+            answers = await self._run("expire", [Call.on(one.request_id, one.packed) for one in part])
+        except Exception as error:
+            return [error] * len(part)
+        outcomes: list[bool | Due | BaseException] = []
+        again: dict[int, Answer] = {}
+        for place, answer in enumerate(answers):
+            if isinstance(answer, StoreUnavailable):
+                outcomes.append(answer)
+            else:
+                outcomes.append(answer.word == "expired")
+                if answer.word in _ASK_AGAIN:
+                    again[place] = answer
+        by_other_plans = (self._by_other_plan(part[place], answer) for place, answer in again.items())
+        for place, outcome in zip(again, await asyncio.gather(*by_other_plans, return_exceptions=True), strict=True):
+            outcomes[place] = outcome
+        return outcomes
+
+    async def _by_other_plan(self, one: Due, answer: Answer) -> Due:
+        packed = await self._other_plan(one.packed, answer, one.attempts_left)
+        return one._replace(packed=packed, attempts_left=one.attempts_left - 1)
 
     async def count_open(self) -> int:
         """Reservations whose lease runs, of all workers."""
@@ -169,15 +210,16 @@ class Reservations:
                     pipe.zcount(index, f"({now_ms}", "+inf")
                 return sum(await pipe.execute())
 
-    async def _due(self, passed_over: Mapping[str, int]) -> list[tuple[str, str]]:
-        """Indexes and ids: of each index the first whose leases have run out, but for so many."""
-        now_ms, indexes = await self._now_ms(), keys.all_open_reservations()
+    async def _due(self, indexes: Sequence[str], passed_over: Mapping[str, int]) -> list[Due]:
+        """Of each index the first whose leases have run out, but for so many."""
+        now_ms = await self._now_ms()
         with store_errors("looking for expired reservations"):
             async with self.store.redis.pipeline(transaction=False) as pipe:
                 for index in indexes:
-                    pipe.zrangebyscore(index, "-inf", now_ms, start=passed_over.get(index, 0), num=_SWEPT_OF_AN_INDEX)
+                    pipe.zrangebyscore(index, "-inf", now_ms, start=passed_over.get(index, 0), num=_DUE_OF_AN_INDEX)
                 found = zip(indexes, await pipe.execute(), strict=True)
-                return [(index, request_id.decode()) for index, due in found for request_id in due]
+        request_ids = ((index, member.decode()) for index, members in found for member in members)
+        return [Due(index, request_id, self._made.get(request_id)) for index, request_id in request_ids]
 
     async def _now_ms(self) -> int:
         if self.store.now_ms:
@@ -197,15 +239,18 @@ class Reservations:
         packed = self._made.get(request_id)
         for attempts_left in reversed(range(ATTEMPTS)):
             answer = await self._ask(script, make(packed))
-            if answer.word == "elsewhere":
-                packed = await self._plan(answer.rest[0])
-            elif answer.word == "stale" and packed is not None:
-                packed = await self._plans.refresh(packed)
-                packed = packed if attempts_left > 1 else unchecked(packed)
-            else:
+            if answer.word not in _ASK_AGAIN:
                 return answer
+            packed = await self._other_plan(packed, answer, attempts_left)
             self._remember(request_id, packed)
         raise StoreUnavailable("the configuration changes faster than it can be read; try again")
+
+    async def _other_plan(self, packed: PackedPlan | None, answer: Answer, attempts_left: int) -> PackedPlan:
+        """What to go by after an answer of _ASK_AGAIN."""
+        if packed is None or answer.word == "elsewhere":
+            return await self._plan(answer.rest[0])
+        fresh = await self._plans.refresh(packed)
+        return fresh if attempts_left > 1 else unchecked(fresh)
 
     async def _settle_by(self, call: Settle, packed: PackedPlan) -> Answer | None:
         """Also when nobody reserved this id. None: it was reserved by another plan, which is known from now on."""
@@ -229,6 +274,25 @@ class Reservations:
         self._made[request_id] = packed
         if len(self._made) > self._largest_cache:
             self._made.popitem(last=False)
+
+
+def _parts(due: Iterable[Due]) -> Iterator[list[Due]]:
+    """Those of one plan one after the other."""
+    part: list[Due] = []
+    plans: set[int] = set()
+    for one in sorted(due, key=_plan_of):
+        plans.add(_plan_of(one))
+        if len(part) == _SWEPT_AT_ONCE or len(plans) > _PLANS_SWEPT_AT_ONCE:
+            yield part
+            part, plans = [], {_plan_of(one)}
+        part.append(one)
+    if part:
+        yield part
+
+
+def _plan_of(due: Due) -> int:
+    """The same number only for those that are known to be of the same plan."""
+    return id(due if due.packed is None else due.packed)
 
 
 def _settle_call(call: Settle, packed: PackedPlan | None, *, unreserved: bool = False) -> Call:

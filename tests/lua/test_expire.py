@@ -46,6 +46,17 @@ async def test_workers_that_sweep_together_count_each_once(desk: Desk, redis: Re
     assert await desk.counters(plan) == "0+0 50+0 0+0"
 
 
+async def test_what_others_have_returned_is_only_taken_off_the_index(desk: Desk, redis: Redis):
+    plan = plan_of(*LIMITS)
+    create(redis, plan)
+    await desk.call(plan, "reserve", "a", 10, 1)
+    await desk.at(NOW + HOUR).call(plan, "reserve", "b", 10, 1)
+    usage = redis.hgetall(usage_key("key"))
+    assert await desk.call(plan, "sweep") == "1 expired"
+    assert redis.hgetall(usage_key("key")) == usage
+    assert open_reservations(redis) == 1
+
+
 async def test_a_sweep_charges_into_the_window_of_that_moment(desk: Desk, redis: Redis):
     plan = plan_of(tokens("key", 10_000, Window(5 * MINUTE, "")))
     create(redis, plan)

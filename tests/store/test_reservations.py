@@ -186,7 +186,7 @@ async def test_a_plan_that_redis_lost_when_it_was_started_anew_is_saved_again(de
 
 
 async def test_a_lost_plan_does_not_keep_the_sweep_from_the_others(desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("service.store.reservations._SWEPT_OF_AN_INDEX", 1)
+    monkeypatch.setattr("service.store.reservations._DUE_OF_AN_INDEX", 1)
     # In every index one that fails stands first.
     await asyncio.gather(*(desk.call(PLAN, "reserve", f"a {number}", 1) for number in range(300)))
     assert all(redis.zcard(index) for index in keys.all_open_reservations())
@@ -221,9 +221,33 @@ async def test_details_come_back_as_they_were(desk: Desk):
 
 
 async def test_a_large_sweep_comes_to_an_end(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("service.store.reservations._SWEPT_OF_AN_INDEX", 1)
+    monkeypatch.setattr("service.store.reservations._DUE_OF_AN_INDEX", 1)
     await asyncio.gather(*(desk.call(PLAN, "reserve", str(number), 1) for number in range(200)))
     assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "200 expired"
+
+
+def script_calls(redis: Redis) -> int:
+    return int(redis.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+
+async def script_calls_of_a_sweep(desk: Desk, redis: Redis) -> int:
+    before = script_calls(redis)
+    await swept(desk.reservations)
+    assert not any(redis.exists(index) for index in keys.all_open_reservations())
+    return script_calls(redis) - before
+
+
+async def test_reservations_of_one_plan_are_swept_together(desk: Desk, redis: Redis):
+    await asyncio.gather(*(desk.call(PLAN, "reserve", str(number), 1) for number in range(128)))
+    assert await script_calls_of_a_sweep(desk.at(NOW + HOUR), redis) == 2
+
+
+async def test_reservations_of_many_plans_are_swept_in_small_parts(desk: Desk, redis: Redis):
+    plans = [plan_of(tokens(f"key {number}", 100)) for number in range(64)]
+    create(redis, *plans)
+    await asyncio.gather(*(desk.call(plan, "reserve", str(number), 10) for number, plan in enumerate(plans)))
+    assert await script_calls_of_a_sweep(desk.at(NOW + HOUR), redis) == 4
+    assert {await desk.counters(plan) for plan in plans} == {"0+0"}
 
 
 async def test_the_clock_of_redis_is_used_when_no_time_is_given(desk: Desk, redis: Redis, store: Store):
