@@ -14,6 +14,10 @@ PAUSE_S: Final = 1.0
 """Nobody waits for a sweep: whoever is about to be refused by an expired hold returns it himself."""
 _PER_SECOND: Final = 2_000
 """Reservations, about: however many leases end together, the calls of gateways have most of the time."""
+_SMALLEST_PART: Final = 8
+"""A call has to wait for no longer than that takes."""
+_LARGEST_PART: Final = 64
+"""Where each part has to wait for many calls itself, so that more run out than that would be swept."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,12 +38,26 @@ async def sweep_forever(enforcer: Enforcer) -> None:
 
 
 async def sweep(enforcer: Enforcer) -> None:
+    pace = _Pace()
     started = time.monotonic()
-    async for expired in enforcer.reservations.sweep():
+    async for asked, expired in enforcer.reservations.sweep(lambda: pace.size_of_part):
         if expired:
             _count(enforcer, expired)
-        await asyncio.sleep(max(0, expired / _PER_SECOND - (time.monotonic() - started)))
+        await asyncio.sleep(pace.rest_s(asked, time.monotonic() - started))
         started = time.monotonic()
+
+
+class _Pace:
+    def __init__(self) -> None:
+        self.size_of_part = _SMALLEST_PART
+
+    def rest_s(self, asked: int, took_s: float) -> float:
+        """After a part of so many reservations; the next one is larger after one that took too long for _PER_SECOND."""
+        wanted_s = asked / _PER_SECOND
+        if asked:
+            size = self.size_of_part * 2 if took_s > wanted_s else self.size_of_part // 2
+            self.size_of_part = min(max(size, _SMALLEST_PART), _LARGEST_PART)
+        return max(0.0, wanted_s - took_s)
 
 
 def _count(enforcer: Enforcer, expired: int) -> None:

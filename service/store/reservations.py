@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -35,12 +35,19 @@ ATTEMPTS: Final = 8
 """How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
 _ASK_AGAIN: Final = ("elsewhere", "stale")
 """Answers that say that the plan has to be another one, or brought up to date."""
-_DUE_OF_AN_INDEX: Final = 64
-"""Taken together from each of the 64 indexes: among many are several of the same plan, whose owners are written once for all."""
-_INDEXES_AT_ONCE: Final = 16
-_SWEPT_AT_ONCE: Final = 64
-_PLANS_SWEPT_AT_ONCE: Final = 16
-"""Whoever calls meanwhile waits no longer than these take."""
+_DUE_OF_AN_INDEX: Final = 4
+"""Looked up at once; there are 64 indexes."""
+_SWEPT_IN_A_ROW: Final = 4096
+"""Among so many are several of the same plan: its owners are written once for all of them."""
+_OF_A_PLAN: Final = 4
+"""So many reservations may a part have for each of its plans: a plan costs about as much as these."""
+
+
+class Swept(NamedTuple):
+    """A part of a sweep: so many reservations were asked about, so many of them were taken off the index by this call."""
+
+    asked: int
+    expired: int
 
 
 class Due(NamedTuple):
@@ -144,11 +151,10 @@ class Reservations:
         answer = await self._ask("explain", Call(packed, (call.tokens, call.cost_nanousd), (call.basis,)))
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
-    async def sweep(self) -> AsyncIterator[int]:
-        """Returns what expired leases still hold, in small parts: answers after each how many reservations expired, so that
-        whoever sweeps can count them and rest. Safe to run in every worker at once.
+    async def sweep(self, size_of_part: Callable[[], int]) -> AsyncIterator[Swept]:
+        """Returns what expired leases still hold, in parts, so that whoever sweeps can count and rest after each, and say how
+        many reservations the next may have. Safe to run in every worker at once.
         """
-        indexes = keys.all_open_reservations()
         any_expired = False
         # One that fails (its plan is lost) must not keep the others from being returned and counted.
         passed_over: Counter[str] = Counter()
@@ -156,13 +162,20 @@ class Reservations:
         is_last = False
         while not is_last:
             due: list[Due] = []
-            for first in range(0, len(indexes), _INDEXES_AT_ONCE):
-                due += await self._due(indexes[first : first + _INDEXES_AT_ONCE], passed_over)
-                yield 0
-            is_last = max(Counter(one.open_index for one in due).values(), default=0) < _DUE_OF_AN_INDEX
+            seen = passed_over.copy()
+            while not is_last and len(due) < _SWEPT_IN_A_ROW:
+                more = await self._due(seen)
+                counts = Counter(one.open_index for one in more)
+                seen += counts
+                due += more
+                is_last = max(counts.values(), default=0) < _DUE_OF_AN_INDEX
+                yield Swept(0, 0)
             while due:
-                again = []
-                for part in _parts(due):
+                again: list[Due] = []
+                due.sort(key=_plan_of)
+                while due:
+                    part = _part(due, size_of_part())
+                    due = due[len(part) :]
                     outcomes = await self._expire(part)
                     for one, outcome in zip(part, outcomes, strict=True):
                         if isinstance(outcome, BaseException):
@@ -172,7 +185,7 @@ class Reservations:
                             again.append(outcome)
                     expired = sum(outcome is True for outcome in outcomes)
                     any_expired = any_expired or expired > 0
-                    yield expired
+                    yield Swept(len(part), expired)
                 due = again
         if failure is not None and not any_expired:
             raise failure
@@ -210,9 +223,9 @@ class Reservations:
                     pipe.zcount(index, f"({now_ms}", "+inf")
                 return sum(await pipe.execute())
 
-    async def _due(self, indexes: Sequence[str], passed_over: Mapping[str, int]) -> list[Due]:
+    async def _due(self, passed_over: Mapping[str, int]) -> list[Due]:
         """Of each index the first whose leases have run out, but for so many."""
-        now_ms = await self._now_ms()
+        now_ms, indexes = await self._now_ms(), keys.all_open_reservations()
         with store_errors("looking for expired reservations"):
             async with self.store.redis.pipeline(transaction=False) as pipe:
                 for index in indexes:
@@ -276,18 +289,14 @@ class Reservations:
             self._made.popitem(last=False)
 
 
-def _parts(due: Iterable[Due]) -> Iterator[list[Due]]:
-    """Those of one plan one after the other."""
-    part: list[Due] = []
+def _part(due: Sequence[Due], size: int) -> Sequence[Due]:
+    """Of those that are sorted by plan the first, as many as may be asked about together."""
     plans: set[int] = set()
-    for one in sorted(due, key=_plan_of):
+    for count, one in enumerate(due[:size]):
         plans.add(_plan_of(one))
-        if len(part) == _SWEPT_AT_ONCE or len(plans) > _PLANS_SWEPT_AT_ONCE:
-            yield part
-            part, plans = [], {_plan_of(one)}
-        part.append(one)
-    if part:
-        yield part
+        if len(plans) > max(1, size // _OF_A_PLAN):
+            return due[:count]
+    return due[:size]
 
 
 def _plan_of(due: Due) -> int:

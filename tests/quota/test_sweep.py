@@ -16,7 +16,7 @@ from service.store.connection import Store
 from tests.store.plans import HOUR, NOW, create, plan_of, reserve, tokens
 
 RESERVED = 200
-LARGEST_PART = 64
+SMALLEST_PART, LARGEST_PART = 8, 64
 PER_SECOND = 2_000
 
 
@@ -35,7 +35,7 @@ async def later(store: Store, redis: Redis) -> Enforcer:
 
 
 async def rests_of_a_sweep(enforcer: Enforcer, monkeypatch: pytest.MonkeyPatch, part_s: float) -> list[tuple[float, int]]:
-    """How long each rest was, and how many reservations were counted by then, if each part took so long."""
+    """If each part took so long: after each that expired any, how long the rest was, and how many were counted by then."""
     before, rests = counted(), []
 
     async def rest(seconds: float) -> None:
@@ -44,16 +44,16 @@ async def rests_of_a_sweep(enforcer: Enforcer, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr("service.quota.sweep.asyncio.sleep", rest)
     monkeypatch.setattr("service.quota.sweep.time", SimpleNamespace(monotonic=count(0, part_s).__next__))
     await sweep(enforcer)
-    return rests
+    assert rests[-1][1] == RESERVED
+    return [(seconds, seen - earlier) for (_, earlier), (seconds, seen) in pairwise([(0.0, 0), *rests]) if seen > earlier]
 
 
-async def test_a_large_sweep_counts_and_rests_after_each_part(later: Enforcer, monkeypatch: pytest.MonkeyPatch):
+async def test_a_sweep_counts_and_rests_after_each_part(later: Enforcer, monkeypatch: pytest.MonkeyPatch):
     rests = await rests_of_a_sweep(later, monkeypatch, 0)
-    seen = [0, *(counted for _, counted in rests)]
-    assert [seconds for seconds, _ in rests] == [(after - before) / PER_SECOND for before, after in pairwise(seen)]
-    assert (seen == sorted(seen), seen[-1]) == (True, RESERVED)
-    assert max(after - before for before, after in pairwise(seen)) <= LARGEST_PART
+    assert rests == [(SMALLEST_PART / PER_SECOND, SMALLEST_PART)] * (RESERVED // SMALLEST_PART)
 
 
-async def test_a_sweep_that_is_late_already_does_not_rest(later: Enforcer, monkeypatch: pytest.MonkeyPatch):
-    assert {seconds for seconds, _ in await rests_of_a_sweep(later, monkeypatch, 1)} == {0}
+async def test_a_sweep_that_is_late_goes_on_with_larger_parts(later: Enforcer, monkeypatch: pytest.MonkeyPatch):
+    # By the time that it has asked for the plan of each they are as large as can be.
+    rests = await rests_of_a_sweep(later, monkeypatch, 1)
+    assert rests == [(0, LARGEST_PART)] * (RESERVED // LARGEST_PART) + [(0, RESERVED % LARGEST_PART)]

@@ -39,7 +39,7 @@ Row = tuple[int, tuple[Any, ...], str, str]
 
 async def swept(reservations: Reservations) -> int:
     """How many reservations a whole sweep found expired."""
-    return sum([expired async for expired in reservations.sweep()])
+    return sum([part.expired async for part in reservations.sweep(lambda: 64)])
 
 
 class Desk:
