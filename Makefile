@@ -6,6 +6,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style=line \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
+# All processors; tests of one file share servers.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help serve test test-all bench bench-smoke check format lock clean
@@ -17,10 +20,10 @@ serve: $(VENV)/.runtime ## run quotad on 127.0.0.1:8080 with its own Redis and d
 	@$(BIN)/quotad serve --demo
 
 test: $(VENV)/.dev ## run the test suite against a real Redis that it starts itself
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.dev ## the same with the slow tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: $(VENV)/.bench ## measure speed and exactness beside floors and peers (under 50 minutes; results in bench/results)
 	$(BIN)/python -m bench

@@ -17,6 +17,18 @@ for _name in [name for name in os.environ if name.upper().startswith("QUOTAD_")]
     del os.environ[_name]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One process where all would empty the same Redis."""
+    return 1 if TEST_REDIS_URL else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests with the same id pytest-xdist would run one."""
+    assert len({item.nodeid for item in items}) == len(items), "tests share an id"
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """QUOTAD_TEST_REDIS_URL when given (it is flushed!), else a server of our own on a private socket."""

@@ -109,7 +109,7 @@ def without(entity: Entity, *members: str) -> Entity:
     return {name: value for name, value in entity.items() if name not in members}
 
 
-GONE = object()
+GONE = "not there"
 LIMITLESS = {"budgets": GONE, "budget": GONE, "budget_id": GONE}
 UPDATES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     # sent, what is shown instead

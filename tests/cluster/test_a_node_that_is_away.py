@@ -1,6 +1,9 @@
 """One node of a cluster does not answer: what needs it is a 503, what does not goes on, nothing is charged twice afterwards."""
 
-from collections.abc import AsyncIterator
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis import Redis, RedisCluster
@@ -12,8 +15,6 @@ from service.store.connection import Store, open_store
 from tests.store.plans import NOW, create, plan_of, requests, tokens, usage_key
 from tests.store.quota_desk import Desk
 
-PAUSE_MS = 1_500
-
 
 @pytest.fixture
 async def impatient(redis: Redis, cluster_url: str) -> AsyncIterator[Store]:
@@ -22,24 +23,30 @@ async def impatient(redis: Redis, cluster_url: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-def pause(redis: Redis, key: str) -> None:
-    """The node where this key lives answers nobody for a while."""
+@contextlib.contextmanager
+def stopped(redis: Redis, key: str) -> Iterator[None]:
+    """The node where this key lives answers nobody meanwhile."""
     assert isinstance(redis, RedisCluster)
     node = redis.nodes_manager.get_node_from_slot(key_slot(key.encode()))
-    redis.execute_command("CLIENT", "PAUSE", PAUSE_MS, target_nodes=node)
+    process_id = redis.info("server", target_nodes=node)["process_id"]
+    os.kill(process_id, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process_id, signal.SIGCONT)
 
 
-async def test_a_paused_node(redis: Redis, desk: Desk, impatient: Store):
+async def test_a_stopped_node(redis: Redis, desk: Desk, impatient: Store):
     plan = plan_of(tokens("key", 1000), requests("team", 100), tokens("customer", 1000))
     nodes = {key_slot(usage_key(name).encode()) * 3 // 16_384 for name in ("key", "team", "customer")}
     assert len(nodes) > 1, "the owners are to live on several nodes"
     create(redis, plan)
     assert await desk.call(plan, "reserve", "before", 10) == "granted 10/0"
     hurried = Desk(impatient)
-    pause(redis, usage_key("team"))
-    for verb, request_id in (("reserve", "meanwhile"), ("settle", "before")):
-        with pytest.raises(StoreUnavailable):
-            await hurried.call(plan, verb, request_id, 10)
+    with stopped(redis, usage_key("team")):
+        for verb, request_id in (("reserve", "meanwhile"), ("settle", "before")):
+            with pytest.raises(StoreUnavailable):
+                await hurried.call(plan, verb, request_id, 10)
     # The same calls once more, when it is back: whatever of the first ones was done is not done again.
     assert await desk.call(plan, "settle", "before", 10) in ("settled 10/0", "settled again 10/0")
     assert await desk.call(plan, "reserve", "meanwhile", 10) in ("granted 10/0", "replayed 10/0")
