@@ -1,4 +1,5 @@
---- @include "read_all_holds"
+--- @include "boundary_of"
+--- @include "read_fields"
 --- @include "current_window"
 --- @include "state_field"
 --- @include "parse_list"
@@ -7,29 +8,33 @@
 -- a c hold on any other counter waits for a call that knows it. Changes owner only; write_owners decides whether Redis
 -- follows.
 local function return_expired(owner, limits, owner_place, now)
-  read_all_holds(owner)
   local number_of = {}
   for at = (limits.last_of_owner[owner_place - 1] or 0) + 1, limits.last_of_owner[owner_place] do
     local number = limits.by_owner[at]
     number_of[limits.slot[number]] = number
   end
-  local expired = {}
-  for field in pairs(owner.holds) do
-    if tonumber(string.sub(field, 2)) <= now then
+  -- Of a busy owner many are held, and few have run out: the others are not parsed.
+  local stored, holds_of = read_fields(owner), owner.holds
+  local expired, earliest = {}, nil
+  for field, value in pairs(stored) do
+    local boundary = boundary_of(field)
+    if boundary and boundary <= now then
+      holds_of[field] = holds_of[field] or parse_list(value)
       expired[#expired + 1] = field
+    elseif boundary and not holds_of[field] and (not earliest or boundary < earliest) then
+      earliest = boundary
     end
   end
   table.sort(expired, function(one, other)
-    return tonumber(string.sub(one, 2)) < tonumber(string.sub(other, 2))
+    return boundary_of(one) < boundary_of(other)
   end)
 
   for _, field in ipairs(expired) do
-    local charged, boundary = string.sub(field, 1, 1) == 'c', tonumber(string.sub(field, 2))
-    local holds = owner.holds[field]
+    local charged, boundary, holds = string.sub(field, 1, 1) == 'c', boundary_of(field), holds_of[field]
     for at = 2, #holds, 2 do
       local slot, amount = holds[at], holds[at + 1]
       local in_field, place = state_field(slot)
-      local state = owner.states[in_field] or parse_list(owner.stored[in_field])
+      local state = owner.states[in_field] or parse_list(stored[in_field])
       owner.states[in_field] = state
       local number = number_of[slot]
       if (state[place + 1] or -1) < 0 then
@@ -53,13 +58,12 @@ local function return_expired(owner, limits, owner_place, now)
     holds[1] = true
   end
 
-  owner.earliest = nil
-  for field, holds in pairs(owner.holds) do
+  for field, holds in pairs(holds_of) do
     for at = 3, #holds, 2 do
       if holds[at] > 0 then
-        local boundary = tonumber(string.sub(field, 2))
-        owner.earliest = math.min(owner.earliest or boundary, boundary)
+        earliest = math.min(earliest or math.huge, boundary_of(field))
       end
     end
   end
+  owner.earliest = earliest
 end
