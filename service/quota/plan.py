@@ -57,7 +57,7 @@ def make_plan(
     listing.add(_provider_levels(shared, provider))
     listing.add(_model_levels(shared, provider, names))
     plan = Plan(
-        owners=tuple(listing.owners),
+        owners=listing.owners,
         limits=tuple(listing.limits),
         gate=len(listing.limits),
         blocked=None,
@@ -83,7 +83,7 @@ def make_plan(
     listing.add(_own_model_levels(holder.key, provider, names))
     return replace(
         plan,
-        owners=tuple(listing.owners),
+        owners=listing.owners,
         limits=tuple(listing.limits),
         blocked=blockage(key, config, provider, names),
         # An inactive key is told that it is inactive, whether it has expired or not.
@@ -159,21 +159,20 @@ class _Listing:
     """Collects counters in order of checks, and each owner once."""
 
     def __init__(self) -> None:
-        self.owners: list[PlannedOwner] = []
         self.limits: list[PlannedLimit] = []
+        self._places: dict[PlannedOwner, int] = {}
+
+    @property
+    def owners(self) -> tuple[PlannedOwner, ...]:
+        return tuple(self._places)
 
     def add(self, levels: Iterable[_Level]) -> None:
         """Levels of the same rank: first the rate limits of all, then their budgets."""
-        placed = [(level, self._place(level.counts_in)) for level in levels]
+        placed = [(level, self._places.setdefault(level.counts_in, len(self._places))) for level in levels]
         for level, owner in placed:
             self.limits += _rate_limits(level, owner)
         for level, owner in placed:
             self.limits += _budgets(level, owner)
-
-    def _place(self, owner: PlannedOwner) -> int:
-        if owner not in self.owners:
-            self.owners.append(owner)
-        return self.owners.index(owner)
 
 
 def _rate_limits(level: _Level, owner: int) -> Iterator[PlannedLimit]:

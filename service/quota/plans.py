@@ -131,7 +131,7 @@ class Plans:
         return [self._shared] * len(callers)
 
     async def _read_holders(self, key_ids: Sequence[str]) -> list[Holder | None]:
-        snapshot = await read(self._store, [Ref(Kind.VIRTUAL_KEY, key_id) for key_id in key_ids])
+        snapshot = await read(self._store, [Ref(Kind.VIRTUAL_KEY, key_id) for key_id in key_ids], counters=False)
         found = {key_id: _holder(snapshot, key_id) for key_id in dict.fromkeys(key_ids)}
         for key_id, holder in found.items():
             if holder is not None:

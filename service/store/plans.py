@@ -4,9 +4,10 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from itertools import accumulate
-from typing import Final
+from typing import Final, NamedTuple
 
 from service.counters import windows_of_counters
 from service.entities import Kind, LimitOwner
@@ -72,52 +73,63 @@ def pack(plan: Plan, digest: str | None = None) -> PackedPlan:
 
 def pack_with(plan: Plan, digest: str, global_version: int, versions: Sequence[int], windows: Windows) -> PackedPlan:
     """`windows` has the counters that exist; limits without one are gone."""
-    found = [windows.get((limit.owner, limit.slot)) for limit in plan.limits]
-    in_force = [window or limit.window for window, limit in zip(found, plan.limits, strict=True)]
-    slots = [limit.slot if window else _NO_SLOT for window, limit in zip(found, plan.limits, strict=True)]
-    shape = _shape(plan, slots, in_force)
+    counted = []
+    for limit in plan.limits:
+        window = windows.get((limit.owner, limit.slot))
+        slot = limit.slot if window else _NO_SLOT
+        counted.append(_Counted(limit.owner, slot, limit.kind, window or limit.window))
+    shape = _shape(plan.mode, plan.gate, len(plan.owners), tuple(counted))
     maxima = [_UNLIMITED if limit.limit is None else limit.limit for limit in plan.limits]
     numbers = pack_integers(global_version, plan.blocked is not None, plan.expires_at_ms or 0, *versions, *maxima)
     usage_keys = tuple(keys.usage(Ref(owner.kind, owner.id)) for owner in plan.owners)
     return PackedPlan(plan, digest, global_version, tuple(versions), windows, usage_keys, numbers, shape)
 
 
-def _shape(plan: Plan, slots: Sequence[int], windows: Sequence[Window]) -> bytes:
+class _Counted(NamedTuple):
+    """A limit, as a shape knows it."""
+
+    owner: int
+    slot: int
+    kind: LimitKind
+    window: Window
+
+
+@lru_cache(maxsize=4096)
+def _shape(mode: Mode, gate: int, owner_count: int, limits: tuple[_Counted, ...]) -> bytes:
     """By columns, as lua/README.md describes them, with all that a script would else have to find out each time."""
-    owners = [limit.owner for limit in plan.limits]
-    places_of_owners = range(len(plan.owners))
-    located = [locate(slot) for slot in slots]
+    owners = [limit.owner for limit in limits]
+    located = [locate(limit.slot) for limit in limits]
     # Of each owner one after the other.
     states = sorted({(owner, state) for owner, (state, _) in zip(owners, located, strict=True)})
     state_owners = [owner for owner, _ in states]
     by_owner = sorted(range(len(owners)), key=owners.__getitem__)
     return pack_integers(
-        _MODES.index(plan.mode) + 1,
-        plan.gate,
-        len(plan.owners),
-        len(plan.limits),
+        _MODES.index(mode) + 1,
+        gate,
+        owner_count,
+        len(limits),
         len(states),
-        *(owner + 1 for owner in owners),
-        *slots,
-        *(_KINDS.index(limit.kind) + 1 for limit in plan.limits),
-        *(window.length_ms for window in windows),
-        *(ord(window.align) if window.align else 0 for window in windows),
+        *(limit.owner + 1 for limit in limits),
+        *(limit.slot for limit in limits),
+        *(_KINDS.index(limit.kind) + 1 for limit in limits),
+        *(limit.window.length_ms for limit in limits),
+        *(ord(limit.window.align) if limit.window.align else 0 for limit in limits),
         *(states.index((owner, state)) + 1 for owner, (state, _) in zip(owners, located, strict=True)),
         *(2 + 3 * place for _, place in located),
-        *_hold_places(plan),
+        *_hold_places(limits),
         *(place + 1 for place in by_owner),
-        *accumulate(owners.count(owner) for owner in places_of_owners),
+        *accumulate(owners.count(owner) for owner in range(owner_count)),
         *(owner + 1 for owner in state_owners),
         *(state for _, state in states),
-        *accumulate(state_owners.count(owner) for owner in places_of_owners),
+        *accumulate(state_owners.count(owner) for owner in range(owner_count)),
     )
 
 
-def _hold_places(plan: Plan) -> list[int]:
+def _hold_places(limits: Sequence[_Counted]) -> list[int]:
     """Where among the holds of its owner those of a limit are, if only requests of this plan hold anything there."""
     held: Counter[int] = Counter()
     places = []
-    for limit in plan.limits:
+    for limit in limits:
         places.append(3 + 2 * held[limit.owner])
         held[limit.owner] += limit.kind is not LimitKind.REQUESTS
     return places
@@ -239,7 +251,8 @@ class Plans:
 async def as_configured(store: Store, plans: Sequence[PackedPlan]) -> list[PackedPlan]:
     """The limits of plans that reservations were made by, in their windows of now; those removed meanwhile are marked."""
     global_version = (await read_versions(store)).limits
-    snapshot = await read(store, [Ref(owner.kind, owner.id) for packed in plans for owner in packed.plan.owners])
+    owners = [Ref(owner.kind, owner.id) for packed in plans for owner in packed.plan.owners]
+    snapshot = await read(store, owners, counters=False)
     return [_as_configured(packed, snapshot, global_version) for packed in plans]
 
 

@@ -27,7 +27,7 @@ async def read_shared_limits(store: Store) -> SharedEntities:
     version = (await read_versions(store)).limits
     providers = [Ref(Kind.PROVIDER, name) async for _, name in directory.scan(store, keys.index(Kind.PROVIDER, "name"))]
     configs = [Ref(Kind.MODEL_CONFIG, config_id) for config_id in await _global_model_configs(store)]
-    snapshot = await read(store, [*providers, *configs])
+    snapshot = await read(store, [*providers, *configs], counters=False)
     return SharedEntities(
         version,
         tuple(provider.entity for ref in providers if (provider := snapshot.provider(ref.id)) is not None),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar, cast
 
 import orjson
@@ -32,6 +33,8 @@ _FOLLOWED: Final = {"team_id": Kind.TEAM, "customer_id": Kind.CUSTOMER, HELD_BY:
 _FOLLOWED_ARGS: Final = tuple(
     text for field, kind in _FOLLOWED.items() for text in (field, keys.template(kind, "config"), keys.template(kind, "usage"))
 )
+_COME_ALONG: Final = (Kind.TEAM, Kind.CUSTOMER)
+"""With every key that is theirs: what is configured alike is decoded once."""
 _CHUNK: Final = 500
 """Entities per call: a few milliseconds of Redis, so that a long list does not hold up decisions."""
 
@@ -116,27 +119,38 @@ class Snapshot:
             config, usage = found
             if HELD_BY.encode() in config:
                 return None
-            stored = self._decoded[key] = Stored(decode_entity(kind, config), int(config[b"version"]), decode_counters(usage))
+            entity = _decoded(kind, *config.items()) if kind in _COME_ALONG else decode_entity(kind, config)
+            stored = self._decoded[key] = Stored(entity, int(config[b"version"]), decode_counters(usage))
         return stored
 
 
-async def read(store: Store, refs: Iterable[Ref]) -> Snapshot:
-    """The named entities, their teams and customers, and the keys of model configs. With no refs it still tells the time."""
+@lru_cache(maxsize=4096)
+def _decoded(kind: Kind, *config: tuple[bytes, bytes]) -> Any:
+    return decode_entity(kind, dict(config))
+
+
+async def read(store: Store, refs: Iterable[Ref], *, counters: bool = True) -> Snapshot:
+    """The named entities, their teams and customers, and the keys of model configs. With no refs it still tells the time.
+
+    `counters` False: as configured, with nothing counted. Those of a busy owner are many fields, one for each moment at which
+    something that is held runs out.
+    """
     wanted = list(dict.fromkeys(refs))
-    snapshot = await _read_chunk(store, wanted[:_CHUNK])
+    snapshot = await _read_chunk(store, wanted[:_CHUNK], counters)
     for start in range(_CHUNK, len(wanted), _CHUNK):
-        snapshot.update(await _read_chunk(store, wanted[start : start + _CHUNK]))
+        snapshot.update(await _read_chunk(store, wanted[start : start + _CHUNK], counters))
     return snapshot
 
 
-async def _read_chunk(store: Store, refs: Sequence[Ref]) -> Snapshot:
+async def _read_chunk(store: Store, refs: Sequence[Ref], counters: bool) -> Snapshot:
     """On a cluster what an entity refers to is read in a further round: a script follows no id to another slot."""
     snapshot, waiting, seen = Snapshot(0), list(refs), set(refs)
     followed = () if store.clustered else _FOLLOWED_ARGS
     while True:
         groups = store.by_slot(waiting, keys.config)
-        calls = [(_keys_of(group), [store.now_ms, *followed]) for group in groups]
-        for reply in await store.scripts.run_each("read_entities", calls or [((), [store.now_ms])]):
+        args = [store.now_ms, str(int(counters)), *followed]
+        calls = [(_keys_of(group), args) for group in groups]
+        for reply in await store.scripts.run_each("read_entities", calls or [((), args)]):
             if isinstance(reply, StoreUnavailable):
                 raise reply
             snapshot.now_ms, *found = reply

@@ -132,6 +132,7 @@ async def desk(server: Server, redis: Redis, monkeypatch: pytest.MonkeyPatch) ->
         store = Store(client, FakeScripts(client))
         store.scripts._texts = {name: PACKERS + text for name, text in store.scripts._texts.items()}
         monkeypatch.setattr(plans, "pack_integers", packed_as_text)
+        monkeypatch.setattr(plans, "_shape", plans._shape.__wrapped__)  # what it has made for others is packed otherwise
         monkeypatch.setattr(reservation_calls, "pack_integers", packed_as_text)
     yield Desk(store)
     await store.close()
