@@ -1,3 +1,4 @@
+--- @include "boundary_of"
 --- @include "read_all_holds"
 --- @include "find_hold"
 -- What is held on the given limits and when it runs out, for telling when trying again makes sense:
@@ -14,7 +15,7 @@ local function list_holds(plan, numbers)
         if at and holds[at] > 0 then
           local last = #list
           list[last + 1], list[last + 2] = number, string.sub(field, 1, 1) == 'c' and 1 or 0
-          list[last + 3], list[last + 4] = tonumber(string.sub(field, 2)), holds[at]
+          list[last + 3], list[last + 4] = boundary_of(field), holds[at]
         end
       end
     end

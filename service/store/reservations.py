@@ -170,23 +170,24 @@ class Reservations:
                 due += more
                 is_last = max(counts.values(), default=0) < _DUE_OF_AN_INDEX
                 yield Swept(0, 0)
+            again: list[Due] = []
+            due.sort(key=_plan_of)
             while due:
-                again: list[Due] = []
-                due.sort(key=_plan_of)
-                while due:
-                    part = _part(due, size_of_part())
-                    due = due[len(part) :]
-                    outcomes = await self._expire(part)
-                    for one, outcome in zip(part, outcomes, strict=True):
-                        if isinstance(outcome, BaseException):
-                            passed_over[one.open_index] += 1
-                            failure = outcome
-                        elif isinstance(outcome, Due):
-                            again.append(outcome)
-                    expired = sum(outcome is True for outcome in outcomes)
-                    any_expired = any_expired or expired > 0
-                    yield Swept(len(part), expired)
-                due = again
+                part = _part(due, size_of_part())
+                outcomes = await self._expire(part)
+                for one, outcome in zip(part, outcomes, strict=True):
+                    if isinstance(outcome, BaseException):
+                        passed_over[one.open_index] += 1
+                        failure = outcome
+                    elif isinstance(outcome, Due):
+                        again.append(outcome)
+                due = due[len(part) :]
+                if not due:
+                    # By now their plans are known.
+                    due, again = sorted(again, key=_plan_of), []
+                expired = sum(outcome is True for outcome in outcomes)
+                any_expired = any_expired or expired > 0
+                yield Swept(len(part), expired)
         if failure is not None and not any_expired:
             raise failure
 

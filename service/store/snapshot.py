@@ -41,7 +41,7 @@ _CHUNK: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Stored(Generic[E]):
-    """An entity at one version, with its counters at the moment of reading."""
+    """An entity at one version, with its counters at the moment of reading, if they were read."""
 
     entity: E
     version: int
