@@ -9,15 +9,17 @@ KEYS
 ARGV
   [1]    now_ms, '' = Redis clock
   [2..]  a batch as lua/README.md describes it. Numbers of a call: none of its own; texts: id
+         A call without a record goes by the index, and its plan has owners alone: what is given back needs no limits.
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
   {'expired'}                   taken off the index by this call
   {'done'}                      by another one, or settled or released, or its record is gone
   {'running'}                   its lease was renewed
-  {'elsewhere', plan_digest}    made by this plan: call again with it
+  {'elsewhere', plan_digest}    made by this plan: call again with its owners, or with it
+  {'charges'}                   what its owners held is to be charged, which needs the windows: call again with record and plan
   {'stale'}                     the configuration is not the one of the plan
 WRITES
-  only for calls that are expired or done
+  only for calls that are expired or done, and what can be given back for one that charges
 ]]
 --- @include "resolve_now"
 --- @include "decode_batch"
@@ -53,16 +55,47 @@ local function holds_expired(plan)
   return false
 end
 
-local function answer(at, number)
-  local plan_number, place, index = struct.unpack('<i8i8i8', ARGV[at])
-  local record, plan = records[place], batch.plans[plan_number]
+-- Whether what the owners of a plan hold has run out, but is not returned.
+local function keeps_expired(plan)
+  for _, owner in ipairs(plan.owners) do
+    if owner.earliest and owner.earliest <= now then
+      return true
+    end
+  end
+  return false
+end
+
+-- Why this reservation, or this way to ask for it, is not one to expire; nil: it is.
+local function refuse(record, plan)
   if not record or record[STATE] ~= 'open' then
-    finished[number] = { index, ARGV[at + 1] }
     return { 'done' }
   elseif record[EXPIRES_AT] > now then
     return { 'running' }
   elseif not plan or plan.digest ~= record[DIGEST] then
     return { 'elsewhere', record[DIGEST] }
+  end
+end
+
+-- The same by the index, which has open reservations only, by the end of their lease.
+local function refuse_by_index(index, id)
+  local expires_at = tonumber(redis.call('ZSCORE', index, id))
+  if not expires_at then
+    return { 'done' }
+  elseif expires_at > now then
+    return { 'running' }
+  end
+end
+
+local function answer(at, number)
+  local plan_number, place, index = struct.unpack('<i8i8i8', ARGV[at])
+  local id, plan = ARGV[at + 1], batch.plans[plan_number]
+  local by_index = place == 0
+  local refusal = by_index and refuse_by_index(KEYS[index], id) or not by_index and refuse(records[place], plan)
+  if refusal then
+    if refusal[1] == 'done' then
+      finished[number] = { index, id }
+    end
+    return refusal
   end
   if holds_expired(plan) then
     if not read_plan(plan, KEYS, owners, global_version, now) then
@@ -70,8 +103,11 @@ local function answer(at, number)
     end
     -- read_plan returned what has run out; writing it is all there is to do.
     keep_owners(plan)
+    if by_index and keeps_expired(plan) then
+      return { 'charges' }
+    end
   end
-  finished[number] = { index, ARGV[at + 1] }
+  finished[number] = { index, id }
   return { 'expired' }
 end
 

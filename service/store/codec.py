@@ -1,7 +1,7 @@
 """Entities to and from the fields of their config hashes: a field per member, each value JSON text, `version` a plain integer."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from struct import Struct
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from service.entities import (
     Team,
     VirtualKey,
 )
-from service.reservation import Plan
+from service.reservation import Plan, PlannedOwner
 
 _ADAPTERS: Final[dict[Kind, TypeAdapter[Any]]] = {
     Kind.VIRTUAL_KEY: TypeAdapter(VirtualKey),
@@ -33,6 +33,16 @@ _ADAPTERS: Final[dict[Kind, TypeAdapter[Any]]] = {
     Kind.PRICING_OVERRIDE: TypeAdapter(PricingOverride),
 }
 _PLAN: Final = TypeAdapter(Plan)
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnersOfPlan:
+    """Of the members of a plan the only one that is looked at."""
+
+    owners: tuple[PlannedOwner, ...]
+
+
+_OWNERS: Final = TypeAdapter(_OwnersOfPlan)
 _SLOTS_OF_A_STATE: Final = 8
 _COUNTER: Final = Struct("<3q")
 """Usage, when its window began (-1: there is no such counter), what is held: as lua/includes/parse_list.lua reads them."""
@@ -59,6 +69,11 @@ def encode_plan(plan: Plan) -> bytes:
 
 def decode_plan(text: bytes | str) -> Plan:
     return _PLAN.validate_json(text)
+
+
+def decode_owners(text: bytes | str) -> tuple[PlannedOwner, ...]:
+    """Those of the plan alone, for a fraction of the time."""
+    return _OWNERS.validate_json(text).owners
 
 
 def locate(slot: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from service.errors import StoreUnavailable
 from service.store import keys
 from service.store.connection import Store
 from service.store.packed_integers import pack_integers
-from service.store.plans import LONGEST_LEASE_MS, PackedPlan, plan_text, plan_ttl_ms
+from service.store.plans import LONGEST_LEASE_MS, OwnersOfPlan, PackedPlan, plan_ttl_ms
 
 _STEPS_IN_LEASE: Final = 500
 """Leases end at round times, so that holds which run out together are counted together: at most this part later than asked."""
@@ -17,32 +17,32 @@ _STEPS_IN_LEASE: Final = 500
 class Call(NamedTuple):
     """One call of a batch; `numbers` and `texts` are those that the header of its script names.
 
-    `record` and `open_index` are keys, None where the call has none. `saves_plan`: the plan is saved when the call is granted;
-    `brings_text`: as the call says it, else it must be there by then ("unsaved" is answered where it is not).
+    `record` and `open_index` are keys, None where the call has none. `saves_plan`: the plan is saved when the call is granted,
+    as `plan_text` says it; else it must be there by then ("unsaved" is answered where it is not).
     """
 
-    packed: PackedPlan | None
+    packed: PackedPlan | OwnersOfPlan | None
     numbers: tuple[int, ...]
     texts: tuple[str | bytes, ...]
     record: str | None = None
     open_index: str | None = None
     extra_ms: int = 0
     saves_plan: bool = False
-    brings_text: bool = False
+    plan_text: bytes = b""
 
     @classmethod
     def on(
         cls,
         request_id: str,
-        packed: PackedPlan | None,
+        packed: PackedPlan | OwnersOfPlan | None,
         numbers: tuple[int, ...] = (),
         *texts: str | bytes,
         saves_plan: bool = False,
-        brings_text: bool = False,
+        plan_text: bytes = b"",
     ) -> Self:
         """On a whole reservation; its id is the first of the texts."""
         record, open_index = keys.reservation(request_id), keys.open_reservations(request_id)
-        return cls(packed, numbers, (request_id, *texts), record, open_index, 0, saves_plan, brings_text)
+        return cls(packed, numbers, (request_id, *texts), record, open_index, 0, saves_plan, plan_text)
 
     @property
     def any_key(self) -> str:
@@ -92,7 +92,7 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
 
     versions = place(keys.versions()) if with_versions else 0
     saved = {id(call.packed) for call in calls if call.saves_plan}
-    brought = {id(call.packed) for call in calls if call.brings_text}
+    texts = {id(call.packed): call.plan_text for call in calls if call.plan_text}
     shapes: dict[bytes, int] = {}
     numbers: dict[int, int] = {}
     plans: list[str | bytes] = []
@@ -110,10 +110,11 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
                     place(keys.plan(packed.digest)) if id(packed) in saved else 0,
                     *[place(key) for key in packed.usage_keys],
                 )
-                plans += (packed.digest, in_keys + packed.numbers, plan_text(packed.plan) if id(packed) in brought else b"")
+                plans += (packed.digest, in_keys + packed.numbers, texts.get(id(packed), b""))
         record = place(call.record) if call.record else 0
         index = place(call.open_index) if call.open_index else 0
-        records.append(record)
+        if record:
+            records.append(record)
         listed.append(pack_integers(number, record, index, call.extra_ms, *call.numbers))
         listed += call.texts
     head = pack_integers(

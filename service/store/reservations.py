@@ -27,7 +27,7 @@ from service.reservation import (
 from service.store import keys, reservation_answers
 from service.store.batch import Batch
 from service.store.connection import Store
-from service.store.plans import PackedPlan, Plans, unchecked
+from service.store.plans import OwnersOfPlan, PackedPlan, Plans, owners_of, plan_text, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms, run_calls
 from service.store.scripts import store_errors
 
@@ -35,12 +35,14 @@ ATTEMPTS: Final = 8
 """How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
 _ASK_AGAIN: Final = ("elsewhere", "stale")
 """Answers that say that the plan has to be another one, or brought up to date."""
+_EXPIRE_AGAIN: Final = (*_ASK_AGAIN, "charges")
 _DUE_OF_AN_INDEX: Final = 4
 """Looked up at once; there are 64 indexes."""
 _SWEPT_IN_A_ROW: Final = 4096
 """Among so many are several of the same plan: its owners are written once for all of them."""
-_OF_A_PLAN: Final = 4
-"""So many reservations may a part have for each of its plans: a plan costs about as much as these."""
+
+
+_PLAN_IS_LOST: Final = "the plan of this reservation is lost"
 
 
 class Swept(NamedTuple):
@@ -51,11 +53,13 @@ class Swept(NamedTuple):
 
 
 class Due(NamedTuple):
-    """A reservation whose lease has run out, and the plan that it was made by, None where that has to be asked first."""
+    """A reservation whose lease has run out, and what it is expired by: the owners of its plan, which is the quickest; the plan,
+    where they are to be charged; None where its record has to be asked first.
+    """
 
     open_index: str
     request_id: str
-    packed: PackedPlan | None
+    by: OwnersOfPlan | PackedPlan | None
     attempts_left: int = ATTEMPTS
 
 
@@ -88,14 +92,14 @@ class Reservations:
         packed = self._plans.pack(call.plan)
         saves_plan = not self._plans.is_saved(packed)
         # Who was refused lately will be again, nearly always: the text would go there for nothing.
-        brings_text = saves_plan and not self._plans.was_refused(packed)
+        text = plan_text(packed.plan) if saves_plan and not self._plans.was_refused(packed) else b""
         forgotten = self.store.scripts.forgotten
         numbers = (call.tokens, call.cost_nanousd, call.lease_ms, granule_ms(call.lease_ms), self._charges_expired)
         texts = (call.detail, call.fingerprint.hex(), call.basis, "")
-        made = Call.on(call.request_id, packed, numbers, *texts, saves_plan=saves_plan, brings_text=brings_text)
+        made = Call.on(call.request_id, packed, numbers, *texts, saves_plan=saves_plan, plan_text=text)
         answer = await self._ask("reserve", made)
         if answer.word == "unsaved":
-            answer = await self._ask("reserve", made._replace(brings_text=True))
+            answer = await self._ask("reserve", made._replace(plan_text=plan_text(packed.plan)))
         match answer.word:
             case "granted":
                 if saves_plan:
@@ -173,7 +177,7 @@ class Reservations:
             again: list[Due] = []
             due.sort(key=_plan_of)
             while due:
-                part = _part(due, size_of_part())
+                part = due[: size_of_part()]
                 outcomes = await self._expire(part)
                 for one, outcome in zip(part, outcomes, strict=True):
                     if isinstance(outcome, BaseException):
@@ -194,7 +198,7 @@ class Reservations:
     async def _expire(self, part: Sequence[Due]) -> Sequence[bool | Due | BaseException]:
         """Of each whether this call took it off the index; how to ask again; or why it cannot be done."""
         try:
-            answers = await self._run("expire", [Call.on(one.request_id, one.packed) for one in part])
+            answers = await self._run("expire", [_expire_call(one) for one in part])
         except Exception as error:
             return [error] * len(part)
         outcomes: list[bool | Due | BaseException] = []
@@ -204,16 +208,25 @@ class Reservations:
                 outcomes.append(answer)
             else:
                 outcomes.append(answer.word == "expired")
-                if answer.word in _ASK_AGAIN:
+                if answer.word in _EXPIRE_AGAIN:
                     again[place] = answer
-        by_other_plans = (self._by_other_plan(part[place], answer) for place, answer in again.items())
-        for place, outcome in zip(again, await asyncio.gather(*by_other_plans, return_exceptions=True), strict=True):
+        otherwise = (self._otherwise(part[place], answer) for place, answer in again.items())
+        for place, outcome in zip(again, await asyncio.gather(*otherwise, return_exceptions=True), strict=True):
             outcomes[place] = outcome
         return outcomes
 
-    async def _by_other_plan(self, one: Due, answer: Answer) -> Due:
-        packed = await self._other_plan(one.packed, answer, one.attempts_left)
-        return one._replace(packed=packed, attempts_left=one.attempts_left - 1)
+    async def _otherwise(self, one: Due, answer: Answer) -> Due:
+        """How to ask again after an answer of _EXPIRE_AGAIN."""
+        by: OwnersOfPlan | PackedPlan | None
+        if one.by is None:
+            by = await self._plans.load_owners(answer.rest[0].decode())
+            if by is None:
+                raise StoreUnavailable(_PLAN_IS_LOST)
+        elif isinstance(one.by, OwnersOfPlan):
+            by = await self._plan(one.by.digest.encode())
+        else:
+            by = await self._other_plan(one.by, answer, one.attempts_left)
+        return one._replace(by=by, attempts_left=one.attempts_left - 1)
 
     async def count_open(self) -> int:
         """Reservations whose lease runs, of all workers."""
@@ -233,7 +246,11 @@ class Reservations:
                     pipe.zrangebyscore(index, "-inf", now_ms, start=passed_over.get(index, 0), num=_DUE_OF_AN_INDEX)
                 found = zip(indexes, await pipe.execute(), strict=True)
         request_ids = ((index, member.decode()) for index, members in found for member in members)
-        return [Due(index, request_id, self._made.get(request_id)) for index, request_id in request_ids]
+        return [Due(index, request_id, self._owners_of(request_id)) for index, request_id in request_ids]
+
+    def _owners_of(self, request_id: str) -> OwnersOfPlan | None:
+        packed = self._made.get(request_id)
+        return owners_of(packed.digest, packed.usage_keys) if packed is not None else None
 
     async def _now_ms(self) -> int:
         if self.store.now_ms:
@@ -269,7 +286,8 @@ class Reservations:
     async def _settle_by(self, call: Settle, packed: PackedPlan) -> Answer | None:
         """Also when nobody reserved this id. None: it was reserved by another plan, which is known from now on."""
         saves_plan = not self._plans.is_saved(packed)
-        made = _settle_call(call, packed, unreserved=True)._replace(saves_plan=saves_plan, brings_text=saves_plan)
+        text = plan_text(packed.plan) if saves_plan else b""
+        made = _settle_call(call, packed, unreserved=True)._replace(saves_plan=saves_plan, plan_text=text)
         answer = await self._ask("settle", made)
         if answer.word == "elsewhere":
             self._remember(call.request_id, await self._plan(answer.rest[0]))
@@ -281,7 +299,7 @@ class Reservations:
     async def _plan(self, digest: bytes) -> PackedPlan:
         packed = await self._plans.load(digest.decode())
         if packed is None:
-            raise StoreUnavailable("the plan of this reservation is lost")
+            raise StoreUnavailable(_PLAN_IS_LOST)
         return packed
 
     def _remember(self, request_id: str, packed: PackedPlan) -> None:
@@ -290,19 +308,14 @@ class Reservations:
             self._made.popitem(last=False)
 
 
-def _part(due: Sequence[Due], size: int) -> Sequence[Due]:
-    """Of those that are sorted by plan the first, as many as may be asked about together."""
-    plans: set[int] = set()
-    for count, one in enumerate(due[:size]):
-        plans.add(_plan_of(one))
-        if len(plans) > max(1, size // _OF_A_PLAN):
-            return due[:count]
-    return due[:size]
+def _expire_call(one: Due) -> Call:
+    call = Call.on(one.request_id, one.by)
+    return call._replace(record=None) if isinstance(one.by, OwnersOfPlan) else call
 
 
-def _plan_of(due: Due) -> int:
-    """The same number only for those that are known to be of the same plan."""
-    return id(due if due.packed is None else due.packed)
+def _plan_of(due: Due) -> str:
+    """Nothing where it has to be asked first."""
+    return due.by.digest if due.by is not None else ""
 
 
 def _settle_call(call: Settle, packed: PackedPlan | None, *, unreserved: bool = False) -> Call:

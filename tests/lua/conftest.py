@@ -132,7 +132,15 @@ async def desk(server: Server, redis: Redis, monkeypatch: pytest.MonkeyPatch) ->
         store = Store(client, FakeScripts(client))
         store.scripts._texts = {name: PACKERS + text for name, text in store.scripts._texts.items()}
         monkeypatch.setattr(plans, "pack_integers", packed_as_text)
-        monkeypatch.setattr(plans, "_shape", plans._shape.__wrapped__)  # what it has made for others is packed otherwise
         monkeypatch.setattr(reservation_calls, "pack_integers", packed_as_text)
+        forget_what_is_packed()
     yield Desk(store)
     await store.close()
+    if server.fake is not None:
+        forget_what_is_packed()
+
+
+def forget_what_is_packed() -> None:
+    """What was made for one kind of server is packed otherwise for the other."""
+    plans._shape.cache_clear()
+    plans.owners_of.cache_clear()

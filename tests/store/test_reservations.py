@@ -242,12 +242,16 @@ async def test_reservations_of_one_plan_are_swept_together(desk: Desk, redis: Re
     assert await script_calls_of_a_sweep(desk.at(NOW + HOUR), redis) == 2
 
 
-async def test_reservations_of_many_plans_are_swept_in_small_parts(desk: Desk, redis: Redis):
+@pytest.mark.parametrize("charges, by_another, calls", [(False, False, 1), (False, True, 2), (True, False, 2), (True, True, 3)])
+async def test_a_sweep_asks_no_more_than_it_has_to(desk: Desk, redis: Redis, charges: bool, by_another: bool, calls: int):
+    """First for the plans of those that others made, at last for what needs more of a plan than its owners."""
     plans = [plan_of(tokens(f"key {number}", 100)) for number in range(64)]
     create(redis, *plans)
-    await asyncio.gather(*(desk.call(plan, "reserve", str(number), 10) for number, plan in enumerate(plans)))
-    assert await script_calls_of_a_sweep(desk.at(NOW + HOUR), redis) == 4
-    assert {await desk.counters(plan) for plan in plans} == {"0+0"}
+    maker = desk.another_worker(charge_expired=charges)
+    await asyncio.gather(*(maker.call(plan, "reserve", str(number), 10) for number, plan in enumerate(plans)))
+    later = maker.at(NOW + HOUR)
+    assert await script_calls_of_a_sweep(later.another_worker() if by_another else later, redis) == calls
+    assert {await desk.counters(plan) for plan in plans} == {"10+0" if charges else "0+0"}
 
 
 async def test_the_clock_of_redis_is_used_when_no_time_is_given(desk: Desk, redis: Redis, store: Store):
