@@ -9,11 +9,14 @@ from typing import Final
 from service import metrics
 from service.errors import StoreUnavailable
 from service.quota.enforcer import Enforcer
+from service.store.reservations import Swept
 
 PAUSE_S: Final = 1.0
 """Nobody waits for a sweep: whoever is about to be refused by an expired hold returns it himself."""
-_PER_SECOND: Final = 2_000
+_PER_SECOND: Final = 500
 """Reservations, about: however many leases end together, the calls of gateways have most of the time."""
+_LATE_MS: Final = 5_000
+"""As many more each second for every time that they are late by so much: what runs out never piles up without end."""
 _SMALLEST_PART: Final = 8
 """A call has to wait for no longer than that takes."""
 _LARGEST_PART: Final = 64
@@ -40,10 +43,10 @@ async def sweep_forever(enforcer: Enforcer) -> None:
 async def sweep(enforcer: Enforcer) -> None:
     pace = _Pace()
     started = time.monotonic()
-    async for asked, expired in enforcer.reservations.sweep(lambda: pace.size_of_part):
-        if expired:
-            _count(enforcer, expired)
-        await asyncio.sleep(pace.rest_s(asked, time.monotonic() - started))
+    async for part in enforcer.reservations.sweep(lambda: pace.size_of_part):
+        if part.expired:
+            _count(enforcer, part.expired)
+        await asyncio.sleep(pace.rest_s(part, time.monotonic() - started))
         started = time.monotonic()
 
 
@@ -51,10 +54,10 @@ class _Pace:
     def __init__(self) -> None:
         self.size_of_part = _SMALLEST_PART
 
-    def rest_s(self, asked: int, took_s: float) -> float:
-        """After a part of so many reservations; the next one is larger after one that took too long for _PER_SECOND."""
-        wanted_s = asked / _PER_SECOND
-        if asked:
+    def rest_s(self, part: Swept, took_s: float) -> float:
+        """After this part; the next one is larger after one that took too long."""
+        wanted_s = part.asked / (_PER_SECOND * (1 + part.late_ms / _LATE_MS))
+        if part.asked:
             size = self.size_of_part * 2 if took_s > wanted_s else self.size_of_part // 2
             self.size_of_part = min(max(size, _SMALLEST_PART), _LARGEST_PART)
         return max(0.0, wanted_s - took_s)

@@ -46,10 +46,13 @@ _PLAN_IS_LOST: Final = "the plan of this reservation is lost"
 
 
 class Swept(NamedTuple):
-    """A part of a sweep: so many reservations were asked about, so many of them were taken off the index by this call."""
+    """A part of a sweep: so many reservations were asked about, so many of them were taken off the index by this call. All that
+    the sweep looked up together with them had run out so long ago, or longer.
+    """
 
     asked: int
     expired: int
+    late_ms: int
 
 
 class Due(NamedTuple):
@@ -59,6 +62,7 @@ class Due(NamedTuple):
 
     open_index: str
     request_id: str
+    late_ms: int
     by: OwnersOfPlan | PackedPlan | None
     attempts_left: int = ATTEMPTS
 
@@ -173,7 +177,9 @@ class Reservations:
                 seen += counts
                 due += more
                 is_last = max(counts.values(), default=0) < _DUE_OF_AN_INDEX
-                yield Swept(0, 0)
+                yield Swept(0, 0, 0)
+            # One that fails again and again is the first for ever, but not the last.
+            late_ms = min((one.late_ms for one in due), default=0)
             again: list[Due] = []
             due.sort(key=_plan_of)
             while due:
@@ -191,7 +197,7 @@ class Reservations:
                     due, again = sorted(again, key=_plan_of), []
                 expired = sum(outcome is True for outcome in outcomes)
                 any_expired = any_expired or expired > 0
-                yield Swept(len(part), expired)
+                yield Swept(len(part), expired, late_ms)
         if failure is not None and not any_expired:
             raise failure
 
@@ -243,10 +249,11 @@ class Reservations:
         with store_errors("looking for expired reservations"):
             async with self.store.redis.pipeline(transaction=False) as pipe:
                 for index in indexes:
-                    pipe.zrangebyscore(index, "-inf", now_ms, start=passed_over.get(index, 0), num=_DUE_OF_AN_INDEX)
+                    first = passed_over.get(index, 0)
+                    pipe.zrangebyscore(index, "-inf", now_ms, start=first, num=_DUE_OF_AN_INDEX, withscores=True)
                 found = zip(indexes, await pipe.execute(), strict=True)
-        request_ids = ((index, member.decode()) for index, members in found for member in members)
-        return [Due(index, request_id, self._owners_of(request_id)) for index, request_id in request_ids]
+        listed = ((index, member.decode(), now_ms - int(ended_ms)) for index, members in found for member, ended_ms in members)
+        return [Due(index, request_id, late_ms, self._owners_of(request_id)) for index, request_id, late_ms in listed]
 
     def _owners_of(self, request_id: str) -> OwnersOfPlan | None:
         packed = self._made.get(request_id)
