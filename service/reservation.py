@@ -37,7 +37,7 @@ class PlannedOwner:
     version: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class PlannedLimit:
     """One counter. `limit` None: counted only, never checked and not shown. `owner` is a place in Plan.owners.
 

@@ -20,7 +20,6 @@ _UNITS: Final = {LimitKind.REQUESTS: "", LimitKind.TOKENS: ';qu="tokens"', Limit
 """The unit of a policy when it is not requests. Dollars would not be whole numbers, nano-dollars have too many digits."""
 
 _OPENAI_KINDS: Final = (LimitKind.REQUESTS, LimitKind.TOKENS)
-_GAP: Final = GAP.encode()
 
 _PER_UNIT: Final = {LimitKind.REQUESTS: 1, LimitKind.TOKENS: 1, LimitKind.BUDGET: 1000}
 
@@ -38,7 +37,7 @@ class PolicyLines:
         """Places of the limits of each kind that x-ratelimit-* know: they tell the tightest."""
         self._limits = [b"%d" % policy.quota for policy in policies]
         openai = b"".join([_openai_lines(kind) for kind, places in of_kind.items() if places])
-        self._parts = parts_around_gaps(_lines(policies) + openai, _GAP)
+        self._parts = parts_around_gaps(_lines(policies) + openai)
 
     def fill_with(self, readings: Sequence[Reading], now_ms: int) -> bytes:
         """`readings` are of the same limits in the same order."""
@@ -69,18 +68,21 @@ class PolicyLines:
 
 def policy_lines(limits: Iterable[PlannedLimit]) -> PolicyLines:
     """Of those that limit something."""
-    named = names_of(limits)
-    return _policy_lines(tuple(_Policy.of(planned, name) for planned, name in named.items()))
+    return _policy_lines(tuple([_Policy.of(planned, name) for planned, name in names_of(limits)]))
 
 
-def names_of(limits: Iterable[PlannedLimit]) -> dict[PlannedLimit, str]:
+def names_of(limits: Iterable[PlannedLimit]) -> list[tuple[PlannedLimit, str]]:
     """`virtual_key-tokens-1h`, of what limits something; where several would have the same, the later ones carry their id."""
-    names: dict[PlannedLimit, str] = {}
+    named: list[tuple[PlannedLimit, str]] = []
+    taken: set[str] = set()
     for planned in limits:
         if planned.limit is not None:
             name = _name(planned.scope, planned.kind, planned.reset_duration)
-            names[planned] = f"{name}-{planned.limit_id}" if name in names.values() else name
-    return names
+            if name in taken:
+                name = f"{name}-{planned.limit_id}"
+            taken.add(name)
+            named.append((planned, name))
+    return named
 
 
 @lru_cache(maxsize=4096)
@@ -119,13 +121,13 @@ def _lines(policies: Sequence[_Policy]) -> bytes:
     quotas = [
         f'"{policy.name}";q={min(policy.quota, LARGEST_INTEGER)};w={policy.window_s}{_UNITS[policy.kind]}' for policy in policies
     ]
-    states = [f'"{policy.name}";r={GAP};t={GAP}' for policy in policies]
-    return header_lines([(b"ratelimit-policy", ", ".join(quotas).encode()), (b"ratelimit", ", ".join(states).encode())])
+    states = [b'"%b";r=%b;t=%b' % (policy.name.encode(), GAP, GAP) for policy in policies]
+    return header_lines([(b"ratelimit-policy", ", ".join(quotas).encode()), (b"ratelimit", b", ".join(states))])
 
 
 def _openai_lines(kind: LimitKind) -> bytes:
     """With gaps for the limit, for what is left and for the time until it resets."""
-    return header_lines([(b"x-ratelimit-%b-%b" % (part, kind.encode()), _GAP) for part in (b"limit", b"remaining", b"reset")])
+    return header_lines([(b"x-ratelimit-%b-%b" % (part, kind.encode()), GAP) for part in (b"limit", b"remaining", b"reset")])
 
 
 @lru_cache(maxsize=16_384)

@@ -2,8 +2,20 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from service.entities import Customer, Kind, LimitOwner, ModelConfig, Provider, ProviderConfig, Team, VirtualKey
+from service.entities import (
+    Budget,
+    Customer,
+    Kind,
+    LimitOwner,
+    ModelConfig,
+    Provider,
+    ProviderConfig,
+    RateLimit,
+    Team,
+    VirtualKey,
+)
 from service.quota.allow_lists import ANY, blockage, pinned_keys
 from service.quota.names import names_of_model
 from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
@@ -169,48 +181,65 @@ class _Listing:
     def add(self, levels: Iterable[_Level]) -> None:
         """Levels of the same rank: first the rate limits of all, then their budgets."""
         placed = [(level, self._places.setdefault(level.counts_in, len(self._places))) for level in levels]
-        for level, owner in placed:
-            self.limits += _rate_limits(level, owner)
-        for level, owner in placed:
-            self.limits += _budgets(level, owner)
+        planned = [_planned(level, owner) for level, owner in placed]
+        for of_rate_limit, _ in planned:
+            self.limits += of_rate_limit
+        for _, of_budgets in planned:
+            self.limits += of_budgets
 
 
-def _rate_limits(level: _Level, owner: int) -> Iterator[PlannedLimit]:
-    """Both counters, whatever is limited: each request counts in both, so that a limit set later knows what was used."""
-    stored = level.of.rate_limit
-    if stored is None:
-        return
-    for kind, limit, duration, slot in (
-        (LimitKind.TOKENS, stored.token_max_limit, stored.token_reset_duration, stored.token_slot),
-        (LimitKind.REQUESTS, stored.request_max_limit, stored.request_reset_duration, stored.request_slot),
-    ):
-        yield PlannedLimit(
-            scope=level.scope,
-            owner_id=level.owner_id,
-            limit_id=stored.id,
-            kind=kind,
-            limit=limit,
-            reset_duration=duration or "",
-            window=window_of(duration, level.aligned),
-            owner=owner,
-            slot=slot,
-        )
+_Planned = tuple[list[PlannedLimit], list[PlannedLimit]]
+"""Of a rate limit, and of budgets."""
 
 
-def _budgets(level: _Level, owner: int) -> Iterator[PlannedLimit]:
-    """The shortest window first."""
-    planned = [
+def _planned(level: _Level, owner: int) -> _Planned:
+    plan = _plan_limits if level.counts_in.kind is Kind.VIRTUAL_KEY else _plan_shared_limits
+    return plan(level.scope, level.owner_id, level.of.rate_limit, level.of.budgets, level.aligned, owner)
+
+
+def _plan_limits(
+    scope: str, owner_id: str, rate_limit: RateLimit | None, budgets: tuple[Budget, ...], aligned: bool, owner: int
+) -> _Planned:
+    """Of a rate limit both counters, whatever is limited: each request counts in both, so that a limit set later knows what was
+    used. Of the budgets the shortest window first.
+    """
+    of_budgets = [
         PlannedLimit(
-            scope=level.scope,
-            owner_id=level.owner_id,
+            scope=scope,
+            owner_id=owner_id,
             limit_id=budget.id,
             kind=LimitKind.BUDGET,
             limit=budget.max_limit_nanousd,
             reset_duration=budget.reset_duration,
-            window=window_of_budget(budget, aligned=level.aligned),
+            window=window_of_budget(budget, aligned=aligned),
             owner=owner,
             slot=budget.slot,
         )
-        for budget in level.of.budgets
+        for budget in budgets
     ]
-    yield from sorted(planned, key=lambda limit: limit.window.length_ms)
+    of_budgets.sort(key=lambda limit: limit.window.length_ms)
+    if rate_limit is None:
+        return [], of_budgets
+    counters = (
+        (LimitKind.TOKENS, rate_limit.token_max_limit, rate_limit.token_reset_duration, rate_limit.token_slot),
+        (LimitKind.REQUESTS, rate_limit.request_max_limit, rate_limit.request_reset_duration, rate_limit.request_slot),
+    )
+    of_rate_limit = [
+        PlannedLimit(
+            scope=scope,
+            owner_id=owner_id,
+            limit_id=rate_limit.id,
+            kind=kind,
+            limit=limit,
+            reset_duration=duration or "",
+            window=window_of(duration, aligned),
+            owner=owner,
+            slot=slot,
+        )
+        for kind, limit, duration, slot in counters
+    ]
+    return of_rate_limit, of_budgets
+
+
+_plan_shared_limits = lru_cache(maxsize=4096)(_plan_limits)
+"""What binds many keys is planned once for all of them."""

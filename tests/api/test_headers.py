@@ -188,7 +188,7 @@ def test_policies_have_names_of_their_own_in_ascii():
         reading(LimitKind.TOKENS, limit=1, remaining=1, duration="5µs", limit_id="b"),
         reading(LimitKind.REQUESTS, limit=1, remaining=1, duration="5µs", limit_id="b"),
     ]
-    assert [*names_of(reading.planned for reading in readings).values()] == [
+    assert [name for _, name in names_of(reading.planned for reading in readings)] == [
         "team-tokens-5?s",
         "team-tokens-5?s-b",
         "team-requests-5?s",

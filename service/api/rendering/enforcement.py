@@ -134,7 +134,7 @@ def refusal_problem(verdict: Verdict) -> dict[str, Any]:
     body = problem_body(verdict.status, verdict.decision.replace("_", " ").capitalize(), verdict.message)
     if verdict.status in _OVER_QUOTA and verdict.plan is not None:
         body["type"] = _PROBLEMS + "quota-exceeded"
-        names = names_of(verdict.plan.limits)
+        names = dict(names_of(verdict.plan.limits))
         body["violated-policies"] = [names[reading.planned] for reading in verdict.violations]
     return {**body, **_facts(verdict), **_routing(verdict.route)}
 

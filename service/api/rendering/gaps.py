@@ -4,25 +4,22 @@ Such a text is kept as its parts, every second of which is a gap: filling them i
 texts have in common is there once.
 """
 
-import re
 from collections.abc import Iterable, Sequence
-from typing import Any, AnyStr, Final
+from typing import Any, Final
 
 import orjson
 
 from service.api.rendering.times import FromNow, timestamp
 
-# No name may hold NUL, so nothing that a client sent is a gap.
-GAP: Final = "\0"
-_TEXT: Final = "\0text"
-_NUMBER: Final = "\0number"
-_IN_JSON: Final = re.compile(r'"\\u0000number"|\\u0000text|(\\.)')
-"""Gaps, and all other escapes: the end of one, as in a name with a backslash before u0000, is no beginning."""
+# JSON and headers hold no NUL: where a name has one, JSON writes it as an escape.
+GAP: Final = b"\0"
+_NUMBER: Final = orjson.Fragment(GAP)
+_TEXT: Final = orjson.Fragment(b'"%b"' % GAP)
 
 
-def parts_around_gaps(text: AnyStr, gap: AnyStr) -> tuple[AnyStr, ...]:
+def parts_around_gaps(text: bytes, gap: bytes = GAP) -> tuple[bytes, ...]:
     """What stands around the gaps, and something empty in place of each."""
-    return tuple([part for before in text.split(gap) for part in (before, gap[:0])][:-1])
+    return tuple([part for before in text.split(gap) for part in (before, b"")][:-1])
 
 
 def fill(parts: Sequence[bytes], texts: Sequence[bytes]) -> bytes:
@@ -32,26 +29,26 @@ def fill(parts: Sequence[bytes], texts: Sequence[bytes]) -> bytes:
     return b"".join(filled)
 
 
-def gap_for(value: str | int | float) -> str:
+def gap_for(value: str | int | float) -> orjson.Fragment:
     """What stands in a body where values like this one go."""
     return _TEXT if isinstance(value, str) else _NUMBER
 
 
-def json_around_gaps(body: dict[str, Any]) -> tuple[str, ...]:
+def json_around_gaps(body: dict[str, Any]) -> tuple[bytes, ...]:
     """Parts of the JSON of a body in which gaps stand; texts that are filled in must need no escaping there."""
-    return parts_around_gaps(_IN_JSON.sub(lambda match: match[1] or GAP, orjson.dumps(body).decode()), GAP)
+    return parts_around_gaps(orjson.dumps(body))
 
 
 class GappedJson:
     """Made of a body in which gaps stand."""
 
     def __init__(self, body: dict[str, Any]) -> None:
-        self._parts = json_around_gaps(body)
+        self._parts = [part.decode() for part in json_around_gaps(body)]
 
     def fill(self, values: Iterable[str | int | float]) -> "TimedJson":
         """As many values as there are gaps, in the order in which they stand; a FromNow where a text is."""
         values = list(values)
-        filled = list(self._parts)
+        filled = self._parts.copy()
         filled[1::2] = [_written(value) for value in values]
         return TimedJson(filled, [(1 + 2 * place, value) for place, value in enumerate(values) if isinstance(value, FromNow)])
 

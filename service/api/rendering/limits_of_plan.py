@@ -8,7 +8,6 @@ from functools import lru_cache
 from itertools import chain, compress
 from operator import itemgetter, sub, truediv
 from typing import Final, NamedTuple
-from weakref import WeakValueDictionary
 
 import orjson
 
@@ -45,19 +44,16 @@ class _ShownLimit:
     it: gaps are for what is counted and for when that starts anew.
     """
 
-    __slots__ = ("__weakref__", "first", "later", "window")
+    __slots__ = ("first", "later", "window")
 
     def __init__(self, planned: PlannedLimit, limit: int) -> None:
         body = limit_body(Reading(planned, limit, 0, 0, 0, 0))
         gaps = {**dict.fromkeys(_COUNTED, gap_for(0)), "resets_at": gap_for("")}
-        head, *rest = [part.encode() for part in json_around_gaps({**body, **gaps})]
+        head, *rest = json_around_gaps({**body, **gaps})
         end = rest.pop()
         self.first = [b"[" + head, *rest]
         self.later = [end + b"," + head, *rest]
         self.window = planned.window
-
-
-_all_shown: Final[WeakValueDictionary[PlannedLimit, _ShownLimit]] = WeakValueDictionary()
 
 
 class LimitsOfPlan:
@@ -80,17 +76,17 @@ class LimitsOfPlan:
 
     def __init__(self, plan: Plan) -> None:
         self._lines = policy_lines(plan.limits)
-        shown = [(planned, planned.limit) for planned in plan.limits if planned.limit is not None]
+        limits = [(planned, planned.limit) for planned in plan.limits if planned.limit is not None]
         self._is_shown = None
-        if len(shown) < len(plan.limits):
+        if len(limits) < len(plan.limits):
             self._is_shown = [planned.limit is not None for planned in plan.limits for _ in LimitState._fields]
         """For each number of each state; None: all are."""
-        self._shown = [_shown(planned, limit) for planned, limit in shown]
-        self._limits = [limit for _, limit in shown]
-        self._dollars = _dollars(tuple(planned.kind is LimitKind.BUDGET for planned, _ in shown))
-        self._last_resets_ms = self._written_resets_ms = (_NEVER,) * len(shown)
-        self._resets_at_ms = [0] * len(shown)
-        self._resets_at = [b""] * len(shown)
+        self._shown = [_shown(planned) for planned, _ in limits]
+        self._limits = [limit for _, limit in limits]
+        self._dollars = _dollars(tuple([planned.kind is LimitKind.BUDGET for planned, _ in limits]))
+        self._last_resets_ms = self._written_resets_ms = (_NEVER,) * len(limits)
+        self._resets_at_ms = [0] * len(limits)
+        self._resets_at = [b""] * len(limits)
         """The same as bodies write it, of `_written_resets_ms`: headers need no text."""
         self._order: list[int] = []
 
@@ -172,12 +168,11 @@ def _at(places: tuple[int, ...]) -> Callable[[Sequence[bytes]], tuple[bytes, ...
     return itemgetter(*places)
 
 
-def _shown(planned: PlannedLimit, limit: int) -> _ShownLimit:
-    """The same for all plans with this limit: those of providers and teams are in the plans of many keys."""
-    shown = _all_shown.get(planned)
-    if shown is None:
-        shown = _all_shown[planned] = _ShownLimit(planned, limit)
-    return shown
+@remembered()
+def _shown(planned: PlannedLimit) -> _ShownLimit:
+    """Once for all plans with this limit: those of providers and teams are in the plans of many keys."""
+    assert planned.limit is not None, "only what limits something is shown"
+    return _ShownLimit(planned, planned.limit)
 
 
 @remembered()
