@@ -40,70 +40,75 @@ local owners = {}
 local finished = {}
 local earliest = {}
 
--- Whether owners of this plan hold anything that has run out; calls of gateways return that, too.
-local function holds_expired(plan)
+-- Since when the owner of this usage hash holds something that has run out, or will; nil: it holds nothing.
+local function holds_since(key)
+  if owners[key] then
+    return owners[key].earliest
+  end
+  if earliest[key] == nil then
+    earliest[key] = tonumber(redis.call('HGET', key, 'e')) or false
+  end
+  return earliest[key] or nil
+end
+
+-- Whether owners of this plan still hold anything of a lease that ended then. Calls of gateways return that, too, and so do
+-- calls of the sweep for all leases that have ended by then: a busy owner keeps hundreds of moments, so it is read rarely.
+local function hold_since(plan, ended_at)
   local limits, numbers = plan.limits, plan.numbers
   for place = 1, limits.owners do
-    local key = KEYS[numbers[limits.keys + place]]
-    if earliest[key] == nil then
-      earliest[key] = tonumber(redis.call('HGET', key, 'e')) or false
-    end
-    if earliest[key] and earliest[key] <= now then
+    local since = holds_since(KEYS[numbers[limits.keys + place]])
+    if since and since <= ended_at then
       return true
     end
   end
   return false
 end
 
--- Whether what the owners of a plan hold has run out, but is not returned.
-local function keeps_expired(plan)
-  for _, owner in ipairs(plan.owners) do
-    if owner.earliest and owner.earliest <= now then
-      return true
-    end
-  end
-  return false
-end
-
--- Why this reservation, or this way to ask for it, is not one to expire; nil: it is.
-local function refuse(record, plan)
+-- When the lease of this reservation ended, or why it, or this way to ask for it, is not one to expire.
+local function ended_at(record, plan)
   if not record or record[STATE] ~= 'open' then
-    return { 'done' }
+    return nil, { 'done' }
   elseif record[EXPIRES_AT] > now then
-    return { 'running' }
+    return nil, { 'running' }
   elseif not plan or plan.digest ~= record[DIGEST] then
-    return { 'elsewhere', record[DIGEST] }
+    return nil, { 'elsewhere', record[DIGEST] }
   end
+  return record[EXPIRES_AT]
 end
 
 -- The same by the index, which has open reservations only, by the end of their lease.
-local function refuse_by_index(index, id)
+local function ended_at_by_index(index, id)
   local expires_at = tonumber(redis.call('ZSCORE', index, id))
   if not expires_at then
-    return { 'done' }
+    return nil, { 'done' }
   elseif expires_at > now then
-    return { 'running' }
+    return nil, { 'running' }
   end
+  return expires_at
 end
 
 local function answer(at, number)
   local plan_number, place, index = struct.unpack('<i8i8i8', ARGV[at])
-  local id, plan = ARGV[at + 1], batch.plans[plan_number]
-  local by_index = place == 0
-  local refusal = by_index and refuse_by_index(KEYS[index], id) or not by_index and refuse(records[place], plan)
+  local id, plan, by_index = ARGV[at + 1], batch.plans[plan_number], place == 0
+  local ended, refusal
+  if by_index then
+    ended, refusal = ended_at_by_index(KEYS[index], id)
+  else
+    ended, refusal = ended_at(records[place], plan)
+  end
   if refusal then
     if refusal[1] == 'done' then
       finished[number] = { index, id }
     end
     return refusal
   end
-  if holds_expired(plan) then
+  if hold_since(plan, ended) then
     if not read_plan(plan, KEYS, owners, global_version, now) then
       return { 'stale' }
     end
     -- read_plan returned what has run out; writing it is all there is to do.
     keep_owners(plan)
-    if by_index and keeps_expired(plan) then
+    if by_index and hold_since(plan, ended) then
       return { 'charges' }
     end
   end

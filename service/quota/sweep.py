@@ -17,6 +17,8 @@ _PER_SECOND: Final = 500
 """Reservations, about: however many leases end together, the calls of gateways have most of the time."""
 _LATE_MS: Final = 5_000
 """As many more each second for every time that they are late by so much: what runs out never piles up without end."""
+_REST_AFTER_LOOK_S: Final = 0.02
+"""Looking up what is due takes the worker a millisecond or two, and there are many looks in a row where much is due."""
 _SMALLEST_PART: Final = 8
 """A call has to wait for no longer than that takes."""
 _LARGEST_PART: Final = 64
@@ -56,10 +58,11 @@ class _Pace:
 
     def rest_s(self, part: Swept, took_s: float) -> float:
         """After this part; the next one is larger after one that took too long."""
+        if not part.asked:
+            return _REST_AFTER_LOOK_S
         wanted_s = part.asked / (_PER_SECOND * (1 + part.late_ms / _LATE_MS))
-        if part.asked:
-            size = self.size_of_part * 2 if took_s > wanted_s else self.size_of_part // 2
-            self.size_of_part = min(max(size, _SMALLEST_PART), _LARGEST_PART)
+        size = self.size_of_part * 2 if took_s > wanted_s else self.size_of_part // 2
+        self.size_of_part = min(max(size, _SMALLEST_PART), _LARGEST_PART)
         return max(0.0, wanted_s - took_s)
 
 

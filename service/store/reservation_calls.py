@@ -10,7 +10,7 @@ from service.store.connection import Store
 from service.store.packed_integers import pack_integers
 from service.store.plans import LONGEST_LEASE_MS, OwnersOfPlan, PackedPlan, plan_ttl_ms
 
-_STEPS_IN_LEASE: Final = 500
+_STEPS_IN_LEASE: Final = 100
 """Leases end at round times, so that holds which run out together are counted together: at most this part later than asked."""
 
 
@@ -125,7 +125,7 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
 
 @lru_cache(maxsize=1024)
 def granule_ms(lease_ms: int) -> int:
-    """Leases of this length end at multiples of this: 1, 2 or 5 times a power of ten, at most a 500th of the lease."""
+    """Leases of this length end at multiples of this: 1, 2 or 5 times a power of ten, at most a hundredth of the lease."""
     most = max(1, lease_ms // _STEPS_IN_LEASE)
     power: int = 10 ** (len(str(most)) - 1)
     return power * max(step for step in (1, 2, 5) if step * power <= most)

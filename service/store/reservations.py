@@ -46,8 +46,8 @@ _PLAN_IS_LOST: Final = "the plan of this reservation is lost"
 
 
 class Swept(NamedTuple):
-    """A part of a sweep: so many reservations were asked about, so many of them were taken off the index by this call. All that
-    the sweep looked up together with them had run out so long ago, or longer.
+    """A part of a sweep: so many reservations were asked about, none where it only looked for them; so many of them were taken
+    off the index by this call. All that it had found by then had run out so long ago, or longer.
     """
 
     asked: int

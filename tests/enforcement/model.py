@@ -48,8 +48,8 @@ def name_of(plan: Plan, limit: PlannedLimit) -> CounterName:
 
 
 def round_up(expires_at_ms: int, lease_ms: int) -> int:
-    """To a round time: of 1, 2, 5, 10, 20, 50 ... ms the longest step that is no longer than a 500th of the lease."""
-    step = max((digit * 10**power for power in range(8) for digit in (1, 2, 5) if digit * 10**power * 500 <= lease_ms), default=1)
+    """To a round time: of 1, 2, 5, 10, 20, 50 ... ms the longest step that is no longer than a hundredth of the lease."""
+    step = max((digit * 10**power for power in range(8) for digit in (1, 2, 5) if digit * 10**power * 100 <= lease_ms), default=1)
     return -(-expires_at_ms // step) * step
 
 
