@@ -21,7 +21,7 @@ _REST_AFTER_LOOK_S: Final = 0.02
 """Looking up what is due takes the worker a millisecond or two, and there are many looks in a row where much is due."""
 _SMALLEST_PART: Final = 8
 """A call has to wait for no longer than that takes."""
-_LARGEST_PART: Final = 64
+_LARGEST_PART: Final = 256
 """Where each part has to wait for many calls itself, so that more run out than that would be swept."""
 
 _log = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ async def sweep(enforcer: Enforcer) -> None:
         if part.expired:
             _count(enforcer, part.expired)
         await asyncio.sleep(pace.rest_s(part, time.monotonic() - started))
-        started = time.monotonic()
+        started, before = time.monotonic(), started
+        pace.keep_up(part, started - before)
 
 
 class _Pace:
@@ -57,13 +58,17 @@ class _Pace:
         self.size_of_part = _SMALLEST_PART
 
     def rest_s(self, part: Swept, took_s: float) -> float:
-        """After this part; the next one is larger after one that took too long."""
-        if not part.asked:
-            return _REST_AFTER_LOOK_S
-        wanted_s = part.asked / (_PER_SECOND * (1 + part.late_ms / _LATE_MS))
-        size = self.size_of_part * 2 if took_s > wanted_s else self.size_of_part // 2
-        self.size_of_part = min(max(size, _SMALLEST_PART), _LARGEST_PART)
-        return max(0.0, wanted_s - took_s)
+        """After this part."""
+        return max(0.0, part.asked / _per_second(part) - took_s) if part.asked else _REST_AFTER_LOOK_S
+
+    def keep_up(self, part: Swept, round_s: float) -> None:
+        """From the beginning of this part to that of the next one it took so long: a busy worker rests longer than it means to."""
+        if part.asked:
+            self.size_of_part = min(max(int(_per_second(part) * round_s), _SMALLEST_PART), _LARGEST_PART)
+
+
+def _per_second(part: Swept) -> float:
+    return _PER_SECOND * (1 + part.late_ms / _LATE_MS)
 
 
 def _count(enforcer: Enforcer, expired: int) -> None:

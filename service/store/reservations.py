@@ -36,7 +36,7 @@ ATTEMPTS: Final = 8
 _ASK_AGAIN: Final = ("elsewhere", "stale")
 """Answers that say that the plan has to be another one, or brought up to date."""
 _EXPIRE_AGAIN: Final = (*_ASK_AGAIN, "charges")
-_DUE_OF_AN_INDEX: Final = 4
+_DUE_OF_AN_INDEX: Final = 16
 """Looked up at once; there are 64 indexes."""
 _SWEPT_IN_A_ROW: Final = 4096
 """Among so many are several of the same plan: its owners are written once for all of them."""

@@ -17,8 +17,8 @@ from service.store import keys
 from service.store.connection import Store
 from tests.store.plans import NOW, create, plan_of, reserve, tokens
 
-RESERVED = 200
-SMALLEST_PART, LARGEST_PART = 8, 64
+RESERVED = 400
+SMALLEST_PART, LARGEST_PART = 8, 256
 LEASE = 600_000
 
 
