@@ -62,7 +62,7 @@ class _Pace:
         return max(0.0, part.asked / _per_second(part) - took_s) if part.asked else _REST_AFTER_LOOK_S
 
     def keep_up(self, part: Swept, round_s: float) -> None:
-        """From the beginning of this part to that of the next one it took so long: a busy worker rests longer than it means to."""
+        """From the start of this part to that of the next it took so long: a busy worker rests longer than it means to."""
         if part.asked:
             self.size_of_part = min(max(int(_per_second(part) * round_s), _SMALLEST_PART), _LARGEST_PART)
 
