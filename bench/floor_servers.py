@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -24,6 +25,8 @@ EVALSHA: Final = "bare + one redis-py EVALSHA, uvicorn"
 QUOTAD: Final = "quotad"
 UNDER_GRANIAN: Final = "quotad under granian"
 """What the choice of the server is worth."""
+AGAINST: Final = "quotad, "
+"""Before the name of another scenario."""
 
 SERVED_BY: Final = "service.protocol:Protocol"
 """The HTTP protocol that quotad gives uvicorn (service/server.py)."""
@@ -67,7 +70,7 @@ def bare(world: World, scenario: Scenario, folder: Path, *, workers: int) -> Ite
 
 @contextlib.contextmanager
 def contenders(world: World, scenario: Scenario, folder: Path, *, all_floors: bool) -> Iterator[list[Contender]]:
-    """quotad last; before it F and, where wanted, the other floors."""
+    """quotad last; before it F and, where wanted, the other floors, then what it is measured against besides."""
     environment = _environment(world, scenario, folder) if scenario.has_floor else {}
     with contextlib.ExitStack() as stack:
         made = []
@@ -84,15 +87,22 @@ def contenders(world: World, scenario: Scenario, folder: Path, *, all_floors: bo
             service = granian("service.server:worker_app", quotad_environment(world.redis_url))
             ours.insert(0, (UNDER_GRANIAN, stack.enter_context(service)))
         # A floor needs nothing to be there beforehand.
-        prepare = None if scenario.before is None else partial(scenario.before, world)
         yield [
-            Contender(
-                name=name,
-                server=server,
-                traffic=partial(scenario.traffic, world),
-                before=before,
-                operations=scenario.operations,
-            )
-            for servers, before in ((made, None), (ours, prepare))
-            for name, server in servers
+            *(_contender(world, replace(scenario, before=None), name, server) for name, server in made),
+            *(
+                []
+                if scenario.against is None
+                else [_contender(world, scenario.against, AGAINST + scenario.against.name, world.quotad)]
+            ),
+            *(_contender(world, scenario, name, server) for name, server in ours),
         ]
+
+
+def _contender(world: World, scenario: Scenario, name: str, server: Server) -> Contender:
+    return Contender(
+        name=name,
+        server=server,
+        traffic=partial(scenario.traffic, world),
+        before=None if scenario.before is None else partial(scenario.before, world),
+        operations=scenario.operations,
+    )

@@ -40,8 +40,8 @@ local owners = {}
 local finished = {}
 local earliest = {}
 
--- Since when the owner of this usage hash holds something that has run out, or will; nil: it holds nothing.
-local function holds_since(key)
+-- When the first of what the owner of this usage hash holds runs out, or has; nil: it holds nothing.
+local function earliest_of(key)
   if owners[key] then
     return owners[key].earliest
   end
@@ -51,13 +51,13 @@ local function holds_since(key)
   return earliest[key] or nil
 end
 
--- Whether owners of this plan still hold anything of a lease that ended then. Calls of gateways return that, too, and so do
--- calls of the sweep for all leases that have ended by then: a busy owner keeps hundreds of moments, so it is read rarely.
-local function hold_since(plan, ended_at)
+-- Whether owners of this plan may still hold something of a lease that ended then. Whoever reads an owner returns all that has
+-- run out by now, so most often it was returned already: a busy owner keeps many moments and takes long to read.
+local function may_hold(plan, ended_at)
   local limits, numbers = plan.limits, plan.numbers
   for place = 1, limits.owners do
-    local since = holds_since(KEYS[numbers[limits.keys + place]])
-    if since and since <= ended_at then
+    local earliest_end = earliest_of(KEYS[numbers[limits.keys + place]])
+    if earliest_end and earliest_end <= ended_at then
       return true
     end
   end
@@ -102,13 +102,13 @@ local function answer(at, number)
     end
     return refusal
   end
-  if hold_since(plan, ended) then
+  if may_hold(plan, ended) then
     if not read_plan(plan, KEYS, owners, global_version, now) then
       return { 'stale' }
     end
     -- read_plan returned what has run out; writing it is all there is to do.
     keep_owners(plan)
-    if by_index and hold_since(plan, ended) then
+    if by_index and may_hold(plan, ended) then
       return { 'charges' }
     end
   end

@@ -1,6 +1,7 @@
 """What a proxy asks with a sub-request, and many calls in one request."""
 
 from bench.plain_http import ask
+from bench.scenarios.reserve_settle import RESERVE_SETTLE
 from bench.scenarios.scenario import GATEWAY, GATEWAY_WITH_KEY, Scenario, reserve_body, settle_body
 from bench.traffic import EARLIER, GATEWAY_PATH, KEY, NUMBER, Traffic, get, post
 from bench.world import MODEL, PROVIDER, World
@@ -42,4 +43,5 @@ BATCH = Scenario(
     traffic=_batch,
     before=_reserve_earlier,
     operations=BATCHED,
+    against=RESERVE_SETTLE,
 )

@@ -26,6 +26,8 @@ class Scenario:
     status: int = 200
     has_floor: bool = True
     """Endpoints that do nothing take their turns, too."""
+    against: "Scenario | None" = None
+    """So does this, where quotad promised a ratio to it."""
 
 
 GATEWAY: Final = {"authorization": f"Bearer {GATEWAY_TOKEN}"}

@@ -1,5 +1,6 @@
 """The same call with one busy key, with very many keys, and with keys that are over their limit."""
 
+from bench.scenarios.reserve_settle import RESERVE
 from bench.scenarios.scenario import Scenario, reserve_request
 from bench.traffic import Traffic
 from bench.world import World
@@ -21,4 +22,4 @@ def _refused(world: World, first: int) -> Traffic:
 
 HOT_TENANT = Scenario(name="hot_tenant", meaning="reserve, every request with the same key", traffic=_hot)
 SPREAD = Scenario(name="spread", meaning="reserve, 100,000 keys", traffic=_spread)
-REFUSED = Scenario(name="refused", meaning="reserve, 1,000 keys over their limit", traffic=_refused, status=429)
+REFUSED = Scenario(name="refused", meaning="reserve, 1,000 keys over their limit", traffic=_refused, status=429, against=RESERVE)

@@ -50,7 +50,7 @@ def measure(context: Context) -> None:
         for scenario in _measured(context.options):
             runs[scenario.name] = rounds.measure(f"{scenario.name} on a cluster", [_contender(world, scenario)])
             context.findings.runs += runs[scenario.name]
-            check(runs[scenario.name], scenario.status)
+            check(runs[scenario.name], scenario)
     columns = ("scenario", "script calls", "commands", "server CPU us", "Redis CPU us, all nodes", "bytes in", "bytes out")
     note = (
         f"All per operation, over {10 * _KEYS_OF_A_TEAM} keys in 10 teams of 2 customers. Calls of one tick share the script "

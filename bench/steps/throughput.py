@@ -7,7 +7,7 @@ from typing import Final
 
 from bench.context import Context, Options
 from bench.findings import Cell, Plot, Series, Table
-from bench.floor_servers import EVALSHA, FLOOR, QUOTAD, UNDER_GRANIAN, contenders
+from bench.floor_servers import AGAINST, EVALSHA, FLOOR, QUOTAD, UNDER_GRANIAN, contenders
 from bench.rounds import Run, median_rate, median_ratio, of
 from bench.scenarios import QUOTA_READ, SCENARIOS
 from bench.scenarios.scenario import Scenario
@@ -29,7 +29,8 @@ def _scenario_s(scenario: Scenario, options: Options) -> float:
     """Servers start, every contender takes its turns; what a turn settles must be reserved before it."""
     floors = (4 if options.rounds > 1 else 1) if scenario.has_floor else 0
     prepared_s = _PREPARED_S * options.seconds if scenario.before is not None else 0
-    return floors * _TO_START_S + (options.rounds + options.warm_up) * ((floors + 1) * (options.seconds + 0.3) + prepared_s)
+    turns = floors + 1 + (scenario.against is not None)
+    return floors * _TO_START_S + (options.rounds + options.warm_up) * (turns * (options.seconds + 0.3) + prepared_s)
 
 
 def measure(context: Context) -> None:
@@ -44,7 +45,7 @@ def measure(context: Context) -> None:
             with contenders(context.world, scenario, context.folder, all_floors=thorough) as made:
                 measured = context.rounds.measure(scenario.name, made)
             context.findings.runs += measured
-            check(measured, scenario.status)
+            check(measured, scenario)
             runs[scenario.name] = measured
     whole = [scenario for scenario in scenarios if scenario.name in runs]
     if whole:
@@ -60,17 +61,19 @@ def _wanted(options: Options) -> list[Scenario]:
     return [replace(one, has_floor=one.has_floor and one.name in _PROMISED_RATIOS) for one in wanted]
 
 
-def check(runs: Sequence[Run], status: int) -> None:
+def check(runs: Sequence[Run], scenario: Scenario) -> None:
     """Raises where a figure would mean nothing."""
     for run in runs:
-        wrong = _unexpected(run, status)
+        wrong = _unexpected(run, scenario)
         if wrong > _MEANINGLESS * run.measured.requests or not run.measured.requests:
             raise RuntimeError(f"{run.subject}, {run.contender}: {wrong} of {run.measured.requests} answers were unexpected")
 
 
-def _unexpected(run: Run, status: int) -> int:
+def _unexpected(run: Run, scenario: Scenario) -> int:
     """Answers of another kind than the scenario's, and what never was a whole answer."""
     measured = run.measured
+    other = scenario.against
+    status = other.status if other is not None and run.contender == AGAINST + other.name else scenario.status
     return measured.broken + (measured.requests - measured.refused if status >= 400 else measured.refused)
 
 
@@ -135,7 +138,7 @@ def _note(scenarios: Sequence[Scenario], runs: dict[str, list[Run]]) -> str:
         f"{scenario.name}, {run.contender}, round {run.round}: {count} of {run.measured.requests:,}"
         for scenario in scenarios
         for run in runs[scenario.name]
-        if (count := _unexpected(run, scenario.status))
+        if (count := _unexpected(run, scenario))
     ]
     return f"{note} Unexpected answers: {'; '.join(wrong) or 'none'}."
 
@@ -178,6 +181,7 @@ def _redis_table(runs: dict[str, list[Run]]) -> Table:
 def _targets(context: Context, scenarios: Sequence[Scenario], runs: dict[str, list[Run]]) -> None:
     for name in _PROMISED_RATIOS & {scenario.name for scenario in scenarios}:
         context.findings.measured(name, median_ratio(runs[name], QUOTAD, FLOOR))
-    for name, than in (("batch", "reserve_settle"), ("refused", "reserve")):
-        if {name, than} <= runs.keys():
-            context.findings.measured(name, median_rate(runs[name], QUOTAD) / median_rate(runs[than], QUOTAD))
+    for scenario in scenarios:
+        if scenario.against is not None:
+            ratio = median_ratio(runs[scenario.name], QUOTAD, AGAINST + scenario.against.name)
+            context.findings.measured(scenario.name, ratio)

@@ -188,7 +188,7 @@ class _Listing:
             self.limits += of_budgets
 
 
-_Planned = tuple[list[PlannedLimit], list[PlannedLimit]]
+_Planned = tuple[tuple[PlannedLimit, ...], tuple[PlannedLimit, ...]]
 """Of a rate limit, and of budgets."""
 
 
@@ -217,9 +217,9 @@ def _plan_limits(
         )
         for budget in budgets
     ]
-    of_budgets.sort(key=lambda limit: limit.window.length_ms)
+    shortest_first = tuple(sorted(of_budgets, key=lambda limit: limit.window.length_ms))
     if rate_limit is None:
-        return [], of_budgets
+        return (), shortest_first
     counters = (
         (LimitKind.TOKENS, rate_limit.token_max_limit, rate_limit.token_reset_duration, rate_limit.token_slot),
         (LimitKind.REQUESTS, rate_limit.request_max_limit, rate_limit.request_reset_duration, rate_limit.request_slot),
@@ -238,7 +238,7 @@ def _plan_limits(
         )
         for kind, limit, duration, slot in counters
     ]
-    return of_rate_limit, of_budgets
+    return tuple(of_rate_limit), shortest_first
 
 
 _plan_shared_limits = lru_cache(maxsize=4096)(_plan_limits)

@@ -87,6 +87,8 @@ def test_a_few_steps_leave_a_whole_report(tmp_path: Path):
     raw = run_bench(tmp_path, "--only", "throughput", "accuracy", "--scenarios", *sorted(scenarios), "--seconds", "0.1")
     check_throughput(raw, scenarios)
     check_accuracy(raw)
+    beside_batch = [row["server"] for row in rows_of(raw, "Throughput at 64 connections") if row["scenario"] == "batch"]
+    assert beside_batch == ["quotad, reserve_settle", "quotad"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The coordinator: how many round trips a call takes, what it keeps, what it does when it knows nothing."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -252,6 +253,20 @@ async def test_a_sweep_asks_no_more_than_it_has_to(desk: Desk, redis: Redis, cha
     later = maker.at(NOW + HOUR)
     assert await script_calls_of_a_sweep(later.another_worker() if by_another else later, redis) == calls
     assert {await desk.counters(plan) for plan in plans} == {"10+0" if charges else "0+0"}
+
+
+async def test_an_owner_is_read_once_for_all_that_had_run_out(desk: Desk, redis: Redis):
+    for number in range(128):
+        await desk.at(NOW + number * MINUTE).call(PLAN, "reserve", str(number), 1, 1, lease_ms=2 * HOUR)
+    reservations = desk.at(NOW + 2 * HOUR + 64 * MINUTE).reservations
+    before = redis.info("commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"]
+    expired = 0
+    async for part in reservations.sweep(lambda: 8):
+        expired += part.expired
+        # With every part more runs out.
+        reservations.store = replace(reservations.store, now_ms=str(int(reservations.store.now_ms) + MINUTE))
+    assert expired == 64
+    assert redis.info("commandstats")["cmdstat_hgetall"]["calls"] - before == len(PLAN.owners)
 
 
 async def test_the_clock_of_redis_is_used_when_no_time_is_given(desk: Desk, redis: Redis, store: Store):
