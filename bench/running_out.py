@@ -74,13 +74,14 @@ def watched(world: World) -> Iterator[None]:
 def measure(world: World, seconds: int, ttl_s: int) -> None:
     read_quota(world)
     tell_reads("before", world)
+    at_first, _ = open_and_due(world)
     body = {**reserve_body(), "ttl": f"{ttl_s}s"}
     unsettled = Traffic((post(f"{GATEWAY_PATH}/reserve", GATEWAY_WITH_KEY, body),), world.keys, 1)
     print(f"\nreserves that nobody settles, ttl {ttl_s} s:")
     with watched(world):
         measured = drive(world.quotad.url, unsettled, seconds=seconds)
     print(f"{measured.per_second:,.0f}/s, {measured.refused + measured.broken} not admitted\n")
-    while open_and_due(world)[0]:
+    while open_and_due(world)[0] > at_first:
         tell_reads("running out", world)
     tell_reads("after", world)
 
