@@ -25,8 +25,6 @@ EVALSHA: Final = "bare + one redis-py EVALSHA, uvicorn"
 QUOTAD: Final = "quotad"
 UNDER_GRANIAN: Final = "quotad under granian"
 """What the choice of the server is worth."""
-AGAINST: Final = "quotad, "
-"""Before the name of another scenario."""
 
 SERVED_BY: Final = "service.protocol:Protocol"
 """The HTTP protocol that quotad gives uvicorn (service/server.py)."""
@@ -87,18 +85,14 @@ def contenders(world: World, scenario: Scenario, folder: Path, *, all_floors: bo
             service = granian("service.server:worker_app", quotad_environment(world.redis_url))
             ours.insert(0, (UNDER_GRANIAN, stack.enter_context(service)))
         # A floor needs nothing to be there beforehand.
-        yield [
-            *(_contender(world, replace(scenario, before=None), name, server) for name, server in made),
-            *(
-                []
-                if scenario.against is None
-                else [_contender(world, scenario.against, AGAINST + scenario.against.name, world.quotad)]
-            ),
-            *(_contender(world, scenario, name, server) for name, server in ours),
-        ]
+        turns = [(replace(scenario, before=None), name, server) for name, server in made]
+        if scenario.against is not None:
+            turns.append((scenario.against, name_against(scenario.against), world.quotad))
+        turns += [(scenario, name, server) for name, server in ours]
+        yield [contender(world, *turn) for turn in turns]
 
 
-def _contender(world: World, scenario: Scenario, name: str, server: Server) -> Contender:
+def contender(world: World, scenario: Scenario, name: str, server: Server) -> Contender:
     return Contender(
         name=name,
         server=server,
@@ -106,3 +100,8 @@ def _contender(world: World, scenario: Scenario, name: str, server: Server) -> C
         before=None if scenario.before is None else partial(scenario.before, world),
         operations=scenario.operations,
     )
+
+
+def name_against(other: Scenario) -> str:
+    """Of quotad with the traffic of another scenario than that which is measured."""
+    return f"{QUOTAD}, {other.name}"

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.load import Measured, drive
+from bench.redis_cost import measured_cost
 from bench.scenarios import QUOTA_READ
 from bench.scenarios.scenario import GATEWAY_WITH_KEY, reserve_body
 from bench.traffic import GATEWAY_PATH, Traffic, post
@@ -33,20 +34,16 @@ def open_and_due(world: World) -> tuple[int, int]:
     return is_open, sum(int(world.redis.zcount(index, "-inf", seconds * 1000)) for index in indexes)
 
 
-def redis_cpu_s(world: World) -> float:
-    used = world.redis.info("cpu")
-    return float(used["used_cpu_user"] + used["used_cpu_sys"])
-
-
 def read_quota(world: World) -> Measured:
     return drive(world.quotad.url, QUOTA_READ.traffic(world, 0), seconds=RUN_S, pause_ms=PAUSE_MS)
 
 
 def tell_reads(name: str, world: World) -> None:
-    started, worker_s, redis_s, (was_open, _) = time.monotonic(), world.quotad.cpu_s(), redis_cpu_s(world), open_and_due(world)
-    measured = read_quota(world)
+    started, worker_s, (was_open, _) = time.monotonic(), world.quotad.cpu_s(), open_and_due(world)
+    with measured_cost(world.redis) as cost:
+        measured = read_quota(world)
     took_s = time.monotonic() - started
-    worker, redis = (world.quotad.cpu_s() - worker_s) / took_s, (redis_cpu_s(world) - redis_s) / took_s
+    worker, redis = (world.quotad.cpu_s() - worker_s) / took_s, cost[0].cpu_s / took_s
     swept = max(0, was_open - open_and_due(world)[0]) / took_s
     waits = f"p50 {measured.p50_us / 1000:5.2f} ms  p99 {measured.p99_us / 1000:5.2f} ms"
     used = f"worker {worker:4.0%}  Redis {redis:4.0%}"

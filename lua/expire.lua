@@ -64,51 +64,31 @@ local function may_hold(plan, ended_at)
   return false
 end
 
--- When the lease of this reservation ended, or why it, or this way to ask for it, is not one to expire.
-local function ended_at(record, plan)
-  if not record or record[STATE] ~= 'open' then
-    return nil, { 'done' }
-  elseif record[EXPIRES_AT] > now then
-    return nil, { 'running' }
-  elseif not plan or plan.digest ~= record[DIGEST] then
-    return nil, { 'elsewhere', record[DIGEST] }
-  end
-  return record[EXPIRES_AT]
-end
-
--- The same by the index, which has open reservations only, by the end of their lease.
-local function ended_at_by_index(index, id)
-  local expires_at = tonumber(redis.call('ZSCORE', index, id))
-  if not expires_at then
-    return nil, { 'done' }
-  elseif expires_at > now then
-    return nil, { 'running' }
-  end
-  return expires_at
-end
-
 local function answer(at, number)
   local plan_number, place, index = struct.unpack('<i8i8i8', ARGV[at])
-  local id, plan, by_index = ARGV[at + 1], batch.plans[plan_number], place == 0
-  local ended, refusal
+  local id, plan, record, by_index = ARGV[at + 1], batch.plans[plan_number], records[place], place == 0
+  local ended_at
   if by_index then
-    ended, refusal = ended_at_by_index(KEYS[index], id)
-  else
-    ended, refusal = ended_at(records[place], plan)
+    -- The index has open reservations only, by the end of their lease.
+    ended_at = tonumber(redis.call('ZSCORE', KEYS[index], id))
+  elseif record and record[STATE] == 'open' then
+    ended_at = record[EXPIRES_AT]
   end
-  if refusal then
-    if refusal[1] == 'done' then
-      finished[number] = { index, id }
-    end
-    return refusal
+  if not ended_at then
+    finished[number] = { index, id }
+    return { 'done' }
+  elseif ended_at > now then
+    return { 'running' }
+  elseif not by_index and (not plan or plan.digest ~= record[DIGEST]) then
+    return { 'elsewhere', record[DIGEST] }
   end
-  if may_hold(plan, ended) then
+  if may_hold(plan, ended_at) then
     if not read_plan(plan, KEYS, owners, global_version, now) then
       return { 'stale' }
     end
     -- read_plan returned what has run out; writing it is all there is to do.
     keep_owners(plan)
-    if by_index and may_hold(plan, ended) then
+    if by_index and may_hold(plan, ended_at) then
       return { 'charges' }
     end
   end

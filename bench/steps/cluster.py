@@ -9,12 +9,13 @@ from redis import Redis
 
 from bench.context import Context, Options, rounds_of
 from bench.findings import Cell, Table
-from bench.rounds import Contender, Run
+from bench.floor_servers import contender
+from bench.rounds import Run
 from bench.scenarios import QUOTA_READ, RESERVE, RESERVE_SETTLE, SETTLE
 from bench.scenarios.scenario import Scenario
 from bench.servers import quotad
 from bench.steps.throughput import check
-from bench.world import World, seed_owners
+from bench.world import seed_owners
 from service.store.redis_binary import find_redis_binary
 from tests.redis_cluster import NODES, redis_cluster
 
@@ -48,7 +49,8 @@ def measure(context: Context) -> None:
         world = replace(context.world, quotad=server, originals=keys, keys=[key.value for key in keys])
         rounds = rounds_of(nodes, context.options, context.progress, context.patience)
         for scenario in _measured(context.options):
-            runs[scenario.name] = rounds.measure(f"{scenario.name} on a cluster", [_contender(world, scenario)])
+            made = replace(contender(world, scenario, CLUSTER, server), at_first_per_s=_AT_FIRST_PER_S)
+            runs[scenario.name] = rounds.measure(f"{scenario.name} on a cluster", [made])
             context.findings.runs += runs[scenario.name]
             check(runs[scenario.name], scenario)
     columns = ("scenario", "script calls", "commands", "server CPU us", "Redis CPU us, all nodes", "bytes in", "bytes out")
@@ -73,14 +75,3 @@ def _rows(runs: dict[str, list[Run]]) -> list[list[Cell]]:
         )
         rows.append([name, *(round(total / operations, 2) for total in totals)])
     return rows
-
-
-def _contender(world: World, scenario: Scenario) -> Contender:
-    before = scenario.before
-    return Contender(
-        name=CLUSTER,
-        server=world.quotad,
-        traffic=lambda first: scenario.traffic(world, first),
-        before=None if before is None else lambda first, count: before(world, first, count),
-        at_first_per_s=_AT_FIRST_PER_S,
-    )

@@ -7,7 +7,7 @@ from typing import Final
 
 from bench.context import Context, Options
 from bench.findings import Cell, Plot, Series, Table
-from bench.floor_servers import AGAINST, EVALSHA, FLOOR, QUOTAD, UNDER_GRANIAN, contenders
+from bench.floor_servers import EVALSHA, FLOOR, QUOTAD, UNDER_GRANIAN, contenders, name_against
 from bench.rounds import Run, median_rate, median_ratio, of
 from bench.scenarios import QUOTA_READ, SCENARIOS
 from bench.scenarios.scenario import Scenario
@@ -73,7 +73,7 @@ def _unexpected(run: Run, scenario: Scenario) -> int:
     """Answers of another kind than the scenario's, and what never was a whole answer."""
     measured = run.measured
     other = scenario.against
-    status = other.status if other is not None and run.contender == AGAINST + other.name else scenario.status
+    status = other.status if other is not None and run.contender == name_against(other) else scenario.status
     return measured.broken + (measured.requests - measured.refused if status >= 400 else measured.refused)
 
 
@@ -183,5 +183,5 @@ def _targets(context: Context, scenarios: Sequence[Scenario], runs: dict[str, li
         context.findings.measured(name, median_ratio(runs[name], QUOTAD, FLOOR))
     for scenario in scenarios:
         if scenario.against is not None:
-            ratio = median_ratio(runs[scenario.name], QUOTAD, AGAINST + scenario.against.name)
+            ratio = median_ratio(runs[scenario.name], QUOTAD, name_against(scenario.against))
             context.findings.measured(scenario.name, ratio)

@@ -7,12 +7,10 @@ from typing import Final
 
 from bench.context import Context, Options
 from bench.findings import Cell, Plot, Series, Table
-from bench.floor_servers import bare
+from bench.floor_servers import bare, contender
 from bench.promises import PROMISES
-from bench.rounds import Contender, Run, median_rate, median_ratio
+from bench.rounds import Run, median_rate, median_ratio
 from bench.scenarios import QUOTA_READ, RESERVE
-from bench.scenarios.scenario import Scenario
-from bench.servers import Server
 
 _MEASURED: Final = (QUOTA_READ, RESERVE)
 _FLOOR: Final = "F: bare Starlette, answers of quota_read"
@@ -34,11 +32,12 @@ def measure(context: Context) -> None:
         bare(context.world, QUOTA_READ, context.folder, workers=1) as bare_one,
         bare(context.world, QUOTA_READ, context.folder, workers=2) as bare_two,
     ):
-        contenders = [_contender(context, _ONE, bare_one, QUOTA_READ), _contender(context, _TWO, bare_two, QUOTA_READ)]
+        contenders = [contender(context.world, QUOTA_READ, _ONE, bare_one), contender(context.world, QUOTA_READ, _TWO, bare_two)]
         runs[_FLOOR] = context.rounds.measure("F by workers", contenders)
     with context.two_workers() as two:
         for scenario in _MEASURED:
-            contenders = [_contender(context, _ONE, context.world.quotad, scenario), _contender(context, _TWO, two, scenario)]
+            servers = ((_ONE, context.world.quotad), (_TWO, two))
+            contenders = [contender(context.world, scenario, name, server) for name, server in servers]
             runs[scenario.name] = context.rounds.measure(f"{scenario.name} by workers", contenders)
     context.findings.runs += [run for measured in runs.values() for run in measured]
     floor_ratio = median_ratio(runs[_FLOOR], _TWO, _ONE)
@@ -94,7 +93,3 @@ def _table(runs: dict[str, list[Run]]) -> Table:
         "Where they are all in use, a second worker takes from the others what it gains."
     )
     return Table("Throughput over workers", (*columns, "machine in use", "of it by neighbours"), rows, note)
-
-
-def _contender(context: Context, name: str, server: Server, scenario: Scenario) -> Contender:
-    return Contender(name=name, server=server, traffic=lambda first: scenario.traffic(context.world, first))

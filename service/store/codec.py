@@ -36,13 +36,13 @@ _PLAN: Final = TypeAdapter(Plan)
 
 
 @dataclass(frozen=True, slots=True)
-class _OwnersOfPlan:
+class _OwnersAlone:
     """Of the members of a plan the only one that is looked at."""
 
     owners: tuple[PlannedOwner, ...]
 
 
-_OWNERS: Final = TypeAdapter(_OwnersOfPlan)
+_OWNERS: Final = TypeAdapter(_OwnersAlone)
 _SLOTS_OF_A_STATE: Final = 8
 _COUNTER: Final = Struct("<3q")
 """Usage, when its window began (-1: there is no such counter), what is held: as lua/includes/parse_list.lua reads them."""

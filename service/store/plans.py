@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from service.counters import windows_of_counters
 from service.entities import Kind, LimitOwner
+from service.errors import StoreUnavailable
 from service.remembered import remembered
 from service.reservation import LimitKind, Mode, Plan, PlannedOwner
 from service.store import keys
@@ -28,6 +29,7 @@ LONGEST_LEASE_MS: Final = 24 * 3_600_000
 _SAVED_FOR_S: Final = 3_600.0
 """A plan in use is written again after this long."""
 UNCHECKED: Final = -1
+_LOST: Final = "the plan of this reservation is lost"
 _UNLIMITED: Final = -1
 _NO_SLOT: Final = 0
 """Stands for a limit that was removed: slots count from 1, so no hash has such a counter."""
@@ -179,8 +181,8 @@ class Plans:
         self._forgotten_scripts = 0
         self._refused: set[str] = set()
         self._saving: Batch[PackedPlan, None] = Batch(self._save)
-        self._loading: Batch[str, PackedPlan | None] = Batch(self._load)
-        self._loading_owners: Batch[str, OwnersOfPlan | None] = Batch(self._load_owners)
+        self._loading: Batch[str, PackedPlan] = Batch(self._load)
+        self._loading_owners: Batch[str, OwnersOfPlan] = Batch(self._load_owners)
         self._refreshing: Batch[PackedPlan, PackedPlan] = Batch(self._refresh)
 
     def pack(self, plan: Plan) -> PackedPlan:
@@ -222,14 +224,13 @@ class Plans:
         if not self.is_saved(packed):
             await self._saving.call(packed)
 
-    async def load(self, digest: str) -> PackedPlan | None:
-        """The plan of this digest; None when it is no longer kept."""
+    async def load(self, digest: str) -> PackedPlan:
+        """The plan of this digest. StoreUnavailable when it is no longer kept."""
         packed = self._by_digest.get(digest) or await self._loading.call(digest)
-        if packed is not None:
-            self._remember(packed)
+        self._remember(packed)
         return packed
 
-    async def load_owners(self, digest: str) -> OwnersOfPlan | None:
+    async def load_owners(self, digest: str) -> OwnersOfPlan:
         """Those of `load`, for a quarter of the time where the plan is not known."""
         packed = self._by_digest.get(digest)
         return owners_of(digest, packed.usage_keys) if packed is not None else await self._loading_owners.call(digest)
@@ -250,13 +251,13 @@ class Plans:
             self.note_saved(packed)
         return [None] * len(plans)
 
-    async def _load(self, digests: Sequence[str]) -> list[PackedPlan | None]:
+    async def _load(self, digests: Sequence[str]) -> list[PackedPlan | StoreUnavailable]:
         found = {digest: pack(decode_plan(text), digest) for digest, text in await self._texts(digests)}
-        return [found.get(digest) for digest in digests]
+        return [found.get(digest) or StoreUnavailable(_LOST) for digest in digests]
 
-    async def _load_owners(self, digests: Sequence[str]) -> list[OwnersOfPlan | None]:
+    async def _load_owners(self, digests: Sequence[str]) -> list[OwnersOfPlan | StoreUnavailable]:
         found = {digest: owners_of(digest, _usage_keys(decode_owners(text))) for digest, text in await self._texts(digests)}
-        return [found.get(digest) for digest in digests]
+        return [found.get(digest) or StoreUnavailable(_LOST) for digest in digests]
 
     async def _texts(self, digests: Sequence[str]) -> list[tuple[str, bytes]]:
         """Of each that is still kept."""

@@ -42,9 +42,6 @@ _SWEPT_IN_A_ROW: Final = 4096
 """Among so many are several of the same plan: its owners are written once for all of them."""
 
 
-_PLAN_IS_LOST: Final = "the plan of this reservation is lost"
-
-
 class Swept(NamedTuple):
     """A part of a sweep: so many reservations were asked about, none where it only looked for them; so many of them were taken
     off the index by this call. All that it had found by then had run out so long ago, or longer.
@@ -226,10 +223,8 @@ class Reservations:
         by: OwnersOfPlan | PackedPlan | None
         if one.by is None:
             by = await self._plans.load_owners(answer.rest[0].decode())
-            if by is None:
-                raise StoreUnavailable(_PLAN_IS_LOST)
         elif isinstance(one.by, OwnersOfPlan):
-            by = await self._plan(one.by.digest.encode())
+            by = await self._plans.load(one.by.digest)
         else:
             by = await self._other_plan(one.by, answer, one.attempts_left)
         return one._replace(by=by, attempts_left=one.attempts_left - 1)
@@ -304,10 +299,7 @@ class Reservations:
         return answer
 
     async def _plan(self, digest: bytes) -> PackedPlan:
-        packed = await self._plans.load(digest.decode())
-        if packed is None:
-            raise StoreUnavailable(_PLAN_IS_LOST)
-        return packed
+        return await self._plans.load(digest.decode())
 
     def _remember(self, request_id: str, packed: PackedPlan) -> None:
         self._made[request_id] = packed
