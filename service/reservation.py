@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from service.entities import Kind
+from service.entities import Counter, Kind
 from service.windows import Window
 
 
@@ -89,16 +89,10 @@ class Plan:
     """Says which prices apply; "" where the request did not say."""
 
 
-class LimitState(NamedTuple):
-    """One counter at the moment of the answer, by place in Plan.limits; `last_reset_ms` is -1 where an admin removed it."""
-
-    usage: int
-    last_reset_ms: int
-    held: int
-
-
 class LimitStates:
-    """Of all limits of a plan, by place. `numbers` are those of one after the other: every third of them is a usage."""
+    """The counters of all limits of a plan at the moment of the answer, by place; `last_reset_ms` of one is -1 where an admin
+    removed it. `numbers` are those of one counter after the other: every third of them is a usage.
+    """
 
     __slots__ = ("numbers",)
 
@@ -108,10 +102,10 @@ class LimitStates:
     def __len__(self) -> int:
         return len(self.numbers) // 3
 
-    def __getitem__(self, place: int) -> LimitState:
-        return LimitState(*self.numbers[3 * place : 3 * place + 3])
+    def __getitem__(self, place: int) -> Counter:
+        return Counter(*self.numbers[3 * place : 3 * place + 3])
 
-    def __iter__(self) -> Iterator[LimitState]:
+    def __iter__(self) -> Iterator[Counter]:
         return (self[place] for place in range(len(self)))
 
     def __eq__(self, other: object) -> bool:

@@ -23,6 +23,8 @@ _OPENAI_KINDS: Final = (LimitKind.REQUESTS, LimitKind.TOKENS)
 
 _PER_UNIT: Final = {LimitKind.REQUESTS: 1, LimitKind.TOKENS: 1, LimitKind.BUDGET: 1000}
 
+_CHALLENGE: Final = header_lines([(b"www-authenticate", b"Bearer")])
+
 
 class PolicyLines:
     """The header lines of some limits: made and checked once, filled in for every answer."""
@@ -93,8 +95,8 @@ def _name(scope: str, kind: LimitKind, duration: str) -> str:
 def refusal_lines(verdict: Verdict) -> bytes:
     """Of a refusal, besides those of its limits."""
     if verdict.retry_after_s is not None:
-        return header_lines([(b"retry-after", b"%d" % verdict.retry_after_s)])
-    return header_lines([(b"www-authenticate", b"Bearer")]) if verdict.status == 401 else b""
+        return b"retry-after: %d\r\n" % verdict.retry_after_s
+    return _CHALLENGE if verdict.status == 401 else b""
 
 
 class _Policy(NamedTuple):

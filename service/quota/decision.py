@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from service.entities import NEVER_COUNTED, Counters
+from service.entities import NEVER_COUNTED, Counter, Counters
 from service.money import NANOUSD_PER_DOLLAR
-from service.reservation import NO_STATES, Blocked, LimitKind, LimitState, LimitStates, Plan, PlannedLimit, Refused
+from service.reservation import NO_STATES, Blocked, LimitKind, LimitStates, Plan, PlannedLimit, Refused
 from service.windows import current, next_reset_ms
 
 ALLOW: Final = "allow"
@@ -87,16 +87,17 @@ class Verdict(NamedTuple):
         return STATUSES[self.decision]
 
 
-def read_limits(plan: Plan, states: Iterable[LimitState]) -> tuple[Reading, ...]:
+def read_limits(plan: Plan, states: Iterable[Counter]) -> tuple[Reading, ...]:
     """Those that limit something, in order of checks; not those that an admin has removed since: what they counted is gone."""
     return tuple(
-        _reading(planned, planned.limit, *state)
+        _reading(planned, planned.limit, state)
         for planned, state in zip(plan.limits, states, strict=True)
         if planned.limit is not None and state.last_reset_ms >= 0
     )
 
 
-def _reading(planned: PlannedLimit, limit: int, usage: int, last_reset_ms: int, held: int) -> Reading:
+def _reading(planned: PlannedLimit, limit: int, counter: Counter) -> Reading:
+    usage, last_reset_ms, held = counter
     left = limit - usage - held
     return Reading(planned, limit, usage, held, left if left > 0 else 0, next_reset_ms(planned.window, last_reset_ms))
 
@@ -107,26 +108,22 @@ def read_counters(limits: Iterable[PlannedLimit], counters: Counters, now_ms: in
     for planned in limits:
         if planned.limit is not None:
             counter = current(counters.get(planned.slot, NEVER_COUNTED), planned.window, now_ms)
-            readings.append(_reading(planned, planned.limit, counter.usage, counter.last_reset_ms, counter.held))
+            readings.append(_reading(planned, planned.limit, counter))
     return readings
 
 
 def refused(plan: Plan, outcome: Refused, estimate: Estimate, route: Mapping[str, Any] | None = None) -> Verdict:
     # A key that is shut out anyway is not told what else would refuse it.
     is_open = plan.blocked is None and (plan.expires_at_ms is None or outcome.now_ms < plan.expires_at_ms)
-    over = tuple(
-        [
-            _reading(plan.limits[place], plan.limits[place].limit or 0, *outcome.states[place])
-            for place in (outcome.over if is_open else outcome.violations)
-        ]
-    )
-    decision, named = _decide(over)
+    over = outcome.over if is_open else outcome.violations
+    violations = tuple([_reading(plan.limits[place], plan.limits[place].limit or 0, outcome.states[place]) for place in over])
+    decision, named = _decide(violations)
     return Verdict(
         decision=decision,
         message=_sentence(decision, named, estimate),
         now_ms=outcome.now_ms,
         plan=plan,
-        violations=over,
+        violations=violations,
         states=outcome.states,
         retry_after_s=None if outcome.retry_at_ms is None else _whole_seconds(outcome.retry_at_ms - outcome.now_ms),
         route=route,

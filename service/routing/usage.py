@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from service.reservation import LimitKind, LimitState, Plan
+from service.entities import Counter
+from service.reservation import LimitKind, Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ def watches_usage(plan: Plan) -> bool:
     return any(_plays_a_part(plan, place) for place in range(len(plan.limits)))
 
 
-def usage_of(plan: Plan, states: Iterable[LimitState]) -> Usage:
+def usage_of(plan: Plan, states: Iterable[Counter]) -> Usage:
     """Of provider governance, global model configs and the key's provider config."""
     fullest = dict.fromkeys(LimitKind, 0.0)
     for place, (planned, state) in enumerate(zip(plan.limits, states, strict=True)):

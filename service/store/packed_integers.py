@@ -5,7 +5,8 @@ from functools import lru_cache
 from itertools import chain
 from struct import Struct
 
-from service.reservation import LimitState, LimitStates
+from service.entities import Counter
+from service.reservation import LimitStates
 
 
 def pack_integers(*numbers: int) -> bytes:
@@ -26,5 +27,5 @@ def unpack_states(packed: bytes) -> LimitStates:
     return LimitStates(unpack_integers(packed))
 
 
-def pack_states(states: Iterable[LimitState]) -> bytes:
+def pack_states(states: Iterable[Counter]) -> bytes:
     return pack_integers(*chain.from_iterable(states))

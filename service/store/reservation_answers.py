@@ -1,9 +1,7 @@
 """What the scripts answer about reservations, as outcomes."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
-from service.entities import Counter
 from service.reservation import (
     Blocked,
     Explain,
@@ -87,19 +85,18 @@ def _refused(
     states: LimitStates,
     holds: Sequence[int],
 ) -> Refused:
-    held: defaultdict[int, list[Hold]] = defaultdict(list)
+    held: dict[int, list[Hold]] = {}
     for number, charged, expires_at_ms, amount in zip(*[iter(holds)] * 4, strict=True):
-        held[number - 1].append(Hold(expires_at_ms, bool(charged), amount))
+        held.setdefault(number - 1, []).append(Hold(expires_at_ms, bool(charged), amount))
     waits: list[int | None] = []
     places = _places(over)
     for place in places:
-        limit, state = plan.limits[place], states[place]
+        limit = plan.limits[place]
         estimate = cost_nanousd if limit.kind is LimitKind.BUDGET else tokens
-        counter = Counter(state.usage, state.last_reset_ms, state.held)
-        waits.append(fits_at_ms(limit, counter, held[place], plan.mode, estimate, now_ms))
+        waits.append(fits_at_ms(limit, states[place], held.get(place, ()), plan.mode, estimate, now_ms))
     return Refused(
         now_ms=now_ms,
-        violations=_places(violated),
+        violations=places if violated == over else _places(violated),
         over=places,
         states=states,
         retry_at_ms=_latest(plan, waits),

@@ -7,7 +7,8 @@ from typing import Final
 
 from redis.crc import key_slot
 
-from service.reservation import LimitKind, LimitState, Plan
+from service.entities import Counter
+from service.reservation import LimitKind, Plan
 from service.store import keys
 from service.store.keys import Ref
 from service.store.packed_integers import pack_states, unpack_integers, unpack_states
@@ -91,7 +92,7 @@ class Merged:
     """Counters, limits that would refuse and holds of all parts, by their numbers in the whole plan."""
 
     def __init__(self, plan: Plan) -> None:
-        self._states = [LimitState(0, -1, 0)] * len(plan.limits)
+        self._states = [Counter(0, -1, 0)] * len(plan.limits)
         self.over: list[int] = []
         self.holds: list[int] = []
 

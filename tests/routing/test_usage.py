@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from service.entities import Counter
 from service.quota.plan import make_plan
-from service.reservation import LimitKind, LimitState, Mode, Plan
+from service.reservation import LimitKind, Mode, Plan
 from service.routing.usage import Usage, usage_of
 from tests.quota.configurations import (
     KNOWN_PROVIDERS,
@@ -54,7 +55,7 @@ PLAN = plan_of_everything()
 
 
 def usage_with(used: Mapping[tuple[str, LimitKind], int], *, held: int = 0) -> Usage:
-    states = [LimitState(used.get((limit.limit_id, limit.kind), 0), 0, held) for limit in PLAN.limits]
+    states = [Counter(used.get((limit.limit_id, limit.kind), 0), 0, held) for limit in PLAN.limits]
     return usage_of(PLAN, states)
 
 

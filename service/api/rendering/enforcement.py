@@ -126,7 +126,7 @@ def refusal_body(verdict: Verdict) -> dict[str, Any]:
     if verdict.plan is not None:
         named = {"provider": verdict.plan.provider, "model_requested": verdict.plan.model}
         body["extra_fields"] = {member: value for member, value in named.items() if value}
-    return {**body, **_facts(verdict), **_routing(verdict.route)}
+    return body | _facts(verdict)
 
 
 def refusal_problem(verdict: Verdict) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def refusal_problem(verdict: Verdict) -> dict[str, Any]:
         body["type"] = _PROBLEMS + "quota-exceeded"
         names = dict(names_of(verdict.plan.limits))
         body["violated-policies"] = [names[reading.planned] for reading in verdict.violations]
-    return {**body, **_facts(verdict), **_routing(verdict.route)}
+    return body | _facts(verdict)
 
 
 def problem_body(status: int, title: str, detail: str) -> dict[str, Any]:
@@ -150,7 +150,9 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
         facts["retry_after"] = verdict.retry_after_s
     if verdict.violations:
         violations = [limit_body(reading) for reading in verdict.violations]
-        facts |= {"limit": violations[0], "violations": violations}
+        facts["limit"], facts["violations"] = violations[0], violations
+    if verdict.route is not None:
+        facts["route"] = verdict.route
     return facts
 
 

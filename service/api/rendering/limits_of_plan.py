@@ -15,10 +15,11 @@ from service.api.headers import policy_lines
 from service.api.rendering.enforcement import limit_body
 from service.api.rendering.gaps import fill, gap_for, json_around_gaps
 from service.api.rendering.times import timestamp
+from service.entities import Counter
 from service.money import NANOUSD_PER_DOLLAR
 from service.quota.decision import Reading
 from service.remembered import remembered
-from service.reservation import LimitKind, LimitState, LimitStates, Plan, PlannedLimit
+from service.reservation import LimitKind, LimitStates, Plan, PlannedLimit
 from service.windows import next_reset_ms
 
 _COUNTED: Final = ("usage", "reserved", "remaining")
@@ -27,7 +28,7 @@ _COLUMNS: Final = 4
 """Those, and when the limit starts anew."""
 _END: Final = b'"}]'
 _REMOVED: Final = -1
-"""When the window of a counter began that is no more (LimitState)."""
+"""When the window of a counter began that is no more (LimitStates)."""
 _NEVER: Final = -2
 """No window begins then."""
 
@@ -79,7 +80,7 @@ class LimitsOfPlan:
         limits = [(planned, planned.limit) for planned in plan.limits if planned.limit is not None]
         self._is_shown = None
         if len(limits) < len(plan.limits):
-            self._is_shown = [planned.limit is not None for planned in plan.limits for _ in LimitState._fields]
+            self._is_shown = [planned.limit is not None for planned in plan.limits for _ in Counter._fields]
         """For each number of each state; None: all are."""
         self._shown = [_shown(planned) for planned, _ in limits]
         self._limits = [limit for _, limit in limits]
