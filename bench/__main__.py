@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     # Servers that were started are ended on the way out, however we are asked to go.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warmth = "after one to warm up" if options.warm_up else "nothing warmed up"
-    rounds = f"{options.rounds} of {options.seconds:g} s for each contender, {warmth}"
+    rounds = f"{options.rounds} of {options.seconds:g} s for each contender ({options.latency_seconds:g} s for latency), {warmth}"
     names = [name for name in STEPS if _wanted(name, options)]
     findings = Findings({**described(options.seconds), "rounds": rounds}, names)
     stopped = False
@@ -107,6 +107,7 @@ def _options(given: argparse.Namespace) -> Options:
     changed = {
         "rounds": given.rounds,
         "seconds": given.seconds,
+        "latency_seconds": given.seconds,
         "sizes": given.sizes,
         "soak_s": given.soak,
         "only": frozenset(given.only) if given.only else None,
@@ -124,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scenarios", nargs="+", choices=names, metavar="NAME", help=f"whose throughput to measure: {', '.join(names)}"
     )
     parser.add_argument("--rounds", type=int, help=f"rounds of each comparison ({FULL.rounds})")
-    parser.add_argument("--seconds", type=float, help=f"seconds of one run ({FULL.seconds})")
+    parser.add_argument("--seconds", type=float, help=f"seconds of one run ({FULL.seconds}; {FULL.latency_seconds} for latency)")
     parser.add_argument("--sizes", type=int, nargs="+", metavar="KEYS", help="numbers of keys in the store, smallest first")
     parser.add_argument("--soak", type=float, metavar="SECONDS", help=f"length of the soak ({FULL.soak_s})")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results"), help="where to write")

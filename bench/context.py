@@ -18,10 +18,14 @@ from bench.world import World, opened_world
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How much is measured. Seconds are those of one run of one contender."""
+    """How much is measured. Seconds are those of one run of one contender: many short rounds say more than few long ones where
+    the machine is faster in one second than in the next.
+    """
 
     rounds: int
     seconds: float
+    latency_seconds: float
+    """Where waits are looked at: in a shorter run those of 64 callers that all begin at once are more than one in a hundred."""
     warm_up: bool
     """Whether a round that is thrown away comes first."""
     tuning: int
@@ -52,8 +56,10 @@ class Options:
 
 
 FULL: Final = Options(
-    rounds=3,
-    seconds=3,
+    rounds=7,
+    # wrk counts whole seconds.
+    seconds=1,
+    latency_seconds=3,
     warm_up=True,
     tuning=3,
     pages_s=1,
@@ -72,6 +78,7 @@ SMOKE: Final = Options(
     rounds=1,
     # Under a second the load comes from Python, see load.py: wrk counts whole seconds.
     seconds=0.2,
+    latency_seconds=0.2,
     warm_up=False,
     tuning=1,
     pages_s=0.1,

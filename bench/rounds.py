@@ -90,8 +90,12 @@ class Rounds:
         self._number = 0
         self.runs: list[Run] = []
 
-    def measure(self, subject: str, contenders: Sequence[Contender]) -> list[Run]:
-        """Round 0 warms up and is thrown away; while patience lasts, up to as many again are added for disturbed ones."""
+    def measure(self, subject: str, contenders: Sequence[Contender], *, seconds: float | None = None) -> list[Run]:
+        """Round 0 warms up and is thrown away; while patience lasts, up to as many again are added for disturbed ones.
+
+        Every other round goes backwards, so that nobody always comes after the same one.
+        """
+        seconds = seconds or self._seconds
         kept: list[Run] = []
         pace = {contender.name: 0.0 for contender in contenders}
         quiet = 0
@@ -106,7 +110,8 @@ class Rounds:
             if number:
                 self._patience.wait_for_quiet()
             with self._patience.spending() if is_added else contextlib.nullcontext():
-                runs = [self._run(subject, contender, number, pace) for contender in contenders]
+                turns = contenders if number % 2 else contenders[::-1]
+                runs = [self._run(subject, contender, number, seconds, pace) for contender in turns]
             if number:
                 kept += runs
                 quiet += not any(run.disturbed for run in runs)
@@ -119,17 +124,17 @@ class Rounds:
         self._number += _BLOCK
         return self._number
 
-    def _run(self, subject: str, contender: Contender, number: int, pace: dict[str, float]) -> Run:
+    def _run(self, subject: str, contender: Contender, number: int, seconds: float, pace: dict[str, float]) -> Run:
         first = self.fresh_number()
         if contender.before is not None:
             # Twice what it answered last time, which neighbours may have slowed down; at first a guess.
-            contender.before(first, int((2 * pace[contender.name] or contender.at_first_per_s) * self._seconds))
+            contender.before(first, int((2 * pace[contender.name] or contender.at_first_per_s) * seconds))
         with watching_neighbours() as neighbours, measured_cost(*self._nodes) as cost:
             cpu_before_s, generator_before_s = contender.server.cpu_s(), _ended_children_s()
             measured = drive(
                 contender.server.url,
                 contender.traffic(first),
-                seconds=self._seconds,
+                seconds=seconds,
                 connections=contender.connections,
                 pause_ms=contender.pause_ms,
             )

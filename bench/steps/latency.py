@@ -17,7 +17,7 @@ _PROBE_S: Final = 1
 
 
 def planned_s(options: Options) -> float:
-    runs_s = 2 * 2 * (options.rounds + options.warm_up) * (options.seconds + 0.5)
+    runs_s = 2 * 2 * (options.rounds + options.warm_up) * (options.latency_seconds + 0.5)
     return len(_scenarios(options)) * (runs_s + (2 * options.tuning + 2) * (_probe_s(options) + 0.5))
 
 
@@ -30,7 +30,8 @@ def measure(context: Context) -> None:
             half = _warm_maximum(context, quotad) / 2
             paced = [_paced(context, contender, half) for contender in made]
             for load, loaded in (("half", paced), ("one caller", [replace(contender, connections=1) for contender in made])):
-                runs = context.rounds.measure(f"{scenario.name}, {load}", loaded)
+                seconds = context.options.latency_seconds
+                runs = context.rounds.measure(f"{scenario.name}, {load}", loaded, seconds=seconds)
                 context.findings.runs += runs
                 rows += [[scenario.name, load, name, *_row(runs, name)] for name in (FLOOR, QUOTAD)]
                 if scenario is QUOTA_READ and loaded is paced:
