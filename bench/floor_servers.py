@@ -68,28 +68,38 @@ def bare(world: World, scenario: Scenario, folder: Path, *, workers: int) -> Ite
 
 @contextlib.contextmanager
 def contenders(world: World, scenario: Scenario, folder: Path, *, all_floors: bool) -> Iterator[list[Contender]]:
-    """quotad last; before it F and, where wanted, the other floors, then what it is measured against besides."""
+    """F, then quotad and what it is measured against besides, side by side, as the machine is faster in one second than in the
+    next; after them, where wanted, the other floors.
+    """
     environment = _environment(world, scenario, folder) if scenario.has_floor else {}
+    # A floor needs nothing to be there beforehand.
+    unprepared = replace(scenario, before=None)
     with contextlib.ExitStack() as stack:
-        made = []
+        turns = []
         if scenario.has_floor:
-            made.append((FLOOR, stack.enter_context(uvicorn("bench.floors:bare", environment))))
-        if scenario.has_floor and all_floors:
-            made.append((SAME_SERVER, stack.enter_context(uvicorn("bench.floors:bare", environment, http=SERVED_BY))))
-            if importlib.util.find_spec("granian") is not None:
-                made.append((GRANIAN, stack.enter_context(granian("bench.floors:bare", environment))))
-            made.append((EVALSHA, stack.enter_context(uvicorn("bench.floors:evalsha", environment))))
-
-        ours = [(QUOTAD, world.quotad)]
-        if all_floors and scenario.name in _TRIED_UNDER_GRANIAN and importlib.util.find_spec("granian") is not None:
-            service = granian("service.server:worker_app", quotad_environment(world.redis_url))
-            ours.insert(0, (UNDER_GRANIAN, stack.enter_context(service)))
-        # A floor needs nothing to be there beforehand.
-        turns = [(replace(scenario, before=None), name, server) for name, server in made]
+            turns.append((unprepared, FLOOR, stack.enter_context(uvicorn("bench.floors:bare", environment))))
+        turns.append((scenario, QUOTAD, world.quotad))
         if scenario.against is not None:
             turns.append((scenario.against, name_against(scenario.against), world.quotad))
-        turns += [(scenario, name, server) for name, server in ours]
+        if all_floors:
+            turns += [(unprepared, *floor) for floor in _other_floors(stack, scenario, environment)]
+            if scenario.name in _TRIED_UNDER_GRANIAN and _has_granian():
+                service = granian("service.server:worker_app", quotad_environment(world.redis_url))
+                turns.append((scenario, UNDER_GRANIAN, stack.enter_context(service)))
         yield [contender(world, *turn) for turn in turns]
+
+
+def _other_floors(stack: contextlib.ExitStack, scenario: Scenario, environment: dict[str, str]) -> Iterator[tuple[str, Server]]:
+    if not scenario.has_floor:
+        return
+    yield SAME_SERVER, stack.enter_context(uvicorn("bench.floors:bare", environment, http=SERVED_BY))
+    if _has_granian():
+        yield GRANIAN, stack.enter_context(granian("bench.floors:bare", environment))
+    yield EVALSHA, stack.enter_context(uvicorn("bench.floors:evalsha", environment))
+
+
+def _has_granian() -> bool:
+    return importlib.util.find_spec("granian") is not None
 
 
 def contender(world: World, scenario: Scenario, name: str, server: Server) -> Contender:

@@ -97,7 +97,8 @@ class Rounds:
         """
         seconds = seconds or self._seconds
         kept: list[Run] = []
-        pace = {contender.name: 0.0 for contender in contenders}
+        names = [contender.name for contender in contenders]
+        pace = dict.fromkeys(names, 0.0)
         quiet = 0
         if not self._warm_up:
             # What is loaded once is loaded by the first call: a run of a part of a second would consist of that.
@@ -111,12 +112,15 @@ class Rounds:
                 self._patience.wait_for_quiet()
             with self._patience.spending() if is_added else contextlib.nullcontext():
                 turns = contenders if number % 2 else contenders[::-1]
-                runs = [self._run(subject, contender, number, seconds, pace) for contender in turns]
+                # All of it beforehand: a turn follows the one before it at once.
+                firsts = [self._prepared(contender, seconds, pace) for contender in turns]
+                runs = [self._run(subject, *turn, number, seconds) for turn in zip(turns, firsts, strict=True)]
+                pace = {run.contender: run.measured.per_second for run in runs}
             if number:
                 kept += runs
                 quiet += not any(run.disturbed for run in runs)
         self.runs += kept
-        self._progress.tell("; ".join(f"{name} {median_rate(kept, name):,.0f}/s" for name in pace))
+        self._progress.tell("; ".join(f"{name} {median_rate(kept, name):,.0f}/s" for name in names))
         return kept
 
     def fresh_number(self) -> int:
@@ -124,11 +128,15 @@ class Rounds:
         self._number += _BLOCK
         return self._number
 
-    def _run(self, subject: str, contender: Contender, number: int, seconds: float, pace: dict[str, float]) -> Run:
+    def _prepared(self, contender: Contender, seconds: float, pace: dict[str, float]) -> int:
+        """The first number of its turn."""
         first = self.fresh_number()
         if contender.before is not None:
             # Twice what it answered last time, which neighbours may have slowed down; at first a guess.
             contender.before(first, int((2 * pace[contender.name] or contender.at_first_per_s) * seconds))
+        return first
+
+    def _run(self, subject: str, contender: Contender, first: int, number: int, seconds: float) -> Run:
         with watching_neighbours() as neighbours, measured_cost(*self._nodes) as cost:
             cpu_before_s, generator_before_s = contender.server.cpu_s(), _ended_children_s()
             measured = drive(
@@ -140,7 +148,6 @@ class Rounds:
             )
             cpu_s = contender.server.cpu_s() - cpu_before_s
             generator_cpu_s = _ended_children_s() - generator_before_s
-        pace[contender.name] = measured.per_second
         return Run(
             subject=subject,
             contender=contender.name,
