@@ -148,6 +148,7 @@ class Rounds:
             )
             cpu_s = contender.server.cpu_s() - cpu_before_s
             generator_cpu_s = _ended_children_s() - generator_before_s
+        contender.server.wait_until_idle()
         return Run(
             subject=subject,
             contender=contender.name,
