@@ -8,7 +8,7 @@ import orjson
 from service.api.answers import error_body
 from service.api.headers import names_of
 from service.api.rendering.gaps import fill, parts_around_gaps
-from service.api.rendering.times import timestamp
+from service.api.rendering.times import timestamp, timestamp_bytes
 from service.money import to_dollars
 from service.quota.decision import ALLOW, UNPRICED, Reading, Verdict
 from service.quota.explain import Check, Explanation
@@ -55,7 +55,7 @@ def admission_body(admission: Admission, limits: bytes) -> bytes:
     plan, granted, fallbacks, route = admission.plan, admission.granted, admission.fallbacks, admission.route
     texts = (
         orjson.dumps(admission.request_id),
-        timestamp(granted.expires_at_ms).encode(),
+        timestamp_bytes(granted.expires_at_ms),
         _BOOLEANS[admission.replayed],
         _route_of_plan(plan) if route is None and not fallbacks else _route_json(plan, admission.key_ids, fallbacks, route),
         b"%d" % granted.reserved_tokens,

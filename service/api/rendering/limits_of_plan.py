@@ -6,7 +6,7 @@ Hot: what the counters say is handled by columns, a tuple of all usages and so o
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain, compress
-from operator import itemgetter, sub, truediv
+from operator import add, itemgetter, sub, truediv
 from typing import Final, NamedTuple
 
 import orjson
@@ -14,7 +14,7 @@ import orjson
 from service.api.headers import policy_lines
 from service.api.rendering.enforcement import limit_body
 from service.api.rendering.gaps import fill, gap_for, json_around_gaps
-from service.api.rendering.times import timestamp
+from service.api.rendering.times import timestamp_bytes
 from service.entities import Counter
 from service.money import NANOUSD_PER_DOLLAR
 from service.quota.decision import Reading
@@ -45,7 +45,7 @@ class _ShownLimit:
     it: gaps are for what is counted and for when that starts anew.
     """
 
-    __slots__ = ("first", "later", "window")
+    __slots__ = ("first", "later")
 
     def __init__(self, planned: PlannedLimit, limit: int) -> None:
         body = limit_body(Reading(planned, limit, 0, 0, 0, 0))
@@ -54,16 +54,17 @@ class _ShownLimit:
         end = rest.pop()
         self.first = [b"[" + head, *rest]
         self.later = [end + b"," + head, *rest]
-        self.window = planned.window
 
 
 class LimitsOfPlan:
     """Those that limit something."""
 
     __slots__ = (
+        "_aligned",
         "_dollars",
         "_is_shown",
         "_last_resets_ms",
+        "_lengths_ms",
         "_limits",
         "_lines",
         "_order",
@@ -72,7 +73,6 @@ class LimitsOfPlan:
         "_resets_at_ms",
         "_shown",
         "_told",
-        "_written_resets_ms",
     )
 
     def __init__(self, plan: Plan) -> None:
@@ -85,10 +85,13 @@ class LimitsOfPlan:
         self._shown = [_shown(planned) for planned, _ in limits]
         self._limits = [limit for _, limit in limits]
         self._dollars = _dollars(tuple([planned.kind is LimitKind.BUDGET for planned, _ in limits]))
-        self._last_resets_ms = self._written_resets_ms = (_NEVER,) * len(limits)
+        windows = [planned.window for planned, _ in limits]
+        self._lengths_ms = [window.length_ms for window in windows]
+        self._aligned = [(place, window) for place, window in enumerate(windows) if window.align]
+        self._last_resets_ms = (_NEVER,) * len(limits)
         self._resets_at_ms = [0] * len(limits)
-        self._resets_at = [b""] * len(limits)
-        """The same as bodies write it, of `_written_resets_ms`: headers need no text."""
+        self._resets_at: list[bytes] | None = None
+        """The same as bodies write it; None: not written yet, as headers need no text."""
         self._order: list[int] = []
 
     def tell(self, states: LimitStates, now_ms: int) -> Told:
@@ -116,16 +119,12 @@ class LimitsOfPlan:
 
     def _begin_windows(self, last_resets_ms: tuple[int, ...]) -> None:
         """Few answers see one begin, unless nothing was counted in it yet: then it is told to begin now."""
-        for place, last_reset_ms in enumerate(last_resets_ms):
-            if last_reset_ms != self._last_resets_ms[place]:
-                self._resets_at_ms[place] = next_reset_ms(self._shown[place].window, last_reset_ms)
-        self._last_resets_ms = last_resets_ms
-
-    def _write_resets(self) -> None:
-        for place, last_reset_ms in enumerate(self._last_resets_ms):
-            if last_reset_ms != self._written_resets_ms[place]:
-                self._resets_at[place] = timestamp(self._resets_at_ms[place]).encode()
-        self._written_resets_ms = self._last_resets_ms
+        before, self._last_resets_ms = self._last_resets_ms, last_resets_ms
+        resets_at_ms = list(map(add, last_resets_ms, self._lengths_ms))
+        for place, window in self._aligned:
+            has_begun = last_resets_ms[place] != before[place]
+            resets_at_ms[place] = next_reset_ms(window, last_resets_ms[place]) if has_begun else self._resets_at_ms[place]
+        self._resets_at_ms, self._resets_at = resets_at_ms, None
 
     def _write(self, used: Sequence[int], held: Sequence[int], left: Sequence[int]) -> bytes:
         """By the share that is left; among equals in order of checks."""
@@ -143,8 +142,8 @@ class LimitsOfPlan:
             numbers[place] /= NANOUSD_PER_DOLLAR
         # As orjson writes floats in all other bodies.
         texts = orjson.dumps(numbers)[1:-1].split(b",")
-        if self._written_resets_ms is not self._last_resets_ms:
-            self._write_resets()
+        if self._resets_at is None:
+            self._resets_at = list(map(timestamp_bytes, self._resets_at_ms))
         texts += self._resets_at
         return fill(self._parts, self._told(texts))
 
