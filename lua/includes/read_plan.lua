@@ -1,3 +1,4 @@
+--- @include "read_owner"
 --- @include "see_owner"
 -- Reads the owners of a plan (`plan.owners`) and the states that have its counters, as of now (`plan.states`: by number of the
 -- state). False when the configuration is not the one that the plan was made of; `plan.lacks`: one of its counters was
@@ -18,11 +19,16 @@ local function read_plan(plan, keys, owners, global_version, now, field)
   for place = 1, limits.owners do
     local key, version = keys[numbers[keys_at + place]], numbers[versions + place]
     local owner = owners[key]
-    if not owner or owner.seen_by ~= limits then
-      owner = see_owner(owners, key, limits, place, now, field)
+    local is_seen = owner and owner.seen_by == limits
+    if not is_seen then
+      owner = read_owner(owners, key, limits, place, field)
     end
+    -- Before its counters are looked at: another configuration has other windows, and the calls to come would see those.
     if version >= 0 and version ~= owner.version then
       return false
+    end
+    if not is_seen then
+      see_owner(owner, limits, place, now)
     end
     if owner.lacks == limits then
       plan.lacks = true

@@ -1,14 +1,8 @@
---- @include "read_owner"
 --- @include "return_expired"
 --- @include "enter_window"
 -- One owner of a plan as of now: holds that have run out and windows that are over are taken into account for the limits of
 -- this shape (`limits`), at its first plan of a script. `owner.lacks`: the shape, where one of its counters was removed.
-local function see_owner(owners, key, limits, place, now, field)
-  local owner = owners[key]
-  if not owner or owner.seen_by then
-    -- The second time other limits want what they need read.
-    owner = read_owner(owners, key, limits, place, field)
-  end
+local function see_owner(owner, limits, place, now)
   local states, state_of, place_of = owner.states, limits.state, limits.place
   if owner.earliest and owner.earliest <= now then
     return_expired(owner, limits, place, now)
@@ -26,5 +20,4 @@ local function see_owner(owners, key, limits, place, now, field)
       end
     end
   end
-  return owner
 end

@@ -115,8 +115,12 @@ class Scripts:
         # All scripts are composed here, so a missing include stops the start and not a request.
         self._texts = {path.stem: compose(path.stem, directory) for path in sorted(directory.glob("*.lua"))}
         self._shas: dict[str, str] = {}
-        self.forgotten = 0
-        """How often a server had forgotten a script: it was started anew, maybe without its last second."""
+        self._reloaded = 0
+
+    @property
+    def forgotten(self) -> int:
+        """How often a server may have lost its last second: it had forgotten a script, or it was connected to anew."""
+        return self._reloaded + max(0, self._connection.opened - 1)
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """One EVALSHA; the script is loaded first where the server does not know it (start, failover, SCRIPT FLUSH)."""
@@ -194,7 +198,7 @@ class Scripts:
         server: dict[str, Any] = await self._redis.info("server")
         text = with_flags(self._texts[name], int(str(server["redis_version"]).split(".")[0]))
         await self._redis.script_load(text)
-        self.forgotten += name in self._shas
+        self._reloaded += name in self._shas
         self._shas[name] = sha1(text.encode(), usedforsecurity=False).hexdigest()
         return self._shas[name]
 

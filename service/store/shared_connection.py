@@ -25,6 +25,8 @@ class SharedConnection:
         self._redis = redis
         self._limit_s = limit_s
         self._open: _Answers | None = None
+        self.opened = 0
+        """How often: after the first time whoever answers may be another server, or the same one without its last second."""
         self._opening: asyncio.Task[_Answers] | None = None
 
     async def call(self, *command: str | int | bytes) -> Any:
@@ -51,6 +53,7 @@ class SharedConnection:
         connection = pool.make_connection()
         await connection.connect()
         self._open = _Answers(connection, limit_s=self._limit_s)
+        self.opened += 1
         return self._open
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from service.store import keys
 from service.store.codec import encode_plan
 from service.store.connection import Store
 from service.store.reservation_calls import granule_ms
+from service.windows import Window
 from tests.store.plans import DAY, HOUR, MINUTE, NOW, budget, create, plan_of, requests, tokens
 from tests.store.quota_desk import Desk, swept
 
@@ -116,6 +117,25 @@ async def test_one_bad_call_does_not_disturb_the_others(desk: Desk):
     assert await desk.counters(PLAN) == "0+2 3+0 0+0"
 
 
+async def test_a_stale_call_leaves_the_windows_of_the_others_alone(desk: Desk, redis: Redis):
+    """It goes by the minute that an admin has made an hour of: what was used before that minute counts for the others still."""
+    limits = (tokens("key 2", 100), requests("key 2", 3))
+    hour, minute = (
+        plan_of(*(replace(limit, window=Window(length_ms, "")) for limit in limits), versions={"key 2": version})
+        for length_ms, version in ((HOUR, 1), (MINUTE, 9))
+    )
+    create(redis, hour)
+    for request_id in "abc":
+        assert await desk.call(hour, "reserve", request_id, 10) == "granted 10/0"
+    assert await desk.call(hour, "settle", "a", 50) == "settled 50/0 over by 40/0"
+    desk.at(NOW + 5 * MINUTE)
+    answers = await asyncio.gather(desk.call(minute, "reserve", "d", 1), desk.call(hour, "reserve", "e", 1))
+    assert tuple(answers) == ("stale", f"refused by 1, retry at {HOUR}")
+    answers = await asyncio.gather(desk.call(minute, "settle unreserved", "f", 1), desk.call(hour, "settle", "b", 10))
+    assert tuple(answers) == ("stale", "settled 10/0")
+    assert await desk.counters(hour) == "60+10 3+0"
+
+
 async def test_the_same_call_twice_in_one_batch(desk: Desk):
     assert await asyncio.gather(*(desk.call(PLAN, "reserve", "a", 5, 5) for _ in range(3))) == ["granted 5/5"] + 2 * [
         "replayed 5/5"
@@ -176,10 +196,15 @@ async def test_a_lost_plan_is_an_outage(desk: Desk, redis: Redis):
     assert await desk.call(PLAN, "settle", "a", 5) == "settled 5/0"
 
 
-async def test_a_plan_that_redis_lost_when_it_was_started_anew_is_saved_again(desk: Desk, redis: Redis):
+@pytest.mark.parametrize("loaded", [False, True], ids=["without scripts", "scripts loaded by another worker"])
+async def test_a_plan_that_redis_lost_when_it_was_started_anew_is_saved_again(desk: Desk, redis: Redis, loaded: bool):
     await desk.call(PLAN, "reserve", "a", 5)
     # A crash that lost the last second leaves neither the scripts nor the plan, but a worker that believes it saved it.
-    redis.script_flush()
+    if loaded:
+        redis.client_kill_filter(_type="normal", skipme=True)
+        await asyncio.sleep(0.05)
+    else:
+        redis.script_flush()
     redis.delete(*[name for name in redis.scan_iter() if "{plan:" in str(name)])
     await desk.call(PLAN, "reserve", "b", 5)
     for name in ("a", "b"):
