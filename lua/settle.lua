@@ -10,7 +10,8 @@ ARGV
   [1]    now_ms, '' = Redis clock
   [2..]  a batch as lua/README.md describes it; a plan may be missing
          numbers of a call: tokens, cost, success, unreserved
-         unreserved 1: the plan is what to charge when nobody reserved this id (as post-paid usage)
+         unreserved 1: the plan is what to charge when nobody reserved this id (as post-paid usage), or, for a part of a
+         whole (no index), by this plan
          texts: id, detail (kept for replays), basis
          basis: versions of the rules and prices that the cost follows from, '' = whatever they are
 RETURNS
@@ -71,6 +72,10 @@ local function answer(at)
     struct.unpack('<i8i8i8i8i8i8i8i8', ARGV[at])
   local id, detail, basis = unpack(ARGV, at + 1, at + ARGUMENTS_OF_A_CALL - 1)
   local record, plan = records[place], batch.plans[plan_number]
+  if record and record[STATE] == 'open' and index == 0 and unreserved == 1 and plan.digest ~= record[DIGEST] then
+    -- On a cluster the whole was decided before its parts: an attempt by another plan left this. It runs out with its lease.
+    record = nil
+  end
   if record and record[STATE] == 'settled' then
     return { 'replayed', record[DIGEST], unpack(record[SETTLED]) }
   elseif not record and not (plan and unreserved == 1) then

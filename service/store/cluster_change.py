@@ -6,7 +6,8 @@ One slot after the other, in an order in which every state between is harmless, 
 3. entities that must exist do;
 4. the entity is written, with its counters: this is the change;
 5. what hangs on it: locators of model configs;
-6. the directory: places it no longer has, and the versions that tell workers to read again.
+6. the directory: places it no longer has, and the versions that tell workers to read again; before 4 where what is removed
+   binds requests of all keys.
 What fails before 4 is taken back. What a crash leaves: after 2 a claimed name without an entity, which the next who wants
 the name takes over, or a place in a list that is not that of its name; after 4 an old name that nobody else may have, and
 workers that learn of new limits of a provider or model with the next such change. The same request once more mends all.
@@ -83,6 +84,9 @@ class ClusterCommit:
         if failed is not None:
             return failed
         await self._number_entries()
+        if self._removes_what_is_shared():
+            await self._commit([], rest)
+            rest = []
         failed = await self._write_entities(set(in_directory))
         if failed is not None:
             back = [["ZREM", key, *members[1::2]] for _, key, *members in claims]
@@ -103,6 +107,14 @@ class ClusterCommit:
         listed = {write[1] for write in claims} - named
         moves = [write for write in writes if write[0] == "ZREM" and write[1] in listed]
         return claims, moves, [write for write in writes if write not in claims and write not in moves]
+
+    def _removes_what_is_shared(self) -> bool:
+        """What workers learn of by a version must be off the lists, and that be raised, before it is gone: whoever repeats the
+        removal then still finds it.
+        """
+        changed = {check[1] for check in self._checks if check[0] == "version"}
+        raises = any(write[0] == "raise" for write in self._writes)
+        return raises and any(write[0] == "UNLINK" and write[1] in changed for write in self._writes)
 
     async def _claim(self, checks: Sequence[int], claims: Sequence[Step]) -> int | None:
         failed = await self._commit(checks, claims)

@@ -141,15 +141,18 @@ class ClusterReservations(Reservations):
         answer = await self._explain(call)
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
-    async def _expire(self, part: Sequence[Due]) -> Sequence[bool | Due | BaseException]:
+    async def _expire(self, part: Sequence[Due]) -> Sequence[bool | Due | BaseException | None]:
         return await asyncio.gather(*(self._expire_one(one.request_id) for one in part), return_exceptions=True)
 
-    async def _expire_one(self, request_id: str) -> bool:
+    async def _expire_one(self, request_id: str) -> bool | None:
         """The parts first: what is off the index is not looked at again."""
         answer = await self._ask("expire", _head(request_id, None))
         if answer.word == "elsewhere":
             packed = await self._plan(answer.rest[0])
-            await self._on_parts("expire", request_id, packed)
+            parts = await self._on_parts("expire", request_id, packed)
+            if any(part.word == "running" for _, part in parts):
+                # By the clock of another node its lease ends a step later.
+                return None
             answer = await self._ask("expire", _head(request_id, packed))
         return answer.word == "expired"
 
@@ -265,7 +268,7 @@ class ClusterReservations(Reservations):
             merged.add_refusal(shard, over, holds)
             merged.add_counters(shard, counters)
             reserved += [amounts] if amounts else []
-        now_ms = max((part.now_ms for part in parts), default=0) or await self._now_ms()
+        now_ms = max((part.now_ms for part in parts), default=0) or await self.store.read_now_ms()
         word, violated = decide(call.plan, merged.over, now_ms)
         smallest = [min(column) for column in zip(*reserved, strict=True)] if word == "granted" else []
         return Answer(now_ms, word, [violated, merged.over, merged.counters, merged.holds, *smallest])
@@ -354,8 +357,9 @@ def _has_part(part: Answer, packed: PackedPlan, head: Answer) -> bool:
     """Whether the part holds what this plan asks of it, now or as long as the head has been there."""
     if part.word != "replayed":
         return part.word == "granted" and (head.word == "granted" or head.rest[1:2] == [b"open"])
-    # What was settled or released belongs to an earlier life of the id, unless the head was there before, too.
-    return part.rest[0].decode() == packed.digest and (head.word == "replayed" or part.rest[1] == b"open")
+    digest, state, _, expires_at_ms = part.rest[:4]
+    # Of an earlier life of the id, unless the head was there before, too: what was settled or released, or has run out.
+    return digest.decode() == packed.digest and (head.word == "replayed" or (state == b"open" and expires_at_ms > head.now_ms))
 
 
 def _head(request_id: str, packed: PackedPlan | None, numbers: tuple[int, ...] = (), *texts: str | bytes) -> Call:

@@ -35,6 +35,13 @@ class Store:
             groups.setdefault(key_slot(key(item).encode()), []).append(item)
         return list(groups.values())
 
+    async def read_now_ms(self) -> int:
+        if self.now_ms:
+            return int(self.now_ms)
+        with store_errors("asking for the time"):
+            seconds, microseconds = await self.redis.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
     async def ping(self) -> None:
         """Raises StoreUnavailable when Redis does not answer."""
         with store_errors("ping"):

@@ -13,6 +13,7 @@ from service.store.connection import Store
 from service.store.keys import Ref
 from service.store.scripts import store_errors
 from service.store.snapshot import read
+from service.store.versions import read_versions
 
 _FORMAT: Final = 1
 """Of the stored sheet. A worker that does not know a format says so instead of pricing without the sheet."""
@@ -60,6 +61,7 @@ async def read_prices(store: Store, known: ImportedSheet | None) -> StoredPrices
 async def replace_sheet(store: Store, sheet: ImportedSheet) -> int:
     """From now on these are the imported prices, whatever was imported before. The version they are part of."""
     packed = zlib.compress(orjson.dumps([[one.key, one.provider, one.model, one.prices] for one in sheet.prices]))
+    step = await _step_to_new_version(store)
     with store_errors("importing prices"):
         async with store.redis.pipeline(transaction=True) as pipe:
             pipe.delete(keys.price_sheet())
@@ -73,18 +75,25 @@ async def replace_sheet(store: Store, sheet: ImportedSheet) -> int:
                     "prices": packed,
                 },
             )
-            pipe.hincrby(keys.versions(), _VERSION, 1)
+            pipe.hincrby(keys.versions(), _VERSION, step)
             return int((await pipe.execute())[-1])
 
 
 async def remove_sheet(store: Store) -> bool:
     """False when nothing was imported."""
+    step = await _step_to_new_version(store)
     with store_errors("removing imported prices"):
         async with store.redis.pipeline(transaction=True) as pipe:
             pipe.unlink(keys.price_sheet())
-            pipe.hincrby(keys.versions(), _VERSION, 1)
+            pipe.hincrby(keys.versions(), _VERSION, step)
             removed, _ = await pipe.execute()
     return bool(removed)
+
+
+async def _step_to_new_version(store: Store) -> int:
+    """To one that there never was, even if Redis has lost its last second: as `raise` of lua/commit.lua."""
+    version = (await read_versions(store)).pricing
+    return max(1, await store.read_now_ms() - version)
 
 
 async def _read_sheet(store: Store, known: ImportedSheet | None) -> ImportedSheet | None:

@@ -186,6 +186,8 @@ class Reservations:
                     if isinstance(outcome, BaseException):
                         passed_over[one.open_index] += 1
                         failure = outcome
+                    elif outcome is None:
+                        passed_over[one.open_index] += 1
                     elif isinstance(outcome, Due):
                         again.append(outcome)
                 due = due[len(part) :]
@@ -198,13 +200,13 @@ class Reservations:
         if failure is not None and not any_expired:
             raise failure
 
-    async def _expire(self, part: Sequence[Due]) -> Sequence[bool | Due | BaseException]:
-        """Of each whether this call took it off the index; how to ask again; or why it cannot be done."""
+    async def _expire(self, part: Sequence[Due]) -> Sequence[bool | Due | BaseException | None]:
+        """Of each whether this call took it off the index; None: not yet; how to ask again; or why it cannot be done."""
         try:
             answers = await self._run("expire", [_expire_call(one) for one in part])
         except Exception as error:
             return [error] * len(part)
-        outcomes: list[bool | Due | BaseException] = []
+        outcomes: list[bool | Due | BaseException | None] = []
         again: dict[int, Answer] = {}
         for place, answer in enumerate(answers):
             if isinstance(answer, StoreUnavailable):
@@ -231,7 +233,7 @@ class Reservations:
 
     async def count_open(self) -> int:
         """Reservations whose lease runs, of all workers."""
-        now_ms = await self._now_ms()
+        now_ms = await self.store.read_now_ms()
         with store_errors("counting reservations"):
             async with self.store.redis.pipeline(transaction=False) as pipe:
                 for index in keys.all_open_reservations():
@@ -240,7 +242,7 @@ class Reservations:
 
     async def _due(self, passed_over: Mapping[str, int]) -> list[Due]:
         """Of each index the first whose leases have run out, but for so many."""
-        now_ms, indexes = await self._now_ms(), keys.all_open_reservations()
+        now_ms, indexes = await self.store.read_now_ms(), keys.all_open_reservations()
         with store_errors("looking for expired reservations"):
             async with self.store.redis.pipeline(transaction=False) as pipe:
                 for index in indexes:
@@ -253,13 +255,6 @@ class Reservations:
     def _owners_of(self, request_id: str) -> OwnersOfPlan | None:
         packed = self._made.get(request_id)
         return owners_of(packed.digest, packed.usage_keys) if packed is not None else None
-
-    async def _now_ms(self) -> int:
-        if self.store.now_ms:
-            return int(self.store.now_ms)
-        with store_errors("asking for the time"):
-            seconds, microseconds = await self.store.redis.time()
-        return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def _run(self, script: str, calls: Sequence[Call]) -> Sequence[Answer | StoreUnavailable]:
         return await run_calls(self.store, script, calls, retention_ms=self._retention_ms)

@@ -17,6 +17,7 @@ from service.store.change import Change, commit
 from service.store.connection import Store
 from service.store.keys import Ref
 from service.store.quota import QuotaReader
+from service.store.shared_limits import read_shared_limits
 from service.store.snapshot import read
 from tests.enforcement.world import Limits, World, customer, model_config, provider, provider_config, team, virtual_key
 from tests.store.owners import existing, ref, stored
@@ -118,6 +119,28 @@ async def test_workers_learn_of_a_change_once_it_is_written(world: World, store:
     assert redis.hget(keys.versions(), "limits") == before
     await world.change(provider(), calendar_aligned=True)
     assert redis.hget(keys.versions(), "limits") != before
+
+
+async def test_a_removal_that_was_cut_short_is_mended_by_another(world: World, store: Store, redis: Redis):
+    """Workers learn of it before it is gone, and it is there for whoever removes it again."""
+    one = model_config("one", rate_limit=Limits().rate(5, 5))
+    await world.create(one)
+    before = redis.hget(keys.versions(), "limits")
+
+    async def remove() -> bool:
+        change = Change(NOW)
+        change.delete(Kind.MODEL_CONFIG, await existing(store, one))
+        return await commit(store, change)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cluster_change.ClusterCommit, "_write_entities", _killed)
+        with pytest.raises(StoreUnavailable):
+            await remove()
+    assert redis.hget(keys.versions(), "limits") != before
+    assert (await read_shared_limits(store)).model_configs == ()
+    assert await remove()
+    assert await stored(store, one) is None
+    assert not redis.exists(keys.usage(ref(one)))
 
 
 async def test_a_change_unlocks_what_it_locked(world: World, redis: Redis):

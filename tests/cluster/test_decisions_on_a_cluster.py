@@ -14,6 +14,7 @@ from service.reservation import LimitKind, Mode, Plan, Refused, Replayed
 from service.store import keys
 from service.store.connection import Store
 from service.store.plans import pack
+from service.store.reservation_calls import Answer
 from service.store.shards import shards_of
 from tests.enforcement.clients import CLIENTS, Clients, Job
 from tests.enforcement.lives import final_state
@@ -139,6 +140,57 @@ async def test_a_crash_half_way_costs_nothing_after_the_lease(desk: Desk, redis:
     create(redis, plan)
     await abandoned(desk, plan, monkeypatch)
     assert await desk.at(NOW + 10 * MINUTE).counters(plan) == "0+0 1+0 0+0 0+0"
+
+
+async def forget_head(redis: Redis, request_id: str) -> None:
+    """Its node did not write it, or has lost it."""
+    redis.delete(keys.reservation(request_id))
+    redis.zrem(keys.open_reservations(request_id), request_id)
+
+
+async def test_what_a_crash_left_by_another_plan_hinders_no_settlement(desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch):
+    plan, other = plan_of(*SLOTS), plan_of(*SLOTS, budget("team", 100))
+    create(redis, other)
+    await abandoned(desk, other, monkeypatch)
+    await forget_head(redis, "a")
+    assert await desk.counters(plan) == "0+60 1+0 0+60 0+0"
+    worker = desk.another_worker()
+    assert await worker.call(plan, "settle unreserved", "a", 50, 5) == "settled 50/5"
+    assert await worker.call(plan, "settle unreserved", "a", 50, 5) == "settled again 50/5"
+    assert await desk.counters(plan) == "50+60 2+0 50+60 5+0"
+    assert await desk.at(NOW + 10 * MINUTE).counters(plan) == "50+0 2+0 50+0 5+0"
+
+
+async def test_what_a_crash_left_admits_nobody_once_its_lease_has_run_out(
+    desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    plan = plan_of(*SLOTS)
+    create(redis, plan)
+    await abandoned(desk, plan, monkeypatch)
+    await forget_head(redis, "a")
+    later = desk.another_worker().at(NOW + 10 * MINUTE)
+    assert await later.call(plan, "reserve", "b", 100, 5) == "granted 100/5"
+    with pytest.raises(StoreUnavailable):
+        await later.call(plan, "reserve", "a", 60, 7)
+    assert await later.counters(plan) == "0+100 2+0 0+100 0+5"
+
+
+async def test_a_reservation_stays_listed_while_a_part_of_it_runs(desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch):
+    """By the clock of its node the lease ends a step later than by that of the head."""
+    plan = plan_of(*SLOTS)
+    create(redis, plan)
+    await desk.call(plan, "reserve", "a", 60, 7)
+    desk.at(NOW + 10 * MINUTE)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(desk.reservations), "_on_parts", _still_running)
+        assert await desk.call(plan, "sweep") == "0 expired"
+    assert redis.zrange(keys.open_reservations("a"), 0, -1) == ["a"]
+    assert await desk.call(plan, "sweep") == "1 expired"
+    assert redis.zcard(keys.open_reservations("a")) == 0
+
+
+async def _still_running(*_: object) -> list[tuple[None, Answer]]:
+    return [(None, Answer(NOW, "running", []))]
 
 
 async def test_a_settlement_that_stopped_half_way_is_finished_by_a_retry(

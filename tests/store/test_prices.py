@@ -24,18 +24,31 @@ SHEET = ImportedSheet(
 
 async def test_what_is_written_is_read(redis: Redis, store: Store):
     assert await read_prices(store, None) == StoredPrices((), None)
-    assert await replace_sheet(store, SHEET) == 1
+    first = await replace_sheet(store, SHEET)
     assert await read_prices(store, None) == StoredPrices((), SHEET)
-    assert (await read_versions(store)).pricing == 1
+    assert (await read_versions(store)).pricing == first
 
     other = replace(SHEET, stamp="second", prices=SHEET.prices[:1])
-    assert await replace_sheet(store, other) == 2
+    assert await replace_sheet(store, other) == first + 1
     assert await read_prices(store, SHEET) == StoredPrices((), other)
 
     assert await remove_sheet(store) is True
     assert await read_prices(store, other) == StoredPrices((), None)
-    assert (await read_versions(store)).pricing == 3
+    assert (await read_versions(store)).pricing == first + 2
     assert await remove_sheet(store) is False
+
+
+async def test_a_version_never_comes_back(redis: Redis, store: Store):
+    """Not even where Redis has lost its last second: who read the prices of it must read again."""
+    seen = await replace_sheet(store, SHEET)
+    redis.delete(keys.versions())
+    later = replace(store, now_ms=str(int(store.now_ms) + 1_000))
+    assert await replace_sheet(later, replace(SHEET, stamp="second")) > seen
+    seen = (await read_versions(later)).pricing
+    redis.delete(keys.versions())
+    even_later = replace(store, now_ms=str(int(store.now_ms) + 2_000))
+    assert await remove_sheet(even_later)
+    assert (await read_versions(even_later)).pricing > seen
 
 
 async def test_a_sheet_that_is_known_is_not_read_again(redis: Redis, store: Store):
