@@ -124,8 +124,8 @@ class _Parser:
         if token.text == "(":
             self._take()
             inner = self.expression()
-            self._expect(")")
-            return replace(inner, depth=_above(inner))
+            # Its parentheses are part of it: whatever is written around it goes around them.
+            return replace(inner, start=token.start, end=self._expect(")").end, depth=_above(inner))
         if token.text == "[":
             self._take()
             elements, end = self._sequence("]")
