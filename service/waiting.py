@@ -18,7 +18,7 @@ class Hold(NamedTuple):
 
 
 def is_within(limit: PlannedLimit, counter: Counter, mode: Mode, estimate: int) -> bool:
-    """The same as lua/includes/is_within.lua."""
+    """The same as lua/includes/decide.lua."""
     if limit.limit is None:
         return True
     if limit.kind is LimitKind.REQUESTS:

@@ -2,8 +2,9 @@
 
 Routing rules play no part: a proxy could not be told to go elsewhere.
 
-What the proxy's own configuration says comes as query parameters and beats the headers, which clients may send, too.
-`ttl` has no header: a client must not choose how long its request holds what it may use.
+What the proxy's own configuration says comes as query parameters and beats the headers, which clients may send, too. A proxy
+that appends the client's path (Envoy) appends its query as well: below the path headers beat the query. `ttl` and `nginx` have
+no header and mean nothing there: a client must not choose how long its request holds what it may use.
 """
 
 import math
@@ -38,11 +39,13 @@ def is_authorize(path: str) -> bool:
 async def answer_authorize(scope: Scope, receive: Receive, send: Send, services: Services) -> None:
     started = perf_counter()
     headers = headers_of(scope)
+    is_of_client = len(scope["path"]) > len(PATH) + 1
     params = _params_of(scope["query_string"])
     caller = Caller(presented_virtual_key(headers, any_in_own_header=False), reads_body=False)
     try:
         require_gateway(headers, services.settings)
-        answer = await answer_reserve(services.enforcer, _request_of(params, headers), caller, by_rules=False)
+        request = _request_of(params, headers, is_of_client=is_of_client)
+        answer = await answer_reserve(services.enforcer, request, caller, by_rules=False)
     except ServiceError as error:
         answer = failure(scope, error, caller)
     except Exception:
@@ -51,16 +54,23 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
     if answer.status == 200:
         # The proxy passes the request on; the headers are for it, and for the client.
         return await send_at_once(scope, send, 200, answer.lines, b"")
-    await send_answer(scope, send, _for_nginx(answer) if params.get("nginx") in ("1", "true") else answer)
+    is_for_nginx = params.get("nginx") in ("1", "true") and not is_of_client
+    await send_answer(scope, send, _for_nginx(answer) if is_for_nginx else answer)
 
 
 @lru_cache(maxsize=128)
 def _params_of(query: bytes) -> Mapping[str, str]:
-    """Remembered, because a proxy asks with what its configuration says, the same every time."""
-    return dict(parse_qsl(query.decode("latin-1")))
+    """Remembered, because a proxy asks with what its configuration says, the same every time. The first of several with one
+    name counts: what comes behind it may be appended.
+    """
+    return dict(reversed(parse_qsl(query.decode("latin-1"))))
 
 
-def _request_of(params: Mapping[str, str], headers: Mapping[str, str]) -> ReserveRequest:
+def _request_of(params: Mapping[str, str], headers: Mapping[str, str], *, is_of_client: bool) -> ReserveRequest:
+    """`is_of_client`: what the query says."""
+    if is_of_client:
+        said = {name: _as_utf8(headers[f"x-quota-{name}"]) for name in _MEMBERS if f"x-quota-{name}" in headers}
+        params = {**params, **said, "ttl": ""}
     provider, model, tokens, cost = (params.get(name) or _as_utf8(headers.get(f"x-quota-{name}", "")) for name in _MEMBERS)
     return _request(provider, model, _number("tokens", tokens), _number("cost", cost), params.get("ttl") or None)
 

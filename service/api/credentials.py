@@ -37,7 +37,8 @@ def headers_of(scope: Scope) -> dict[str, str]:
 def presented_virtual_key(headers: Mapping[str, str], *, any_in_own_header: bool) -> str | None:
     """The first virtual key that the headers offer, x-bf-vk before Authorization before the others; None without one.
 
-    `any_in_own_header`: x-bf-vk counts whatever it holds (quota endpoint), not only with the prefix (gateway calls).
+    `any_in_own_header`: x-bf-vk counts whatever it holds, as whoever sends it means it; not so where a proxy passes on what its
+    clients sent.
     """
     own = headers.get("x-bf-vk", "")
     if own and (any_in_own_header or _looks_like_virtual_key(own)):

@@ -5,7 +5,6 @@ from functools import partial
 
 from service.errors import InvalidRequest
 from service.models.routing_evaluation import EvaluateRoutingRequest
-from service.quota.decision import Verdict
 from service.quota.enforcer import Enforcer, find_holder
 from service.quota.plan import Holder
 from service.quota.routed import question_of, read_usage_of
@@ -37,9 +36,11 @@ async def evaluate_rules(enforcer: Enforcer, request: EvaluateRoutingRequest, re
 async def _find_holder(enforcer: Enforcer, request: EvaluateRoutingRequest) -> Holder | None:
     if request.virtual_key is not None:
         found = await find_holder(enforcer, request.virtual_key)
-        if found is None or isinstance(found, Verdict):
+        # This worker may know it from before it was deleted.
+        holder = await enforcer.plans.latest_holder(found.key.entity.id) if isinstance(found, Holder) else None
+        if holder is None:
             raise InvalidRequest("virtual_key is not one that is known", param="virtual_key")
-        return await enforcer.plans.latest_holder(found.key.entity.id)
+        return holder
     if request.virtual_key_id is None:
         return None
     holder = await enforcer.plans.latest_holder(request.virtual_key_id)

@@ -21,6 +21,11 @@ async def cost(client: httpx.AsyncClient, headers: dict[str, str] | None = None,
     return answer
 
 
+async def test_more_pixels_than_an_integer_holds(client: httpx.AsyncClient):
+    answer = await cost(client, request_type="image_generation", images=20_000_000, size="999999x999999")
+    assert [line["quantity"] for line in answer["lines"]] == [pytest.approx(2e19, rel=1e-4)]
+
+
 async def test_the_working_is_shown(make_client: MakeClient):
     async with make_client(now_ms=NOW_MS) as client:
         assert await cost(client, input_tokens=1_000, cached_input_tokens=400, output_tokens=500, searches=1) == {

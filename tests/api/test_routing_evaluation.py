@@ -173,6 +173,14 @@ async def test_refused_evaluations(client: httpx.AsyncClient, body: dict[str, An
     assert refusal(await client.post("/routing-rules/evaluate", json=body)) == (400, param)
 
 
+async def test_a_key_that_was_deleted_is_not_known(client: httpx.AsyncClient):
+    key = await create_key(client)
+    await admitted(client, key)
+    assert (await client.delete(f"/virtual-keys/{key['id']}")).status_code == 200
+    body = {"virtual_key": key["value"]}
+    assert refusal(await client.post("/routing-rules/evaluate", json=body)) == (400, "virtual_key")
+
+
 async def test_it_is_for_admins(make_client: MakeClient):
     async with make_client(admin_token=("admin",), gateway_token=("gateway",)) as client:
         for token, status in (("", 401), ("gateway", 403), ("admin", 200)):

@@ -3,15 +3,17 @@
 from fractions import Fraction
 from typing import Any
 
+from service.models.limits import LARGEST_COUNT
 from service.pricing.catalog import Listed
 from service.pricing.cost import Line
 from service.pricing.rates import DOLLAR, dollars
 
 
 def cost_line(line: Line) -> dict[str, Any]:
+    is_exact = isinstance(line.quantity, int) and line.quantity <= LARGEST_COUNT
     return {
         "unit": line.unit,
-        "quantity": line.quantity if isinstance(line.quantity, int) else float(line.quantity),
+        "quantity": line.quantity if is_exact else float(line.quantity),
         "price": None if line.price is None else dollars(line.price),
         "amount": float(Fraction(line.amount) / DOLLAR),
     }
