@@ -42,7 +42,7 @@ _PARTS: Final = {
         "/service/store/quota.py",
         "/service/store/reservation",
         "/service/store/codec.py",
-        "/service/store/packed_counters.py",
+        "/service/store/packed_integers.py",
     ),
     # Streams of asyncio are used by redis-py alone.
     "Redis call and merging": ("/redis/", "/hiredis/", "/service/store/", "/asyncio/streams.py"),

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
         description="redis://, rediss:// or unix:// URL. Not set: quotad starts a Redis of its own in the data directory.",
     )
     redis_cluster: bool = Field(
-        default=False, description="Whether redis_url names a node of a Redis Cluster; the others are found through it."
+        default=False, description="Whether QUOTAD_REDIS_URL names a node of a Redis Cluster; the others are found through it."
     )
     data_dir: Path = Field(default=Path(".data"), description="Directory where the embedded Redis keeps its data.")
     admin_token: CommaSeparated = Field(
@@ -64,10 +64,10 @@ class Settings(BaseSettings):
         description="Tokens of gateways that take and settle quota, comma separated (several while rotating).",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe log line that is written."
+        default="info", description="Least severe log line that is written: debug, info, warning or error."
     )
     log_format: Literal["auto", "json", "text"] = Field(
-        default="auto", description="Log lines on stderr; auto: text on a terminal, else JSON."
+        default="auto", description="Log lines on stderr: json or text; auto: text on a terminal, else JSON."
     )
     redis_timeout_ms: int = Field(
         default=250,
@@ -82,10 +82,13 @@ class Settings(BaseSettings):
         default=16,
         ge=1,
         le=10_000,
-        description="Most connections to Redis per worker besides those that script calls share; a call waits when all are out.",
+        description="Most connections to Redis of a worker for gateways, and as many for admins, besides those that script calls "
+        "share; a call waits when all are out. Not used on a cluster.",
     )
     enforcement: Literal["postpaid", "clamp", "strict"] = Field(
-        default="clamp", description="How strictly requests are held to estimates, unless their virtual key says otherwise."
+        default="clamp",
+        description="How strictly requests are held to estimates, unless their virtual key says otherwise: postpaid, clamp or "
+        "strict.",
     )
     require_key: bool = Field(
         default=True, description="Whether a request needs a virtual key; without one, limits of providers and models bind it."
@@ -94,11 +97,13 @@ class Settings(BaseSettings):
         default="closed", description="What a request is told while Redis is away: closed: 503; open: it may go, uncounted."
     )
     on_lease_expiry: Literal["release", "charge"] = Field(
-        default="release", description="What becomes of a hold that was never settled: given back, or charged."
+        default="release",
+        description="What becomes of a hold that was never settled: release: it is given back; charge: it is charged.",
     )
     unknown_price: Literal["admit", "refuse"] = Field(
         default="admit",
-        description="What becomes of a reserve whose price nobody knows and that names no cost: it may go at no cost, or 400.",
+        description="What becomes of a reserve whose price nobody knows and that names no cost: admit: it may go at no cost; "
+        "refuse: 400.",
     )
     retention: str = Field(
         default="10m", description="How long a settled or released reservation is remembered for repeated calls: 1s to 24h."
@@ -114,7 +119,8 @@ class Settings(BaseSettings):
         default=20_000,
         ge=1,
         le=10_000_000,
-        description="Sets of limits a worker keeps, one per virtual key, provider and model; the ones used last stay.",
+        description="Sets of limits a worker keeps, one per virtual key, provider, model and request type; the ones used last "
+        "stay.",
     )
     cached_reservations: int = Field(
         default=100_000,

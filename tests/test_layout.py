@@ -164,6 +164,12 @@ def test_images_are_named_by_an_exact_version():
     assert [image for image in images if not re.fullmatch(r"[a-z]+:\d+\.\d+\.\d+(-[a-z-]+)?", image)] == []
 
 
+def test_compose_passes_every_setting_on():
+    passed = set(re.findall(r"^ +(QUOTAD_[A-Z_]+):", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE))
+    of_the_image = {variable(name) for name in ("host", "port", "data_dir", "redis_cluster")}
+    assert passed == {variable(name) for name in Settings.model_fields} - of_the_image
+
+
 def settings_table() -> str:
     """The table of the README: `python -m tests.test_layout` prints it."""
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
