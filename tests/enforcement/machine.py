@@ -14,7 +14,7 @@ from redis import Redis
 
 from service.counters import windows_of_counters
 from service.entities import Budget, CounterEdit, CounterEdits, LimitOwner, RateLimit
-from service.reservation import Blocked, Explained, Granted, LimitKind, Mode, Plan, Refused, Replayed
+from service.reservation import Blocked, Explained, Granted, LimitKind, Mode, Plan, Refused, Replayed, Stale
 from service.settings import Settings
 from service.store.connection import open_store
 from service.windows import CarryOver, Window, initial_reset_ms, next_reset_ms
@@ -223,19 +223,35 @@ class Machine(RuleBasedStateMachine):
         else:
             assert answer.split()[0] in ("replayed", "conflict")
 
-    def _reserve(self, plan: Plan, calls: list[tuple[str, str, int, int]], lease_ms: int, worker: int) -> None:
+    @precondition(lambda self: self.old_plans and not self.clustered)
+    @rule(which=st.integers(0, 2), data=st.data(), tokens=amounts, cost=amounts, lease_ms=leases, worker=st.integers(0, 1))
+    def reserve_behind_an_old_plan(
+        self, which: int, data: st.DataObject, tokens: int, cost: int, lease_ms: int, worker: int
+    ) -> None:
+        """In one batch; on a cluster what an old plan takes in one slot, before it learns that it is old, is lost to the next."""
+        of, old = data.draw(st.sampled_from(self.old_plans))
+        if _versions(old) != _versions(self.plans[of]):
+            self._reserve(self.plans[which], [(self.new(), "x", tokens, cost)], lease_ms, worker, behind=old)
+
+    def _reserve(
+        self, plan: Plan, calls: list[tuple[str, str, int, int]], lease_ms: int, worker: int, *, behind: Plan | None = None
+    ) -> None:
+        """`behind`: a call by this plan, which is old, comes before them in the same batch."""
         desk = self.desks[worker]
 
         async def ask() -> list[Any]:
             verbs = {"x": "reserve", "y": "other body"}
-            return await asyncio.gather(
-                *(
-                    desk.outcome(plan, verbs[body], request_id, tokens, cost, lease_ms=lease_ms)
-                    for request_id, body, tokens, cost in calls
-                )
+            before = [desk.outcome(behind, "reserve", self.new(), 5, 5)] if behind is not None else []
+            work = (
+                desk.outcome(plan, verbs[body], request_id, tokens, cost, lease_ms=lease_ms)
+                for request_id, body, tokens, cost in calls
             )
+            return await asyncio.gather(*before, *work)
 
-        for (request_id, body, tokens, cost), outcome in zip(calls, self.run(ask()), strict=True):
+        outcomes = self.run(ask())
+        if behind is not None:
+            assert isinstance(outcomes.pop(0), Stale)
+        for (request_id, body, tokens, cost), outcome in zip(calls, outcomes, strict=True):
             expected, violations = self.model.reserve(
                 plan,
                 request_id,
