@@ -89,15 +89,11 @@ class Prices:
         provider_key_id: str | None,
         now_ms: int,
     ) -> tuple[Price | None, int | None]:
-        names = [model]
-        entry = self._entry(provider, model, now_ms)
-        own = model.removeprefix(f"{provider}/")
-        if entry is None and own and own != model:
-            # "openai/gpt-4o" of openai is its gpt-4o: limits know it by that name, so its price must be known, too.
-            entry = self._entry(provider, own, now_ms)
-            names = [own, model] if entry is not None else [model, own]
-        found = (self.overrides.find(name, provider, request_type, virtual_key_id, provider_key_id) for name in names)
-        override = next((one for one in found if one is not None), None)
+        # "openai/gpt-4o" of openai is its gpt-4o: limits know it by that name, so its price must be known, too.
+        own = model.removeprefix(f"{provider}/") or model
+        entry = self._entry(provider, model, now_ms) or self._entry(provider, own, now_ms)
+        names = (own, model) if own != model else (model,)
+        override = self.overrides.find(names, provider, request_type, virtual_key_id, provider_key_id)
         until_ms = entry.until_ms if entry is not None else None
         return _merge(entry, override), until_ms
 

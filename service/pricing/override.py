@@ -5,6 +5,7 @@ Overrides are sorted into tables once, so that finding one takes the same time w
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from service.entities import PricingOverride
@@ -38,14 +39,11 @@ class _Table:
     def sort(self) -> None:
         self.lengths = sorted({len(prefix) for prefix in self.prefixes}, reverse=True)
 
-    def find(self, model: str) -> PricingOverride | None:
-        found = self.exact.get(model)
-        if found is not None:
-            return found
-        for length in self.lengths:
-            if length <= len(model) and (found := self.prefixes.get(model[:length])) is not None:
-                return found
-        return None
+    def find(self, names: tuple[str, ...]) -> PricingOverride | None:
+        exact = (self.exact.get(name) for name in names)
+        # A name that is shorter than a prefix is none: it would be cut to itself.
+        by_prefix = (self.prefixes.get(name[:length]) for length in self.lengths for name in names if length <= len(name))
+        return next((found for found in chain(exact, by_prefix) if found is not None), None)
 
 
 class Overrides:
@@ -66,16 +64,21 @@ class Overrides:
             table.sort()
 
     def find(
-        self, model: str, provider: str | None, request_type: str, virtual_key_id: str | None, provider_key_id: str | None
+        self,
+        names: tuple[str, ...],
+        provider: str | None,
+        request_type: str,
+        virtual_key_id: str | None,
+        provider_key_id: str | None,
     ) -> PricingOverride | None:
-        """The one that applies; scopes whose ids are not known are passed over."""
+        """The one that applies to a model by any of its names; scopes whose ids are not known are passed over."""
         if not self._tables:
             return None
         base = base_type(request_type)
         base = _SAME_TYPE.get(base, base)
         for scope in _scopes(virtual_key_id, provider, provider_key_id):
             table = self._tables.get((scope, base))
-            if table is not None and (found := table.find(model)) is not None:
+            if table is not None and (found := table.find(names)) is not None:
                 return found
         return None
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from service.entities import ProviderConfig, VirtualKey
+from service.quota.names import names_of_model_at
 from service.reservation import Blockage
 
 ANY: Final = "*"
@@ -33,7 +34,7 @@ def allows_model(config: ProviderConfig, names: tuple[str, ...]) -> bool:
     """The blacklist first. Letter case plays no part; a request without a model is not judged by its model."""
     if not names:
         return True
-    wanted = {name.casefold() for name in names}
+    wanted = {name.casefold() for name in names_of_model_at(config.provider, names)}
     return not _lists(config.blacklisted_models, wanted) and _lists(config.allowed_models, wanted)
 
 

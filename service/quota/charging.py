@@ -72,8 +72,11 @@ def charge(request: SettleRequest, shared: Shared, known_providers: Collection[s
     """What was really called has its price, where the request says that it was not what was reserved: a fallback, for one."""
     if request.cost is not None:
         return Charge(cost_nanousd=to_nanousd(request.cost), detail=_OF_CALLER_JSON)
-    provider, model = split_model(request.provider, request.model, known_providers)
-    provider, model = provider or plan.provider, model or plan.model
+    provider, model = plan.provider, plan.model
+    # A reserved model may have what looks like a provider in its name: routers and clouds have such.
+    if request.provider is not None or request.model not in (None, plan.model):
+        named_provider, named_model = split_model(request.provider, request.model, known_providers)
+        provider, model = named_provider or provider, named_model or model
     request_type = request.request_type or plan.request_type or DEFAULT_REQUEST_TYPE
     key = request.provider_key_id or (_only_key(plan) if provider == plan.provider else None)
     price = _price(shared.prices, provider, model, request_type, plan.key_id, key)

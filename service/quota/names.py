@@ -16,8 +16,17 @@ def split_model(provider: str | None, model: str | None, providers: Collection[s
 
 
 def names_of_model(model: str | None, providers: Collection[str]) -> tuple[str, ...]:
-    """The names a configuration may use for this model: as written, and without the prefix of a known provider."""
+    """The names a configuration may use for this model: as written, and without the known providers in front of it."""
     if model is None:
         return ()
-    prefix, _, rest = model.partition("/")
-    return (model, rest) if rest and prefix in providers else (model,)
+    names = [model]
+    while True:
+        prefix, _, rest = names[-1].partition("/")
+        if not rest or prefix not in providers:
+            return tuple(names)
+        names.append(rest)
+
+
+def names_of_model_at(provider: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those, and with this provider in front: whoever asks for "openai/gpt-4o" may find that very text in a configuration."""
+    return names if provider is None else (*names, *(f"{provider}/{name}" for name in names))

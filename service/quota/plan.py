@@ -17,7 +17,7 @@ from service.entities import (
     VirtualKey,
 )
 from service.quota.allow_lists import ANY, blockage, pinned_keys
-from service.quota.names import names_of_model
+from service.quota.names import names_of_model, names_of_model_at
 from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
 from service.store.snapshot import Stored
 from service.windows import window_of, window_of_budget
@@ -159,7 +159,7 @@ def _tiers(
         return ()
     identities = [
         (name, of_provider)
-        for tier in (names, (ANY,))
+        for tier in (names_of_model_at(provider, names), (ANY,))
         for of_provider in ((provider, None) if provider is not None else (None,))
         for name in tier
     ]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from service.quota.charging import Estimates
 from service.quota.choice import candidates, fallbacks
+from service.quota.decision import UNPRICED
 from service.quota.enforcer import Enforcer
 from service.quota.names import names_of_model
 from service.quota.plan import Holder
@@ -63,10 +64,16 @@ async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, reques
         return []
     # When all of them are over, the one drawn first says why.
     usable = [place for place, is_over in enumerate(over) if not is_over] or [0]
+    priced = [place for place in usable if _has_price(enforcer, plans[place], estimates)]
     return [
-        Route(plans[place], own[place], tuple(fallbacks((drawn[other] for other in usable if other != place), model)))
+        Route(plans[place], own[place], tuple(fallbacks((drawn[other] for other in priced if other != place), model)))
         for place in usable
     ]
+
+
+def _has_price(enforcer: Enforcer, plan: Plan, estimates: Estimates) -> bool:
+    """Or needs none: the operator may let go what nobody has a price for."""
+    return enforcer.admits_unpriced or estimates.of(plan).price != UNPRICED
 
 
 async def _open_fallbacks(
@@ -81,7 +88,9 @@ async def _open_fallbacks(
     if over is None:
         return None
     return tuple(
-        fallback for fallback, plan, is_over in zip(fallbacks, plans, over, strict=True) if plan.blocked is None and not is_over
+        fallback
+        for fallback, plan, is_over in zip(fallbacks, plans, over, strict=True)
+        if plan.blocked is None and not is_over and _has_price(enforcer, plan, estimates)
     )
 
 

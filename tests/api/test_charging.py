@@ -106,6 +106,19 @@ async def test_what_was_called_in_the_end_has_its_price(client: httpx.AsyncClien
     assert (await settle(client, "r2", model="gpt-4o-mini", input_tokens=1_000))["cost"] == 0.00015
 
 
+async def test_a_reserved_model_that_is_named_again_is_the_reserved_one(client: httpx.AsyncClient):
+    """Though its name begins as another provider's models do: this one is Groq's own."""
+    groq = {**OPENAI, "provider": "groq"}
+    key = await create_key(client, provider_configs=[groq], **BUDGET)
+    costs = []
+    for number, named in enumerate(({}, {"model": "openai/gpt-oss-120b"})):
+        await admitted(client, key, provider="groq", model="openai/gpt-oss-120b", request_id=f"r{number}", input_tokens=1_000)
+        answer = await settle(client, f"r{number}", input_tokens=1_000_000, output_tokens=1_000_000, **named)
+        assert answer["price"]["provider"] == "groq"
+        costs.append(answer["cost"])
+    assert costs[0] == costs[1] > 0
+
+
 async def test_a_provider_in_front_of_the_model_is_no_way_around_a_budget(client: httpx.AsyncClient):
     key = await create_key(client, provider_configs=[{**OPENAI, "allowed_models": ["gpt-4o"]}], **BUDGET)
     answer = await admitted(client, key, model="openai/gpt-4o", request_id="r1", input_tokens=1_000)
@@ -284,4 +297,8 @@ async def test_a_provider_that_has_a_price_is_chosen_where_the_other_has_none(ma
     async with make_client(unknown_price="refuse") as client:
         key = await create_key(client, provider_configs=[OPENAI, {**OPENAI, "provider": "vllm", "weight": 1_000}])
         for number in range(10):
-            assert (await admitted(client, key, provider=None, request_id=f"r{number}"))["provider"] == "openai"
+            answer = await admitted(client, key, provider=None, request_id=f"r{number}")
+            # Nor is who has none told as what to try next.
+            assert (answer["provider"], answer["fallbacks"]) == ("openai", [])
+        await create_rule(client, "openai/gpt-4o", fallbacks=["vllm/gpt-4o", "openai/gpt-4o-mini"])
+        assert (await admitted(client, key, request_id="by rule"))["fallbacks"] == ["openai/gpt-4o-mini"]

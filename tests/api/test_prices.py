@@ -8,11 +8,13 @@ from typing import Any
 import httpx
 import pytest
 from genai_prices import data_snapshot
+from redis import Redis
 
 from service import price_commands
 from service.app import Application
 from service.pricing.sheet import BadSheet
 from service.settings import Settings
+from service.store import keys
 from tests.api.calls import refusal
 from tests.api.conftest import NOW_MS, MakeClient
 
@@ -81,17 +83,18 @@ async def test_pages_that_are_none(client: httpx.AsyncClient, params: dict[str, 
     assert refusal(await client.get("/prices", params=params)) == (400, next(iter(params)))
 
 
-async def test_what_is_imported_wins(make_client: MakeClient, redis_url: str):
+async def test_what_is_imported_wins(make_client: MakeClient, redis: Redis, redis_url: str):
     async with make_client(now_ms=NOW_MS) as client, make_client(now_ms=NOW_MS) as other_worker:
         before = await cost(other_worker, model="gpt-4o", provider="openai", input_tokens=1_000)
         assert (before["cost"], before["price"]["source"]) == (0.0025, "genai-prices")
 
         lines = await in_a_thread(run_import, redis_url)
+        version = int(redis.hget(keys.versions(), "pricing") or 0)
         assert lines == [
             "Imported the prices of 12 models of 9 providers.",
             "Without a price: 2.",
             "Not used, because requests are not counted in them: output_cost_per_reasoning_token (1), ocr_cost_per_page (1).",
-            "They are version 1 of all prices: every worker goes by them from its next decision on.",
+            f"They are version {version} of all prices: every worker goes by them from its next decision on.",
         ]
         for worker in (client, other_worker):
             after = await cost(worker, model="gpt-4o", provider="openai", input_tokens=1_000)
@@ -104,7 +107,7 @@ async def test_what_is_imported_wins(make_client: MakeClient, redis_url: str):
         imported, bundled = body["sources"]
         assert imported["models"] == 12
         assert (imported["name"], imported["source"], bundled["source"]) == ("sheet.json", "imported", "genai-prices")
-        assert body["version"] == 1
+        assert body["version"] == version
 
 
 async def test_an_import_replaces_the_one_before(make_client: MakeClient, redis_url: str):

@@ -59,6 +59,20 @@ def test_a_patch_replaces_what_it_names():
     }
 
 
+@pytest.mark.parametrize("key", ["house", "mine/house"])
+def test_a_provider_in_front_of_the_model_finds_the_same_override(key: str):
+    """Whether there is a base price under either name, or none."""
+    prices = {"input_cost_per_token": 1e-6}
+    narrow = override("narrow", scope_kind="provider", provider_id="mine", pattern="house", patch=prices)
+    wide = override("wide", pattern="*", patch=prices)
+    imported = ImportedPrice(key=key, provider="mine", model=key, prices=prices)
+    sheet = ImportedSheet(name="sheet", imported_at_ms=NOW_MS, stamp="1", prices=(imported,))
+    for one in (None, sheet):
+        overridden = book(narrow, wide, sheet=one)
+        for model in ("house", "mine/house"):
+            assert price(overridden, model, "mine", "chat_completion").override_id == "narrow"
+
+
 def test_an_empty_patch_changes_nothing_but_is_named():
     found = price(book(override("a", patch={})), "gpt-4o", "openai", "chat_completion")
     assert found.override_id == "a"

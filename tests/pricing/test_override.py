@@ -45,7 +45,7 @@ def found(
     ids = {
         one.id if one is not None else None
         for listed in (overrides, overrides[::-1])
-        for one in [Overrides(listed).find(model, provider, request_type, virtual_key_id, provider_key_id)]
+        for one in [Overrides(listed).find((model,), provider, request_type, virtual_key_id, provider_key_id)]
     }
     assert len(ids) == 1
     return ids.pop()
@@ -186,7 +186,7 @@ def test_never_out_of_scope_and_none_better_is_passed_over(
         )
 
     applying = [one for one in overrides if applies(one)]
-    chosen = Overrides(overrides).find(model, provider, request_type, virtual_key_id, provider_key_id)
+    chosen = Overrides(overrides).find((model,), provider, request_type, virtual_key_id, provider_key_id)
     if not applying:
         assert chosen is None
     else:

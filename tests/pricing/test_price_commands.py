@@ -29,12 +29,13 @@ def run(*arguments: str, cwd: Path, redis_url: str) -> "subprocess.CompletedProc
 def test_import_and_clear(tmp_path: Path, redis: Redis, redis_url: str):
     result = run("import", str(SHEET), cwd=tmp_path, redis_url=redis_url)
     assert (result.returncode, result.stderr) == (0, "")
+    version = int(redis.hget(keys.versions(), "pricing") or 0)
     assert result.stdout.splitlines() == [
         f"Reading {SHEET}, {SHEET.stat().st_size:,} bytes.",
         "Imported the prices of 12 models of 9 providers.",
         "Without a price: 2.",
         "Not used, because requests are not counted in them: output_cost_per_reasoning_token (1), ocr_cost_per_page (1).",
-        "They are version 1 of all prices: every worker goes by them from its next decision on.",
+        f"They are version {version} of all prices: every worker goes by them from its next decision on.",
     ]
     assert redis.hget(keys.price_sheet(), "name") == "sheet.json"
     result = run("clear", cwd=tmp_path, redis_url=redis_url)

@@ -106,6 +106,7 @@ def test_provider_and_model_in_one_word(provider: str | None, model: str | None,
         ("openai/gpt-4o", ("openai/gpt-4o", "gpt-4o")),
         ("meta/llama-3", ("meta/llama-3",)),
         ("openrouter/meta/llama-3", ("openrouter/meta/llama-3", "meta/llama-3")),
+        ("openrouter/openai/gpt-4o", ("openrouter/openai/gpt-4o", "openai/gpt-4o", "gpt-4o")),
         ("openai/", ("openai/",)),
     ],
 )

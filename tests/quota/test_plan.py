@@ -180,6 +180,7 @@ def test_every_other_owner_has_a_flag_of_its_own():
         ("azure", "o1", ["m4"]),
         ("openai", "openai/gpt-4o", ["m1", "m2", "m3", "m4"]),
         ("openrouter", "openai/gpt-4o", ["m5", "m2", "m4"]),
+        ("openrouter", "openrouter/openai/gpt-4o", ["m5", "m2", "m4"]),
         ("openai", "mine/gpt-4o", ["m3", "m4"]),
         ("openai", "*", ["m3", "m4"]),
         (None, "gpt-4o", ["m2", "m4"]),
@@ -209,6 +210,19 @@ def test_tiers_of_model_configs(scope: str, provider_name: str | None, model: st
     assert [limit.limit_id for limit in plan.limits] == applying
 
 
+@pytest.mark.parametrize("model", ["gpt-4o", "openai/gpt-4o"])
+def test_a_limit_may_name_the_provider_in_front_of_the_model(model: str):
+    """As whoever asks for "openai/gpt-4o" does, which is split before anything else."""
+    slots = Slots()
+    configs = [
+        model_config(name, "openai/gpt-4o", of_provider, budgets=(slots.budget(name),))
+        for name, of_provider in (("m1", "openai"), ("m2", None), ("m3", "azure"))
+    ]
+    plan = plan_of(None, shared(*configs), "openai", model)
+    assert [limit.limit_id for limit in plan.limits] == ["m1", "m2"]
+    assert not plan_of(None, shared(*configs), None, "gpt-4o").limits
+
+
 ACTIVE: dict[str, Any] = {}
 
 
@@ -236,6 +250,16 @@ ACTIVE: dict[str, Any] = {}
         (ACTIVE, [provider_config("openai", blacklisted_models=("*",))], "openai", "gpt-4o", "model_blocked"),
         (ACTIVE, [provider_config("openai", blacklisted_models=("GPT-4o",))], "openai", "gpt-4o", "model_blocked"),
         (ACTIVE, [provider_config("openai", blacklisted_models=("gpt-4o",))], "openai", "openai/gpt-4o", "model_blocked"),
+        (ACTIVE, [provider_config("openai", blacklisted_models=("openai/gpt-4o",))], "openai", "gpt-4o", "model_blocked"),
+        (ACTIVE, [provider_config("openai", allowed_models=("openai/gpt-4o",))], "openai", "gpt-4o", None),
+        (ACTIVE, [provider_config("openai", allowed_models=("azure/gpt-4o",))], "openai", "gpt-4o", "model_blocked"),
+        (
+            ACTIVE,
+            [provider_config("openrouter", blacklisted_models=("gpt-4o",))],
+            "openrouter",
+            "openrouter/openai/gpt-4o",
+            "model_blocked",
+        ),
         (ACTIVE, [provider_config("openai", blacklisted_models=("o1",))], "openai", "gpt-4o", None),
         (
             ACTIVE,
