@@ -79,7 +79,7 @@ def serve(settings: Settings, bound: socket.socket, on_listening: Callable[[], N
     )
     threading.Thread(target=_when_listening, args=(bound.dup(), on_listening), daemon=True).start()
     if settings.workers > 1:
-        supervisor = Multiprocess(config, sockets=[bound])
+        supervisor = _Supervisor(config, sockets=[bound])
         supervisor.run()
         return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
     server = _Server(config)
@@ -95,6 +95,15 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.should_exit = True
+
+
+class _Supervisor(Multiprocess):
+    """Closes its socket before its workers end: who connects then is refused, where nobody would answer in the backlog."""
+
+    def terminate_all(self) -> None:
+        for bound in self.sockets:
+            bound.close()
+        super().terminate_all()
 
 
 def import_application() -> None:

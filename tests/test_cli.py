@@ -164,6 +164,33 @@ def test_several_workers_stop_together(tmp_path: Path):
     assert _processes_in(tmp_path) == set()
 
 
+def _refuses_connections(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    except TimeoutError:
+        pass
+    return False
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_comes_while_it_stops_is_refused(tmp_path: Path, workers: str):
+    """In a backlog he would wait for nobody, until the last request in flight has ended."""
+    with serve("--workers", workers, cwd=tmp_path) as served:
+        address = ("127.0.0.1", int(served.url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=10) as in_flight:
+            in_flight.sendall(b"POST /api/governance/quota/settle HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
+            time.sleep(0.2)  # until a worker has begun to read it
+            served.process.send_signal(signal.SIGTERM)
+            assert _eventually(lambda: _refuses_connections(address), within_s=5)
+            assert served.process.poll() is None
+            in_flight.sendall(b"}")
+            assert in_flight.recv(100).startswith(b"HTTP/1.1 4")
+        assert served.wait_for_last_words() == "Stopped.\n"
+        assert served.process.wait(30) == 0
+
+
 def test_workers_and_redis_end_when_the_supervisor_is_killed(tmp_path: Path):
     with serve("--workers", "2", cwd=tmp_path) as served:
         assert len(_processes_in(tmp_path)) >= 4

@@ -27,6 +27,9 @@ _LOOKED_AT: Final = {
 }
 """All that the hot calls ask headers for. Gateways pass on what their clients sent, which may be long: the rest is not read."""
 
+_LONGEST_REMEMBERED: Final = 256
+"""Characters of Host and Origin: longer ones are looked at again each time, so that nobody fills memory with them."""
+
 
 def headers_of(scope: Scope) -> dict[str, str]:
     """Those that hot calls look at, read once; the first of several with one name."""
@@ -91,19 +94,23 @@ def require_gateway(headers: Mapping[str, str], settings: Settings) -> None:
 
 def _require_this_machine(headers: Mapping[str, str]) -> None:
     """A web page open in a browser here could call us too: by name (Host, DNS rebinding), or from its own origin."""
-    if not _is_local(headers.get("host", "localhost"), headers.get("origin")):
+    host, origin = headers.get("host", "localhost"), headers.get("origin")
+    is_short = len(host) + len(origin or "") <= _LONGEST_REMEMBERED
+    if not (_is_local if is_short else _find_out_if_local)(host, origin):
         raise Forbidden(
             "without an admin token quotad answers local callers only, addressed as localhost: set QUOTAD_ADMIN_TOKEN"
         )
 
 
-@lru_cache(maxsize=1024)
-def _is_local(host: str, origin: str | None) -> bool:
+def _find_out_if_local(host: str, origin: str | None) -> bool:
     try:
         names = [urlsplit(f"//{host}").hostname, *([urlsplit(origin).hostname] if origin is not None else [])]
     except ValueError:
         return False
     return all(name is not None and is_loopback(name) for name in names)
+
+
+_is_local: Final = lru_cache(maxsize=1024)(_find_out_if_local)
 
 
 def _is_one_of(offered: str, secrets: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from service.reservation import Mode
 from service.settings import Settings
 from service.store.cluster_reservations import open_reservations
 from service.store.connection import Store
-from service.store.keys import virtual_key_id
+from service.store.keys import LONGEST_REMEMBERED, virtual_key_id
 from service.store.reservations import Reservations
 
 ATTEMPTS: Final = 8
@@ -24,7 +24,7 @@ KEEPS_CHANGING: Final = "the configuration keeps changing; try again"
 BATCHES_AT_ONCE: Final = 4
 """As many keep Redis busy. Of more, each operation would only wait longer, and so would all single calls behind them."""
 
-_key_id: Final = lru_cache(maxsize=65_536)(virtual_key_id)
+_remembered_key_id: Final = lru_cache(maxsize=65_536)(virtual_key_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +79,7 @@ def recall_holder(enforcer: Enforcer, key_value: str | None) -> Holder | None:
         return None
     holder = enforcer.plans.recall_holder(_key_id(key_value))
     return holder if holder is not None and holder.key.entity.has_value(key_value) else None
+
+
+def _key_id(value: str) -> str:
+    return (_remembered_key_id if len(value) <= LONGEST_REMEMBERED else virtual_key_id)(value)

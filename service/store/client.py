@@ -7,9 +7,11 @@ from redis.asyncio import BlockingConnectionPool, Connection, Redis, RedisCluste
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
 from service.settings import Settings
 from service.store.patience import Patience
+from service.store.shared_connection import is_from_replica
 
 _CONNECTIONS_OF_A_NODE: Final = 1000
 """A cluster client has no call wait for a connection: it fails beyond this, which batches stay far below."""
@@ -18,10 +20,14 @@ _CONNECTIONS_OF_A_NODE: Final = 1000
 class _PatientConnection(AbstractConnection):
     """Its time limit is a Patience instead of the timeouts of redis-py."""
 
-    def __init__(self, *, socket_timeout: float, socket_connect_timeout: float, **kwargs: Any) -> None:
+    def __init__(
+        self, *, socket_timeout: float, socket_connect_timeout: float, leaves_replicas: bool = False, **kwargs: Any
+    ) -> None:
+        """`leaves_replicas`: opened anew after a replica has refused a call, as its name may lead to another server by then."""
         super().__init__(socket_timeout=None, socket_connect_timeout=None, **kwargs)
         self._limit_s = socket_timeout
         self._connect_limit_s = socket_connect_timeout
+        self._leaves_replicas = leaves_replicas
 
     async def connect_check_health(self, *args: Any, **kwargs: Any) -> None:
         if not self.is_connected:
@@ -33,8 +39,13 @@ class _PatientConnection(AbstractConnection):
             await super().send_packed_command(*args, **kwargs)
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        with Patience(self._limit_s):
-            return await super().read_response(*args, **kwargs)
+        try:
+            with Patience(self._limit_s):
+                return await super().read_response(*args, **kwargs)
+        except ResponseError as error:
+            if self._leaves_replicas and is_from_replica(error):
+                self.mark_for_reconnect()  # type: ignore[no-untyped-call]
+            raise
 
     async def disconnect(self, *args: Any, **kwargs: Any) -> None:
         if asyncio.current_task() is None:
@@ -119,6 +130,7 @@ def open_redis(settings: Settings, url: str, *, timeout_ms: int) -> "Redis":
         timeout=timeout_s,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
+        leaves_replicas=True,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )

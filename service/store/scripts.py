@@ -55,7 +55,7 @@ _OUT_OF_SERVICE: Final = (
     ClusterDownError, ClusterError, TryAgainError, AuthenticationError, NoPermissionError, NoScriptError,
 )  # fmt: skip
 _OUT_OF_SERVICE_REPLIES: Final = (
-    "OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "NOREPLICAS", "NOAUTH", "WRONGPASS", "unauthenticated",
+    "OOM", "LOADING", "READONLY", "MASTERDOWN", "MISCONF", "BUSY", "NOREPLICAS", "NOAUTH", "WRONGPASS", "unauthenticated",
 )  # fmt: skip
 """Also as they appear inside an error of a script that ran into them."""
 

@@ -11,14 +11,23 @@ from typing import Any, Final, cast
 from hiredis import HiredisError, Reader, pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import DefaultParser
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError, MasterDownError, ReadOnlyError, ResponseError, TimeoutError
 
 _TURNS: Final = 8
 """A call is given up after so many turns of a timer, not at a time: see patience.py. So it may be an eighth early."""
+_REPLICA_REPLIES: Final = ("READONLY", "MASTERDOWN")
+"""As they appear inside an error of a script that ran into them."""
+
+
+def is_from_replica(error: Exception) -> bool:
+    """Redis took another server for master and left our connections to the old one open: it will refuse writes for ever."""
+    if isinstance(error, ReadOnlyError | MasterDownError):
+        return True
+    return isinstance(error, ResponseError) and any(word in str(error) for word in _REPLICA_REPLIES)
 
 
 class SharedConnection:
-    """Opened by the first call, and again by the first one after it was lost. Nothing is sent twice."""
+    """Opened by the first call, and again by the first one after it was lost or led to a replica. Nothing is sent twice."""
 
     def __init__(self, redis: "Redis", *, limit_s: float) -> None:
         """`redis` knows where and how to connect; `limit_s` is for an answer, not for connecting."""
@@ -38,8 +47,22 @@ class SharedConnection:
         packed: bytes = pack_command(cast("Any", command))
         reply = await answers.to(packed)
         if isinstance(reply, Exception):
+            # Only who is refused first: by then the connection that is open may be another one.
+            if not answers.is_lost and is_from_replica(reply):
+                self._leave_server()
             raise reply
         return reply
+
+    def _leave_server(self) -> None:
+        """The next call, also one by the pool, connects by name again, which may lead to another server by now."""
+        if self._open is not None:
+            self._open.lose(ConnectionError("this server of Redis is a replica now"))
+        pool: Any = self._redis.connection_pool
+        # All in one turn of the event loop, or a call could get one of them that is about to be closed.
+        for idle in pool._available_connections:
+            idle._close()
+        for busy in pool._in_use_connections:
+            busy.mark_for_reconnect()
 
     async def _connected(self) -> "_Answers":
         # All that come meanwhile wait for the same attempt, and for no other one where it fails.

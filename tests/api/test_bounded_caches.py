@@ -18,7 +18,7 @@ from service.app import Application
 from service.durations import parse_duration
 from service.quota import plan
 from service.remembered import remembered
-from service.store.keys import virtual_key_id
+from service.store import keys
 from tests.api.calls import ROUTING_RULES, TEAMS, VIRTUAL_KEYS, create, update
 from tests.api.conftest import MakeApp
 from tests.api.gateway import CALL, admitted, budget, call, create_key, rate_limit, reserve, settle
@@ -155,6 +155,42 @@ def test_functions_that_keep_results_keep_so_many():
     assert max(function.cache_parameters()["maxsize"] or 0 for _, function in cached_functions()) <= 100_000
 
 
+async def present(client: httpx.AsyncClient, number: int, padding: str) -> None:
+    """All that is looked up by what callers may send, whoever they are: keys, and the names that we are called by."""
+    key = {"x-bf-vk": f"sk-bf-{number}{padding}"}
+    assert (await client.get("/virtual-keys/quota", headers=key)).status_code == 401
+    assert (await client.get("/quota/authorize", headers=key)).status_code == 401
+    for names in ({"host": f"a{number}{padding}"}, {"origin": f"http://a{number}{padding}"}):
+        assert (await client.get("/quota/authorize", headers=key | names)).status_code == 403
+
+
+async def test_long_values_are_not_remembered(make_app: MakeApp):
+    """A header may be many kilobytes long: caches full of them would be gigabytes."""
+    async with clients(make_app()) as client:
+        sizes: list[dict[str, int]] = []
+        for padding in ("", "x" * 50_000, ""):
+            for number in range(3):
+                await present(client, number + 10 * len(sizes), padding)
+            # Not those of the standard library: urlsplit keeps a hundred texts, of any length.
+            ours = [(name, function) for name, function in cached_functions() if function.__module__.startswith("service.")]
+            sizes.append({name: function.cache_info().currsize for name, function in ours})
+    short, long, short_again = sizes
+    assert long == short
+    # Those of this test are remembered while they are short.
+    grown = {name for name, size in short_again.items() if size > long[name]}
+    assert grown == {
+        "service.api.credentials._is_local",
+        "service.quota.enforcer._remembered_key_id",
+        "service.store.keys._remembered_key_id",
+    }
+
+
+def test_the_id_of_a_long_value_is_that_of_any_other():
+    value = "x" * keys.LONGEST_REMEMBERED
+    assert keys.virtual_key_id(value) == keys._make_key_id(value) != keys.virtual_key_id(value + "x")
+    assert keys.virtual_key_id(value + "x") == keys._make_key_id(value + "x")
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(Path(service.__file__).parents[1])))
 def test_no_function_keeps_all_its_results(path: Path):
     """Nested functions and methods included: functools.cache and lru_cache(maxsize=None) stand in ENDLESS only."""
@@ -169,7 +205,7 @@ def test_no_function_keeps_all_its_results(path: Path):
     assert found == [] or str(path.relative_to(Path(service.__file__).parents[1])) in ENDLESS
 
 
-@pytest.mark.parametrize("function, argument", [(virtual_key_id, "sk-bf-{}"), (parse_duration, "{}s")])
+@pytest.mark.parametrize("function, argument", [(keys._remembered_key_id, "sk-bf-{}"), (parse_duration, "{}s")])
 def test_a_function_forgets_the_results_used_longest_ago(function: Any, argument: str):
     largest = function.cache_parameters()["maxsize"]
     for number in range(1, largest + 2):

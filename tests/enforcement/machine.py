@@ -14,12 +14,13 @@ from redis import Redis
 
 from service.counters import windows_of_counters
 from service.entities import Budget, CounterEdit, CounterEdits, LimitOwner, RateLimit
-from service.reservation import Blocked, Explained, Granted, LimitKind, Mode, Plan, Refused, Replayed, Stale
+from service.reservation import Explained, Granted, LimitKind, Mode, Plan, Refused, Replayed, Stale
 from service.settings import Settings
 from service.store.connection import open_store
 from service.windows import CarryOver, Window, initial_reset_ms, next_reset_ms
 from tests.enforcement.configurations import TERMS, amounts, jumps, leases, limit_terms
 from tests.enforcement.model import CounterName, Model, name_of
+from tests.enforcement.outcomes import versions_of, word_of
 from tests.enforcement.world import Limits, World, customer, model_config, provider, provider_config, team, virtual_key
 from tests.redis_cluster import cluster_client
 from tests.store.owners import existing, ref
@@ -214,14 +215,10 @@ class Machine(RuleBasedStateMachine):
     def reserve_by_an_old_plan(self, data: st.DataObject, again: bool, tokens: int, worker: int) -> None:
         request_id = self.known(data) if again else self.new()
         which, old = data.draw(st.sampled_from(self.old_plans))
-        if _versions(old) == _versions(self.plans[which]):
+        if versions_of(old) == versions_of(self.plans[which]):
             return
-        verb = "reserve" if request_id in self.model.reservations else "stale"
-        answer = self.run(self.desks[worker].call(old, "reserve", request_id, tokens))
-        if verb == "stale":
-            assert answer == "stale"
-        else:
-            assert answer.split()[0] in ("replayed", "conflict")
+        expected = ("replayed", "conflict") if request_id in self.model.reservations else ("stale",)
+        assert self.run(self.desks[worker].call(old, "reserve", request_id, tokens)).split()[0] in expected
 
     @precondition(lambda self: self.old_plans and not self.clustered)
     @rule(which=st.integers(0, 2), data=st.data(), tokens=amounts, cost=amounts, lease_ms=leases, worker=st.integers(0, 1))
@@ -230,7 +227,7 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         """In one batch; on a cluster what an old plan takes in one slot, before it learns that it is old, is lost to the next."""
         of, old = data.draw(st.sampled_from(self.old_plans))
-        if _versions(old) != _versions(self.plans[of]):
+        if versions_of(old) != versions_of(self.plans[of]):
             self._reserve(self.plans[which], [(self.new(), "x", tokens, cost)], lease_ms, worker, behind=old)
 
     def _reserve(
@@ -262,7 +259,7 @@ class Machine(RuleBasedStateMachine):
                 charges_at_expiry=self.charging[worker],
                 now_ms=self.now_ms,
             )
-            assert _word(outcome) == expected
+            assert word_of(outcome) == expected
             match outcome:
                 case Granted():
                     one = self.model.reservations[request_id]
@@ -384,7 +381,7 @@ class Machine(RuleBasedStateMachine):
 
         for plan, explained in zip(self.plans, self.run(explain_all()), strict=True):
             self._check_states(plan, explained)
-            assert _word(explained.outcome) == self.model.decide(plan, 5, 5, self.now_ms)[0]
+            assert word_of(explained.outcome) == self.model.decide(plan, 5, 5, self.now_ms)[0]
 
     @invariant()
     def holds_add_up(self) -> None:
@@ -400,13 +397,3 @@ class Machine(RuleBasedStateMachine):
             for slot, counter in stored_counters(self.redis, key).items():
                 assert counter.held == held.get(slot, 0), key
                 assert counter.usage >= 0
-
-
-def _word(outcome: Any) -> str:
-    if isinstance(outcome, Blocked):
-        return "expired" if outcome.key_expired else "blocked"
-    return {"IdConflict": "conflict"}.get(type(outcome).__name__, type(outcome).__name__.lower())
-
-
-def _versions(plan: Plan) -> tuple[int, tuple[Any, ...]]:
-    return plan.global_version, plan.owners
