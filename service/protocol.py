@@ -1,19 +1,26 @@
 """How uvicorn speaks HTTP for quotad: the standard error body for what is no HTTP, answers written in one system call."""
 
 import asyncio
+from collections.abc import Sized
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
 import orjson
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from service.api.at_once import AT_ONCE, header_lines
+from service.api.at_once import AT_ONCE, JSON, header_lines
 
 _LONGEST_REMEMBERED: Final = 256
 """Bytes of a target: longer ones are parsed again each time, so that nobody fills memory with them."""
+
+_LONGEST_FIELDS: Final = 131_072
+"""Bytes of a head, or of trailers, that come behind the segment in which they begin: all of them are kept in memory."""
+
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
+"""The headers that say where a body ends."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -25,26 +32,84 @@ class Protocol(HttpToolsProtocol):
         self.access_log = False
         # One for all requests: in each it would be part of a cycle, which only the garbage collector could resolve.
         self._extensions: dict[str, Any] = {AT_ONCE: {"read": self._read_at_once, "write": self._write_at_once}}
-        self._answering: RequestResponseCycle
+        self._answering: RequestResponseCycle | None = None
         # Those of the server, such as the date: another list every second.
         self._default_headers = self.server_state.default_headers
         self._default_lines = header_lines(self._default_headers)
         self._idle_since: float | None = None
+        self._fields: object | None = None
+        """One for each head and for the trailers of each body, while they come."""
+        self._fields_bytes = 0
+        self._head_is_known = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._out = _OneWrite(transport, self.loop)
         super().connection_made(self._out)
+        self.flow = _Flow(self._out, self.pipeline)
+        self._wait_for_client()
 
-    def send_400_response(self, msg: str) -> None:
+    def data_received(self, data: bytes) -> None:
+        self._idle_since = None
+        fields = self._fields
+        try:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._ignore_upgrade(memoryview(data)[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            return self._refuse(400, "this is no HTTP request that quotad can read")
+        if fields is not None and fields is self._fields:
+            self._fields_bytes += len(data)
+            if self._fields_bytes > _LONGEST_FIELDS:
+                return self._refuse(431, f"the target and the headers are larger than {_LONGEST_FIELDS} bytes")
+        cycle = self.cycle
+        if cycle is None or cycle.more_body or cycle.response_complete:
+            self._wait_for_client()
+
+    def _ignore_upgrade(self, rest: memoryview) -> None:
+        """As RFC 9110, 7.8 allows. The parser takes `rest`, what follows the head, for another protocol, and the request for
+        complete. Another parser reads what frames the body, without the wish, and then goes on with the body.
+        """
+        while True:
+            cycle = self.cycle
+            if cycle.scope["method"] == "CONNECT":
+                return self._unsupported_upgrade_warning()
+            # The task of the cycle has not run yet, so nobody has seen it complete.
+            cycle.more_body = True
+            cycle.message_event.clear()
+            framing = header_lines([header for header in cycle.scope["headers"] if header[0] in _FRAMING])
+            self._head_is_known = True
+            self.parser = httptools.HttpRequestParser(self)
+            # As uvicorn does: a request behind one that closes the connection is no error.
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            try:
+                self.parser.feed_data(b"POST / HTTP/%b\r\n%b\r\n" % (cycle.scope["http_version"].encode(), framing))
+                self.parser.feed_data(rest)
+                return None
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+
+    def _refuse(self, status: int, message: str) -> None:
         from service.api.answers import error_body
 
-        body = orjson.dumps(error_body(400, "this is no HTTP request that quotad can read"))
-        head = ("HTTP/1.1 400 Bad Request", "content-type: application/json", f"content-length: {len(body)}", "connection: close")
-        self.transport.write("\r\n".join((*head, "", "")).encode() + body)
+        body = orjson.dumps(error_body(status, message))
+        lines = header_lines([JSON, (b"content-length", b"%d" % len(body)), (b"connection", b"close")])
+        self._abandon()
+        self.transport.write(b"".join((STATUS_LINE[status], lines, b"\r\n", body)))
         self.transport.close()
+
+    def _abandon(self) -> None:
+        """Nobody will read the answers that are still to come; uvicorn tells so to the last request only."""
+        self.pipeline.clear()
+        cycle = self._answering
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._abandon()
         self._extensions.clear()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
@@ -58,10 +123,13 @@ class Protocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-            return
+        else:
+            self._wait_for_client()
+        self.flow.resume_reading()
+
+    def _wait_for_client(self) -> None:
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._look_after(self.timeout_keep_alive)
@@ -73,6 +141,9 @@ class Protocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = None
         if self._idle_since is None:
             return  # the end of the answer that is under way sets it again
+        if self.flow.read_paused:
+            # It is we who let the client wait.
+            self._idle_since = self.loop.time()
         left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left_s > 0:
             self._look_after(left_s)
@@ -84,9 +155,14 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.url = b""
         self.expect_100_continue = False
-        self.headers = []
+        self._fields = self.headers = []
+        self._fields_bytes = 0
 
     def on_headers_complete(self) -> None:
+        self._fields = None
+        if self._head_is_known:
+            self._head_is_known = False
+            return
         version = self.parser.get_http_version()
         path, raw_path, query = (_target if len(self.url) <= _LONGEST_REMEMBERED else _parse_target)(self.url)
         before = self.cycle
@@ -117,7 +193,15 @@ class Protocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
 
+    def on_chunk_header(self) -> None:
+        # Trailers follow, if it is the last chunk.
+        self._fields, self._fields_bytes = object(), 0
+
+    def on_chunk_complete(self) -> None:
+        self._fields = None
+
     def on_body(self, body: bytes) -> None:
+        self._fields = None
         cycle = self.cycle
         if cycle.response_complete:
             return
@@ -140,6 +224,7 @@ class Protocol(HttpToolsProtocol):
     def _read_at_once(self) -> bytes | None:
         """What RequestResponseCycle.receive gives, for a body that is there as a whole."""
         cycle = self._answering
+        assert cycle is not None
         if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue or not cycle.message_event.is_set():
             return None
         self.flow.resume_reading()
@@ -150,6 +235,7 @@ class Protocol(HttpToolsProtocol):
     def _write_at_once(self, status: int, lines: bytes, body: bytes) -> bool:
         """What RequestResponseCycle.send does, for an answer that is there as a whole."""
         cycle = self._answering
+        assert cycle is not None
         if cycle.disconnected:
             return True
         if self.flow.write_paused or cycle.response_started:
@@ -195,6 +281,21 @@ class _Cycle(RequestResponseCycle):
         self.body = bytearray()
 
 
+class _Flow(FlowControl):
+    """Reads nothing while requests are queued, so that a client fills no memory with them.
+
+    Only the last one may lack a part of its body, and it gets that: when its turn comes, the queue is empty.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if self.read_paused and not self._pipeline:
+            super().resume_reading()
+
+
 def _parse_target(url: bytes) -> tuple[str, bytes, bytes]:
     """The path, the same as it was sent, and the query."""
     parsed = httptools.parse_url(url)
@@ -231,7 +332,7 @@ class _OneWrite(asyncio.Transport):
 
     def _send(self) -> None:
         written, self._written = self._written, []
-        if written:
+        if written and not self.is_closing():
             self._transport.write(b"".join(written))
 
     def close(self) -> None:

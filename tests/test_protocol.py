@@ -21,6 +21,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.written: list[bytes] = []
         self.closed = asyncio.Event()
+        self.reading = True
 
     def write(self, data: Any) -> None:
         self.written.append(bytes(data))
@@ -35,10 +36,10 @@ class Wire(asyncio.Transport):
         return default
 
     def pause_reading(self) -> None:
-        pass
+        self.reading = False
 
     def resume_reading(self) -> None:
-        pass
+        self.reading = True
 
 
 async def at_once(scope: Any, receive: Any, send: Any) -> None:
@@ -51,10 +52,11 @@ async def in_two_messages(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"{}"})
 
 
-def connected(app: Any) -> tuple[Protocol, Wire]:
+def connected(app: Any, keep_alive_s: float = 5) -> tuple[Protocol, Wire]:
     state = ServerState()
     state.default_headers = [(b"date", b"today")]
-    protocol = Protocol(config=uvicorn.Config(app, ws="none", log_config=None), server_state=state, app_state={})
+    config = uvicorn.Config(app, ws="none", log_config=None, timeout_keep_alive=keep_alive_s)  # type: ignore[arg-type]
+    protocol = Protocol(config=config, server_state=state, app_state={})
     wire = Wire()
     protocol.connection_made(wire)
     return protocol, wire
@@ -170,13 +172,12 @@ async def test_a_client_that_has_gone_is_written_nothing():
 
 async def closed_after_s(wire: Wire) -> float:
     started = asyncio.get_running_loop().time()
-    await wire.closed.wait()
+    await asyncio.wait_for(wire.closed.wait(), 2)
     return asyncio.get_running_loop().time() - started
 
 
 async def test_an_idle_connection_is_closed_when_it_was_idle_long_enough():
-    protocol, wire = connected(at_once)
-    protocol.timeout_keep_alive = 0.2  # type: ignore[assignment]
+    protocol, wire = connected(at_once, keep_alive_s=0.2)
     for _ in range(3):
         protocol.data_received(GET)
         await asyncio.sleep(0.12)
@@ -193,8 +194,7 @@ async def test_a_connection_is_not_idle_while_its_request_is_answered():
             await answered.wait()
         await at_once(scope, receive, send)
 
-    protocol, wire = connected(app)
-    protocol.timeout_keep_alive = 0.05  # type: ignore[assignment]
+    protocol, wire = connected(app, keep_alive_s=0.05)
     protocol.data_received(GET)
     await a_few_turns()
     protocol.data_received(GET.replace(b"/ ", b"/slow ", 1))

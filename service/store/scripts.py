@@ -110,17 +110,16 @@ class Scripts:
         """`timeout_ms` is for the answer to a call."""
         self._redis = redis
         # Not of a cluster: there the keys of a call say which node it goes to.
-        self._connection = SharedConnection(redis, limit_s=timeout_ms / 1000)
+        self._connection = SharedConnection(redis, limit_s=timeout_ms / 1000, on_reopened=self._count_forgotten)
         self._breaker = breaker
         # All scripts are composed here, so a missing include stops the start and not a request.
         self._texts = {path.stem: compose(path.stem, directory) for path in sorted(directory.glob("*.lua"))}
         self._shas: dict[str, str] = {}
-        self._reloaded = 0
-
-    @property
-    def forgotten(self) -> int:
+        self.forgotten = 0
         """How often a server may have lost its last second: it had forgotten a script, or it was connected to anew."""
-        return self._reloaded + max(0, self._connection.opened - 1)
+
+    def _count_forgotten(self) -> None:
+        self.forgotten += 1
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """One EVALSHA; the script is loaded first where the server does not know it (start, failover, SCRIPT FLUSH)."""
@@ -198,7 +197,7 @@ class Scripts:
         server: dict[str, Any] = await self._redis.info("server")
         text = with_flags(self._texts[name], int(str(server["redis_version"]).split(".")[0]))
         await self._redis.script_load(text)
-        self._reloaded += name in self._shas
+        self.forgotten += name in self._shas
         self._shas[name] = sha1(text.encode(), usedforsecurity=False).hexdigest()
         return self._shas[name]
 

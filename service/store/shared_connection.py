@@ -6,6 +6,7 @@ worker that is not busy enough to merge many calls (`python -m bench --only late
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from hiredis import HiredisError, Reader, pack_command
@@ -29,13 +30,14 @@ def is_from_replica(error: Exception) -> bool:
 class SharedConnection:
     """Opened by the first call, and again by the first one after it was lost or led to a replica. Nothing is sent twice."""
 
-    def __init__(self, redis: "Redis", *, limit_s: float) -> None:
-        """`redis` knows where and how to connect; `limit_s` is for an answer, not for connecting."""
+    def __init__(self, redis: "Redis", *, limit_s: float, on_reopened: Callable[[], None] = lambda: None) -> None:
+        """`redis` knows where and how to connect; `limit_s` is for an answer, not for connecting. `on_reopened`: whoever answers
+        from now on may be another server, or the same one without its last second.
+        """
         self._redis = redis
         self._limit_s = limit_s
+        self._on_reopened = on_reopened
         self._open: _Answers | None = None
-        self.opened = 0
-        """How often: after the first time whoever answers may be another server, or the same one without its last second."""
         self._opening: asyncio.Task[_Answers] | None = None
 
     async def call(self, *command: str | int | bytes) -> Any:
@@ -75,8 +77,9 @@ class SharedConnection:
         pool: Any = self._redis.connection_pool
         connection = pool.make_connection()
         await connection.connect()
+        if self._open is not None:
+            self._on_reopened()
         self._open = _Answers(connection, limit_s=self._limit_s)
-        self.opened += 1
         return self._open
 
     async def close(self) -> None:
