@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from service.providers import known_providers
@@ -13,7 +12,7 @@ from service.reservation import Mode
 from service.settings import Settings
 from service.store.cluster_reservations import open_reservations
 from service.store.connection import Store
-from service.store.keys import LONGEST_REMEMBERED, virtual_key_id
+from service.store.keys import virtual_key_id
 from service.store.reservations import Reservations
 
 ATTEMPTS: Final = 8
@@ -23,8 +22,6 @@ KEEPS_CHANGING: Final = "the configuration keeps changing; try again"
 
 BATCHES_AT_ONCE: Final = 4
 """As many keep Redis busy. Of more, each operation would only wait longer, and so would all single calls behind them."""
-
-_remembered_key_id: Final = lru_cache(maxsize=65_536)(virtual_key_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ async def find_holder(enforcer: Enforcer, key_value: str | None) -> Holder | Ver
     """Who holds this virtual key, why there is nobody, or None where requests without a key are welcome."""
     if key_value is None:
         return KEY_REQUIRED if enforcer.require_key else None
-    holder = await enforcer.plans.holder(_key_id(key_value))
+    holder = await enforcer.plans.holder(virtual_key_id(key_value))
     return holder if holder is not None and holder.key.entity.has_value(key_value) else KEY_NOT_FOUND
 
 
@@ -77,9 +74,5 @@ def recall_holder(enforcer: Enforcer, key_value: str | None) -> Holder | None:
     """The same without asking the store, as far as it was read before."""
     if key_value is None:
         return None
-    holder = enforcer.plans.recall_holder(_key_id(key_value))
+    holder = enforcer.plans.recall_holder(virtual_key_id(key_value))
     return holder if holder is not None and holder.key.entity.has_value(key_value) else None
-
-
-def _key_id(value: str) -> str:
-    return (_remembered_key_id if len(value) <= LONGEST_REMEMBERED else virtual_key_id)(value)

@@ -22,7 +22,7 @@ _BUCKETS: Final = 64
 """Hash tags that reservations are spread over, so that they share the nodes of a cluster."""
 SEPARATOR: Final = "\0"
 """Ends each part of a sorted-set member of the directory; the last part is the id. No name may contain it."""
-LONGEST_REMEMBERED: Final = 256
+_LONGEST_REMEMBERED: Final = 256
 """Characters of a value that anybody may present: the id of a longer one is made anew each time, so that nobody fills memory."""
 
 
@@ -40,14 +40,14 @@ def virtual_key_id(value: str) -> str:
     A value holds 122 random bits, so its id is as random as any other UUID; and whoever presents a value
     names his own Redis key, so the look-up needs no index and no second round trip.
     """
-    return (_remembered_key_id if len(value) <= LONGEST_REMEMBERED else _make_key_id)(value)
+    return (_remembered_key_id if len(value) <= _LONGEST_REMEMBERED else _make_key_id)(value)
 
 
 def _make_key_id(value: str) -> str:
     return str(uuid.UUID(bytes=sha256(value.encode("utf-8", "surrogatepass")).digest()[:16], version=4))
 
 
-_remembered_key_id: Final = lru_cache(maxsize=16_384)(_make_key_id)
+_remembered_key_id: Final = lru_cache(maxsize=65_536)(_make_key_id)
 
 
 def config(ref: Ref) -> str:
