@@ -11,7 +11,9 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.answers import error_body
 from service.api.at_once import JSON, header_lines, send_at_once
+from service.api.calls import answer_bug
 from service.api.credentials import headers_of, presented_virtual_key
+from service.api.enforcement import send_answer
 from service.api.rendering.quota import QuotaView
 from service.errors import StoreUnavailable
 from service.logs import SparingLog
@@ -35,6 +37,8 @@ async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: Quota
         _unavailable.warning("quota read failed: %r", error.__cause__)
         retry_after = (b"retry-after", error.headers["Retry-After"].encode())
         return await _refuse(scope, send, 503, error_body(503, error.message), retry_after)
+    except Exception:
+        return await send_answer(scope, send, answer_bug("a quota read"))
     if reading is None or not reading.key.has_value(value):
         return await _refuse(scope, send, 401, {"error": "Virtual key not found"}, _CHALLENGE)
     key = reading.key

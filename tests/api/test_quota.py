@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 
 from service.api.rendering.times import timestamp
+from service.store.quota import QuotaReader
 from tests.api.calls import CUSTOMERS, TEAMS, VIRTUAL_KEYS, Entity, create, delete, get, refusal, update
 from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.redis_state import contents, set_counter, traffic, virtual_key
@@ -238,3 +239,13 @@ async def test_the_word_quota_is_no_id(client):
     for method, status in [("PUT", 404), ("DELETE", 404), ("POST", 405), ("PATCH", 405)]:
         answer = await client.request(method, QUOTA, json={}, headers={"x-bf-vk": key["value"]})
         assert refusal(answer) == (status, None)
+
+
+async def test_a_mistake_of_ours_has_the_standard_body(client, monkeypatch: pytest.MonkeyPatch):
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(QuotaReader, "read", fail)
+    response = await client.get("/virtual-keys/quota", headers={"x-bf-vk": "sk-bf-any"})
+    assert (response.status_code, response.json()["status_code"]) == (500, 500)
+    assert "secret" not in response.text
