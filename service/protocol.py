@@ -12,9 +12,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service.api.at_once import AT_ONCE, JSON, header_lines
-
-_LONGEST_REMEMBERED: Final = 256
-"""Bytes of a target: longer ones are parsed again each time, so that nobody fills memory with them."""
+from service.remembered import LONGEST_REMEMBERED
 
 _LONGEST_FIELDS: Final = 131_072
 """Bytes of a head, or of trailers, that come behind the segment in which they begin: all of them are kept in memory."""
@@ -116,9 +114,6 @@ class Protocol(HttpToolsProtocol):
 
     # One timer for a connection, which looks whether it was idle all the time: uvicorn makes and cancels one for each answer.
 
-    def _unset_keepalive_if_required(self) -> None:
-        self._idle_since = None
-
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
@@ -164,7 +159,7 @@ class Protocol(HttpToolsProtocol):
             self._head_is_known = False
             return
         version = self.parser.get_http_version()
-        path, raw_path, query = (_target if len(self.url) <= _LONGEST_REMEMBERED else _parse_target)(self.url)
+        path, raw_path, query = (_target if len(self.url) <= LONGEST_REMEMBERED else _parse_target)(self.url)
         before = self.cycle
         self.cycle = _Cycle(
             self,

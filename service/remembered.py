@@ -3,8 +3,11 @@
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Final, TypeVar
 from weakref import ref
+
+LONGEST_REMEMBERED: Final = 256
+"""Of a text that anybody may send: what follows from a longer one is found anew each time, so that nobody fills memory."""
 
 Subject = TypeVar("Subject")
 Made = TypeVar("Made")

@@ -15,6 +15,7 @@ It answers None or False when it cannot do that now; then they go the usual way.
 """
 
 JSON: Final = (b"content-type", b"application/json")
+CHALLENGE: Final = (b"www-authenticate", b"Bearer")
 
 _NO_EXTENSIONS: Final[Mapping[str, Any]] = {}
 

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from service.errors import Forbidden, Unauthorized
+from service.remembered import LONGEST_REMEMBERED
 from service.settings import VIRTUAL_KEY_PREFIX, Settings, is_loopback
 
 _KEY_HEADERS: Final = ("x-api-key", "x-goog-api-key", "api-key")
@@ -26,9 +27,6 @@ _LOOKED_AT: Final = {
     )
 }
 """All that the hot calls ask headers for. Gateways pass on what their clients sent, which may be long: the rest is not read."""
-
-_LONGEST_REMEMBERED: Final = 256
-"""Characters of Host and Origin: longer ones are looked at again each time, so that nobody fills memory with them."""
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -95,7 +93,7 @@ def require_gateway(headers: Mapping[str, str], settings: Settings) -> None:
 def _require_this_machine(headers: Mapping[str, str]) -> None:
     """A web page open in a browser here could call us too: by name (Host, DNS rebinding), or from its own origin."""
     host, origin = headers.get("host", "localhost"), headers.get("origin")
-    is_short = len(host) + len(origin or "") <= _LONGEST_REMEMBERED
+    is_short = len(host) + len(origin or "") <= LONGEST_REMEMBERED
     if not (_is_local if is_short else _find_out_if_local)(host, origin):
         raise Forbidden(
             "without an admin token quotad answers local callers only, addressed as localhost: set QUOTAD_ADMIN_TOKEN"

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Self
 
 import orjson
 
-from service.api.at_once import header_lines
+from service.api.at_once import CHALLENGE, header_lines
 from service.api.rendering.gaps import GAP, fill, parts_around_gaps
 from service.quota.decision import Reading, Verdict
 from service.reservation import LimitKind, PlannedLimit
@@ -23,7 +23,7 @@ _OPENAI_KINDS: Final = (LimitKind.REQUESTS, LimitKind.TOKENS)
 
 _PER_UNIT: Final = {LimitKind.REQUESTS: 1, LimitKind.TOKENS: 1, LimitKind.BUDGET: 1000}
 
-_CHALLENGE: Final = header_lines([(b"www-authenticate", b"Bearer")])
+_CHALLENGE_LINE: Final = header_lines([CHALLENGE])
 
 
 class PolicyLines:
@@ -96,7 +96,7 @@ def refusal_lines(verdict: Verdict) -> bytes:
     """Of a refusal, besides those of its limits."""
     if verdict.retry_after_s is not None:
         return b"retry-after: %d\r\n" % verdict.retry_after_s
-    return _CHALLENGE if verdict.status == 401 else b""
+    return _CHALLENGE_LINE if verdict.status == 401 else b""
 
 
 class _Policy(NamedTuple):

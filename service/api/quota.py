@@ -10,7 +10,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from service.api.answers import error_body
-from service.api.at_once import JSON, header_lines, send_at_once
+from service.api.at_once import CHALLENGE, JSON, header_lines, send_at_once
 from service.api.calls import answer_bug
 from service.api.credentials import headers_of, presented_virtual_key
 from service.api.enforcement import send_answer
@@ -24,13 +24,11 @@ _unavailable = SparingLog(logging.getLogger(__name__))
 
 PATH: Final = "/api/governance/virtual-keys/quota"
 
-_CHALLENGE: Final = (b"www-authenticate", b"Bearer")
-
 
 async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: QuotaReader[QuotaView]) -> None:
     value = _presented(scope)
     if value is None:
-        return await _refuse(scope, send, 401, {"error": "Missing virtual key"}, _CHALLENGE)
+        return await _refuse(scope, send, 401, {"error": "Missing virtual key"}, CHALLENGE)
     try:
         reading = await reader.read(virtual_key_id(value))
     except StoreUnavailable as error:
@@ -40,7 +38,7 @@ async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: Quota
     except Exception:
         return await send_answer(scope, send, answer_bug("a quota read"))
     if reading is None or not reading.key.has_value(value):
-        return await _refuse(scope, send, 401, {"error": "Virtual key not found"}, _CHALLENGE)
+        return await _refuse(scope, send, 401, {"error": "Virtual key not found"}, CHALLENGE)
     key = reading.key
     if key.is_active and key.expires_at_ms is not None and key.expires_at_ms <= reading.now_ms:
         return await _refuse(scope, send, 403, {"error": "Virtual key has expired"})

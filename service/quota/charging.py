@@ -42,6 +42,9 @@ class Estimates:
                 return Estimate(request.estimated_tokens, self._cost_nanousd(price, request_type), price.facts_json)
         return own_estimate(request)
 
+    def is_priced(self, plan: Plan) -> bool:
+        return self.of(plan).price != UNPRICED
+
     def _cost_nanousd(self, price: Price, request_type: str) -> int:
         request = self._request
         if request.tokens is not None and request.input_tokens is None and request.max_output_tokens is None:

@@ -11,7 +11,7 @@ from service.errors import Conflict, StoreUnavailable
 from service.models.enforcement import ReserveRequest
 from service.quota.charging import Estimates, unpriced
 from service.quota.choice import candidates
-from service.quota.decision import UNPRICED, Verdict, blocked, refused
+from service.quota.decision import Verdict, blocked, refused
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder, recall_holder
 from service.quota.names import names_of_model
 from service.quota.plan import Holder
@@ -118,7 +118,7 @@ async def priced_routes(enforcer: Enforcer, shared: Shared, routes: list[Route],
     if not routes:
         return routes
     # A request that is blocked anyway is better told why.
-    priced = [route for route in routes if route.plan.blocked is not None or estimates.of(route.plan).price != UNPRICED]
+    priced = [route for route in routes if route.plan.blocked is not None or estimates.is_priced(route.plan)]
     if not priced and await enforcer.plans.latest_shared() is shared:
         raise unpriced(routes[0].plan)
     return priced

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from service.quota.charging import Estimates
 from service.quota.choice import candidates, fallbacks
-from service.quota.decision import UNPRICED
 from service.quota.enforcer import Enforcer
 from service.quota.names import names_of_model
 from service.quota.plan import Holder
@@ -73,7 +72,7 @@ async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, reques
 
 def _has_price(enforcer: Enforcer, plan: Plan, estimates: Estimates) -> bool:
     """Or needs none: the operator may let go what nobody has a price for."""
-    return enforcer.admits_unpriced or estimates.of(plan).price != UNPRICED
+    return enforcer.admits_unpriced or estimates.is_priced(plan)
 
 
 async def _open_fallbacks(

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from zlib import crc32
 
 from service.entities import Kind
+from service.remembered import LONGEST_REMEMBERED
 
 LAYOUT: Final = "q1"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
@@ -22,8 +23,6 @@ _BUCKETS: Final = 64
 """Hash tags that reservations are spread over, so that they share the nodes of a cluster."""
 SEPARATOR: Final = "\0"
 """Ends each part of a sorted-set member of the directory; the last part is the id. No name may contain it."""
-_LONGEST_REMEMBERED: Final = 256
-"""Characters of a value that anybody may present: the id of a longer one is made anew each time, so that nobody fills memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def virtual_key_id(value: str) -> str:
     A value holds 122 random bits, so its id is as random as any other UUID; and whoever presents a value
     names his own Redis key, so the look-up needs no index and no second round trip.
     """
-    return (_remembered_key_id if len(value) <= _LONGEST_REMEMBERED else _make_key_id)(value)
+    return (_remembered_key_id if len(value) <= LONGEST_REMEMBERED else _make_key_id)(value)
 
 
 def _make_key_id(value: str) -> str:

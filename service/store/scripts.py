@@ -35,7 +35,7 @@ from redis.exceptions import (
 from service import metrics
 from service.errors import StoreUnavailable
 from service.store.breaker import Breaker
-from service.store.shared_connection import SharedConnection
+from service.store.shared_connection import REPLICA_REPLIES, SharedConnection
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 LUA: Final = next(path for path in (_PACKAGE / "lua", _PACKAGE.parent / "lua") if path.is_dir())
@@ -55,7 +55,7 @@ _OUT_OF_SERVICE: Final = (
     ClusterDownError, ClusterError, TryAgainError, AuthenticationError, NoPermissionError, NoScriptError,
 )  # fmt: skip
 _OUT_OF_SERVICE_REPLIES: Final = (
-    "OOM", "LOADING", "READONLY", "MASTERDOWN", "MISCONF", "BUSY", "NOREPLICAS", "NOAUTH", "WRONGPASS", "unauthenticated",
+    *REPLICA_REPLIES, "OOM", "LOADING", "MISCONF", "BUSY", "NOREPLICAS", "NOAUTH", "WRONGPASS", "unauthenticated",
 )  # fmt: skip
 """Also as they appear inside an error of a script that ran into them."""
 

@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError, MasterDownError, ReadOnlyError, Re
 
 _TURNS: Final = 8
 """A call is given up after so many turns of a timer, not at a time: see patience.py. So it may be an eighth early."""
-_REPLICA_REPLIES: Final = ("READONLY", "MASTERDOWN")
+REPLICA_REPLIES: Final = ("READONLY", "MASTERDOWN")
 """As they appear inside an error of a script that ran into them."""
 
 
@@ -24,7 +24,7 @@ def is_from_replica(error: Exception) -> bool:
     """Redis took another server for master and left our connections to the old one open: it will refuse writes for ever."""
     if isinstance(error, ReadOnlyError | MasterDownError):
         return True
-    return isinstance(error, ResponseError) and any(word in str(error) for word in _REPLICA_REPLIES)
+    return isinstance(error, ResponseError) and any(word in str(error) for word in REPLICA_REPLIES)
 
 
 class SharedConnection:

@@ -17,7 +17,7 @@ import service
 from service.app import Application
 from service.durations import parse_duration
 from service.quota import plan
-from service.remembered import remembered
+from service.remembered import LONGEST_REMEMBERED, remembered
 from service.store import keys
 from tests.api.calls import ROUTING_RULES, TEAMS, VIRTUAL_KEYS, create, update
 from tests.api.conftest import MakeApp
@@ -185,7 +185,7 @@ async def test_long_values_are_not_remembered(make_app: MakeApp):
 
 
 def test_the_id_of_a_long_value_is_that_of_any_other():
-    value = "x" * keys._LONGEST_REMEMBERED
+    value = "x" * LONGEST_REMEMBERED
     assert keys.virtual_key_id(value) == keys._make_key_id(value) != keys.virtual_key_id(value + "x")
     assert keys.virtual_key_id(value + "x") == keys._make_key_id(value + "x")
 
