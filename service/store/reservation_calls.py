@@ -1,7 +1,9 @@
 """Several calls on reservations as one script call: keys and plans that they share are sent once."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any, Final, NamedTuple, Self
 
 from service.errors import StoreUnavailable
@@ -85,11 +87,8 @@ def _answers(reply: list[Any]) -> list[Answer]:
 
 def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: bool = True) -> tuple[list[str], list[str | bytes]]:
     """KEYS, and ARGV after the time: lua/README.md describes them."""
-    places: dict[str, int] = {}
-
-    def place(key: str) -> int:
-        return places.setdefault(key, len(places) + 1)
-
+    places: defaultdict[str, int] = defaultdict(count(1).__next__)
+    place = places.__getitem__
     versions = place(keys.versions()) if with_versions else 0
     saved = {id(call.packed) for call in calls if call.saves_plan}
     texts = {id(call.packed): call.plan_text for call in calls if call.plan_text}
@@ -108,7 +107,7 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
                 in_keys = pack_integers(
                     shape,
                     place(keys.plan(packed.digest)) if id(packed) in saved else 0,
-                    *[place(key) for key in packed.usage_keys],
+                    *map(place, packed.usage_keys),
                 )
                 plans += (packed.digest, in_keys + packed.numbers, texts.get(id(packed), b""))
         record = place(call.record) if call.record else 0
