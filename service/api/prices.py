@@ -19,13 +19,13 @@ from service.models.costs import CostRequest
 from service.models.enforcement import DEFAULT_REQUEST_TYPE
 from service.models.parsing import parse
 from service.money import to_dollars, to_nanousd
+from service.names import split_model
 from service.pricing import bundled
 from service.pricing.catalog import IMPORTED, Catalog
-from service.pricing.cost import sum_nanousd, working
+from service.pricing.cost import has_price, sum_nanousd, working
 from service.pricing.usage import usage_of
 from service.quota.charging import OF_CALLER
 from service.quota.enforcer import Enforcer
-from service.quota.names import split_model
 from service.store.keys import virtual_key_id
 
 _FIRST_PAGE: Final = Page(0, 25)
@@ -74,8 +74,9 @@ async def answer_cost(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer
     price = prices.price(model, provider, request_type, _key_id(request, caller), request.provider_key_id)
     if price is not None:
         lines = working(price.rates, usage_of(request), request_type)
-        cost = to_dollars(sum_nanousd(lines))
-        shown |= {"cost": cost, "priced": True, "price": price.facts, "lines": [cost_line(line) for line in lines]}
+        shown["lines"] = [cost_line(line) for line in lines]
+        if has_price(lines):
+            shown |= {"cost": to_dollars(sum_nanousd(lines)), "priced": True, "price": price.facts}
     return Answer(200, orjson.dumps(shown))
 
 

@@ -92,7 +92,7 @@ class Prices:
         # "openai/gpt-4o" of openai is its gpt-4o: limits know it by that name, so its price must be known, too.
         own = model.removeprefix(f"{provider}/") or model
         entry = self._entry(provider, model, now_ms) or self._entry(provider, own, now_ms)
-        names = (own, model) if own != model else (model,)
+        names = (own,) if provider is None else (own, f"{provider}/{own}")
         override = self.overrides.find(names, provider, request_type, virtual_key_id, provider_key_id)
         until_ms = entry.until_ms if entry is not None else None
         return _merge(entry, override), until_ms

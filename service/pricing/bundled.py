@@ -11,7 +11,7 @@ import genai_prices
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices, TimeOfDateConstraint
 
-from service.pricing.rates import Rates, Unit, scaled
+from service.pricing.rates import PER_REQUEST, Rates, Unit, scaled
 
 SOURCE: Final = "genai-prices"
 VERSION: Final = genai_prices.__version__
@@ -27,7 +27,7 @@ operator's own that is called "my-openai" need not charge what OpenAI charges.""
 _MINUTE_MS: Final = 60_000
 _DAY_MS: Final = 86_400_000
 _MILLION: Final = 1_000_000
-_UNITS: Final[dict[str, tuple[Unit, int]]] = {
+_UNITS: Final[dict[str, tuple[str, int]]] = {
     "input_mtok": ("input_cost_per_token", _MILLION),
     "output_mtok": ("output_cost_per_token", _MILLION),
     "cache_read_mtok": ("cache_read_input_token_cost", _MILLION),
@@ -43,8 +43,7 @@ _UNITS: Final[dict[str, tuple[Unit, int]]] = {
     "audio_hours": ("input_cost_per_audio_per_second", 3_600),
     "input_audio_hours": ("input_cost_per_audio_per_second", 3_600),
     "output_audio_hours": ("output_cost_per_second", 3_600),
-    # What Perplexity takes per request is for the search in it.
-    "requests_kcount": ("search_context_cost_per_query", 1_000),
+    "requests_kcount": (PER_REQUEST, 1_000),
     "rerank_searches_kcount": ("search_context_cost_per_query", 1_000),
     "web_searches_kcount": ("search_context_cost_per_query", 1_000),
 }

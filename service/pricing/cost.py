@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from service.money import MAX_DOLLARS, NANOUSD_PER_DOLLAR
-from service.pricing.rates import NANO, Rates, TokenUnit, Unit
+from service.pricing.rates import NANO, PER_REQUEST, Rates, TokenUnit, Unit
 from service.pricing.usage import Usage
 
 LARGEST_NANOUSD: Final = MAX_DOLLARS * NANOUSD_PER_DOLLAR
@@ -60,11 +60,12 @@ def cost_nanousd(rates: Rates, usage: Usage, request_type: str) -> int:
 
 
 def cost_of_tokens_nanousd(rates: Rates, input_tokens: int, output_tokens: int, request_type: str) -> int:
-    """cost_nanousd of a usage of nothing but tokens: what nearly all requests are. Hot, so a text costs no working."""
+    """cost_nanousd of one request that used nothing but tokens: what nearly all are. Hot, so a text costs no working."""
     if _RULES.get(request_type) is not _text or input_tokens + output_tokens > rates.usual_up_to_tokens:
         return cost_nanousd(rates, Usage(input_tokens=input_tokens, output_tokens=output_tokens), request_type)
-    prices = rates.prices
-    return _rounded(input_tokens * prices.get("input_cost_per_token", 0) + output_tokens * prices.get("output_cost_per_token", 0))
+    get = rates.prices.get
+    of_tokens = input_tokens * get("input_cost_per_token", 0) + output_tokens * get("output_cost_per_token", 0)
+    return _rounded(of_tokens + get(PER_REQUEST, 0))
 
 
 def sum_nanousd(lines: list[Line]) -> int:
@@ -93,7 +94,14 @@ def working(rates: Rates, usage: Usage, request_type: str) -> list[Line]:
     lines = rule(rates, usage)
     if usage.sessions:
         lines += _units(rates, usage.sessions, "code_interpreter_cost_per_session")
+    if usage.requests and (price := rates.prices.get(PER_REQUEST)) is not None:
+        lines.append(Line(PER_REQUEST, usage.requests, price))
     return lines
+
+
+def has_price(lines: list[Line]) -> bool:
+    """Whether anything that was used has a price, be it 0. Using nothing needs none."""
+    return not lines or any(line.price is not None for line in lines)
 
 
 def _text(rates: Rates, usage: Usage) -> list[Line]:

@@ -55,6 +55,9 @@ Unit = Literal[
 ]
 """The 42 published names."""
 
+PER_REQUEST: Final = "input_cost_per_request"
+"""What catalogues call the price of a request as such, whatever it uses. Overrides have no name for it."""
+
 TokenUnit = Literal[
     "input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost", "cache_creation_input_token_cost"
 ]
@@ -125,7 +128,7 @@ def rates_of(prices: Mapping[str, float | Decimal]) -> Rates:
 
 
 def is_unit(name: str) -> bool:
-    return name in _PLACES or _LONG_CONTEXT.fullmatch(name) is not None
+    return name in _PLACES or name == PER_REQUEST or _LONG_CONTEXT.fullmatch(name) is not None
 
 
 def _place(name: str) -> tuple[int, str]:

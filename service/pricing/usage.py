@@ -27,6 +27,7 @@ class Usage(NamedTuple):
     quality: str = ""
     searches: int = 0
     sessions: int = 0
+    requests: int = 1
     is_priority: bool = False
     is_batch: bool = False
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from service.entities import ProviderConfig, VirtualKey
-from service.quota.names import names_of_model_at
+from service.names import names_of_model_at
 from service.reservation import Blockage
 
 ANY: Final = "*"

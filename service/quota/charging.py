@@ -8,12 +8,12 @@ import orjson
 from service.errors import InvalidRequest
 from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest, SettleRequest
 from service.money import to_nanousd
+from service.names import split_model
 from service.pricing.book import Price, Prices
-from service.pricing.cost import cost_nanousd, cost_of_tokens_nanousd
+from service.pricing.cost import cost_of_tokens_nanousd, has_price, sum_nanousd, working
 from service.pricing.usage import usage_of
 from service.quota.allow_lists import ANY
 from service.quota.decision import UNPRICED, Estimate
-from service.quota.names import split_model
 from service.quota.shared import Shared
 from service.reservation import Charge, Plan
 
@@ -47,11 +47,13 @@ class Estimates:
 
     def _cost_nanousd(self, price: Price, request_type: str) -> int:
         request = self._request
-        if request.tokens is not None and request.input_tokens is None and request.max_output_tokens is None:
+        prompt, generated = request.input_tokens or 0, request.max_output_tokens or 0
+        unnamed = (request.tokens or 0) - prompt - generated
+        if unnamed > 0:
             # Nobody says which of them are generated: the dearer half, so that what is held suffices.
-            ways = (request.tokens, 0), (0, request.tokens)
+            ways = (prompt + unnamed, generated), (prompt, generated + unnamed)
             return max(cost_of_tokens_nanousd(price.rates, *way, request_type) for way in ways)
-        return cost_of_tokens_nanousd(price.rates, request.input_tokens or 0, request.max_output_tokens or 0, request_type)
+        return cost_of_tokens_nanousd(price.rates, prompt, generated, request_type)
 
 
 def own_estimate(request: ReserveRequest) -> Estimate:
@@ -86,16 +88,22 @@ def charge(request: SettleRequest, shared: Shared, known_providers: Collection[s
     if price is None:
         return Charge(cost_nanousd=0, detail=UNPRICED, basis=shared.versions.basis)
     cost = _cost_nanousd(request, price, request_type)
-    return Charge(cost_nanousd=cost, detail=price.facts_json, basis=shared.versions.basis)
+    detail = UNPRICED if cost is None else price.facts_json
+    return Charge(cost_nanousd=cost or 0, detail=detail, basis=shared.versions.basis)
 
 
-def _cost_nanousd(request: SettleRequest, price: Price, request_type: str) -> int:
+def _cost_nanousd(request: SettleRequest, price: Price, request_type: str) -> int | None:
+    """None: nothing of what was used has a price."""
     if request.uses_only_tokens and request.status != "failed":
-        return cost_of_tokens_nanousd(price.rates, request.input_tokens or 0, request.output_tokens or 0, request_type)
+        cost = cost_of_tokens_nanousd(price.rates, request.input_tokens or 0, request.output_tokens or 0, request_type)
+        if cost:
+            return cost
     usage = usage_of(request)
-    if request.status == "failed" and request.images is None:
-        usage = usage._replace(images=0)
-    return cost_nanousd(price.rates, usage, request_type)
+    if request.status == "failed":
+        # Whoever has tokens to tell was served, if not to the end.
+        usage = usage._replace(images=request.images or 0, requests=1 if usage.total_tokens else 0)
+    lines = working(price.rates, usage, request_type)
+    return sum_nanousd(lines) if has_price(lines) else None
 
 
 def _price(

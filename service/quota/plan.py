@@ -16,8 +16,8 @@ from service.entities import (
     Team,
     VirtualKey,
 )
+from service.names import names_of_model, names_of_model_at
 from service.quota.allow_lists import ANY, blockage, pinned_keys
-from service.quota.names import names_of_model, names_of_model_at
 from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
 from service.store.snapshot import Stored
 from service.windows import window_of, window_of_budget

@@ -9,11 +9,11 @@ import orjson
 
 from service.errors import Conflict, StoreUnavailable
 from service.models.enforcement import ReserveRequest
+from service.names import names_of_model
 from service.quota.charging import Estimates, unpriced
 from service.quota.choice import candidates
 from service.quota.decision import Verdict, blocked, refused
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder, recall_holder
-from service.quota.names import names_of_model
 from service.quota.plan import Holder
 from service.quota.routed import (
     Routed,

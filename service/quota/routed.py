@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 from service.errors import StoreUnavailable
 from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest
 from service.models.routing_evaluation import EvaluateRoutingRequest
+from service.names import split_model
 from service.quota.allow_lists import ANY
 from service.quota.decision import Verdict
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer
-from service.quota.names import split_model
 from service.quota.plan import Holder
 from service.quota.shared import Shared
 from service.reservation import Explain, Plan, Stale
@@ -74,7 +74,9 @@ async def route_request(
     question = question_of(enforcer, holder, request, request_id)
     candidates = shared.rules.in_scope(question.caller)
     usage = read_usage or partial(read_usage_of, enforcer, holder)
-    selection = await select(candidates, question, usage, avoided=avoided, explained=explained)
+    selection = await select(
+        candidates, question, usage, known_providers=enforcer.plans.known_providers, avoided=avoided, explained=explained
+    )
     chosen = selection.route
     aim = Aim(chosen.provider, chosen.model) if chosen is not None else question.aim
     return Routed(aim, selection, shared.versions.basis)

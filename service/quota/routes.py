@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from service.names import names_of_model
 from service.quota.charging import Estimates
 from service.quota.choice import candidates, fallbacks
 from service.quota.enforcer import Enforcer
-from service.quota.names import names_of_model
 from service.quota.plan import Holder
 from service.quota.routed import Routed
 from service.reservation import Explain, Plan, Refused, Stale

@@ -29,7 +29,8 @@ async def evaluate_rules(enforcer: Enforcer, request: EvaluateRoutingRequest, re
     question = question_of(enforcer, holder, request, request_id)
     candidates = shared.rules.in_scope(question.caller)
     read_usage = partial(read_usage_of, enforcer, holder)
-    selection = await select(candidates, question, read_usage, explained=True)
+    known_providers = enforcer.plans.known_providers
+    selection = await select(candidates, question, read_usage, known_providers=known_providers, explained=True)
     return RuleEvaluation(question, await read_usage(question.aim), len(candidates.rules), selection)
 
 

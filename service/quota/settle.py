@@ -7,10 +7,10 @@ from service import metrics
 from service.errors import NotFound, StoreUnavailable
 from service.models.enforcement import SettleRequest
 from service.money import to_dollars
+from service.names import split_model
 from service.quota.charging import charge
 from service.quota.decision import UNPRICED, Verdict
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
-from service.quota.names import split_model
 from service.quota.shared import Shared
 from service.reservation import Plan, Settle, Settled, Stale, Unknown
 

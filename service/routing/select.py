@@ -4,11 +4,12 @@ Nothing here reads the store: `read_usage` says how full the limits are, and is 
 refers to it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from service.entities import RoutingRule, RoutingTarget
+from service.names import split_model
 from service.routing.draw import Draw, draw_target, hashed
 from service.routing.environment import Environment
 from service.routing.rules import Caller, Candidates
@@ -87,11 +88,13 @@ async def select(
     request: RoutedRequest,
     read_usage: ReadUsage,
     *,
+    known_providers: Collection[str] = (),
     draw: Draw = hashed,
     avoided: frozenset[str] = frozenset(),
     explained: bool = False,
 ) -> Selection:
-    """Targets whose provider is `avoided` are drawn only where a rule has no other.
+    """Targets whose provider is `avoided` are drawn only where a rule has no other. `known_providers` are told apart from first
+    parts of models.
 
     `explained`: the trace has all rules that were looked at, not only those applied.
     """
@@ -107,10 +110,12 @@ async def select(
         if rule is None:
             end = "no_match"
             break
-        target = draw_target(_open_targets(rule, aim, avoided), draw(request.request_id, f"{rule.id}\0{depth}"))
+        aims = {target: _aim_at(target, aim, known_providers) for target in rule.targets}
+        open_targets = [target for target in rule.targets if aims[target].provider not in avoided] or rule.targets
+        target = draw_target(open_targets, draw(request.request_id, f"{rule.id}\0{depth}"))
         trace.append(Step(rule=rule, aim=aim, matched=True, target=target))
         last = rule, target
-        aim = Aim(target.provider or aim.provider, target.model or aim.model)
+        aim = aims[target]
         if not rule.chain_rule:
             end = "final_rule"
             break
@@ -158,10 +163,9 @@ def variables_of(request: RoutedRequest, aim: Aim) -> dict[str, object]:
     }
 
 
-def _open_targets(rule: RoutingRule, aim: Aim, avoided: frozenset[str]) -> Sequence[RoutingTarget]:
-    if not avoided:
-        return rule.targets
-    return [target for target in rule.targets if (target.provider or aim.provider) not in avoided] or rule.targets
+def _aim_at(target: RoutingTarget, aim: Aim, known_providers: Collection[str]) -> Aim:
+    """As a request says where it goes: a model may have its provider in front, where none is named."""
+    return Aim(*split_model(target.provider or aim.provider, target.model or aim.model, known_providers))
 
 
 def _route(rule: RoutingRule, target: RoutingTarget, aim: Aim, trace: tuple[Step, ...]) -> Route:

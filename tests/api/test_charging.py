@@ -48,7 +48,10 @@ async def test_a_reserve_holds_what_its_estimate_costs_and_a_settle_charges_what
         ({"input_tokens": 1_000}, 0.0025),
         ({"max_output_tokens": 1_000}, 0.01),
         ({"tokens": 1_000}, 0.01),  # nobody says which: all of the dearer half
-        ({"tokens": 5_000, "input_tokens": 1_000, "max_output_tokens": 100}, 0.0035),
+        ({"tokens": 5_000, "input_tokens": 1_000}, 0.0425),
+        ({"tokens": 5_000, "input_tokens": 1_000, "max_output_tokens": 100}, 0.0425),
+        ({"tokens": 1_100, "input_tokens": 1_000, "max_output_tokens": 100}, 0.0035),
+        ({"tokens": 5_000, "max_output_tokens": 0}, 0.05),
         ({"cost": 0.5, "input_tokens": 1_000}, 0.5),
         ({"cost": 0, "input_tokens": 1_000}, 0),
         ({"request_type": "embedding", "input_tokens": 1_000, "max_output_tokens": 1_000}, 0.0025),
@@ -67,6 +70,33 @@ async def test_estimates(client: httpx.AsyncClient, estimate: dict[str, Any], do
     elif "model" not in estimate:
         assert answer["price"] == explained["price"] == expected
     assert answer["priced"] is explained["priced"] is (answer["price"] is not None)
+
+
+async def test_what_a_request_costs_as_such(client: httpx.AsyncClient):
+    """Perplexity takes $12 for 1,000 requests besides their tokens."""
+    key = await create_key(client, provider_configs=[{**OPENAI, "provider": "perplexity"}], **BUDGET)
+    sonar = {"provider": "perplexity", "model": "sonar"}
+    answer = await admitted(client, key, **sonar, request_id="r1")
+    assert answer["reserved"]["cost"] == 0.012
+    assert (await settle(client, "r1", input_tokens=1_000, output_tokens=1_000))["cost"] == 0.014
+    await admitted(client, key, **sonar, request_id="r2")
+    assert (await settle(client, "r2", status="failed"))["cost"] == 0
+    # It broke off.
+    await admitted(client, key, **sonar, request_id="r3")
+    assert (await settle(client, "r3", status="failed", input_tokens=1_000))["cost"] == 0.013
+
+
+async def test_what_has_no_price_of_what_was_used_is_not_priced(client: httpx.AsyncClient):
+    """The model has prices, but for texts: nobody knows what its images cost."""
+    key = await create_key(client, **BUDGET)
+    await admitted(client, key, request_id="r1", request_type="image_generation")
+    answer = await settle(client, "r1", images=50, size="1024x1024")
+    assert (answer["cost"], answer["priced"], answer["price"]) == (0, False, None)
+    # Free is a price.
+    await override(client, {"output_cost_per_image": 0}, request_types=["image_generation"])
+    await admitted(client, key, request_id="r2", request_type="image_generation")
+    answer = await settle(client, "r2", images=50)
+    assert (answer["cost"], answer["priced"]) == (0, True)
 
 
 async def test_the_cost_of_the_caller_wins(client: httpx.AsyncClient):

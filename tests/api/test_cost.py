@@ -51,6 +51,18 @@ async def test_a_unit_without_a_price_is_shown_all_the_same(client: httpx.AsyncC
     assert answer["lines"][-1] == {"unit": "code_interpreter_cost_per_session", "quantity": 2, "price": None, "amount": 0}
 
 
+async def test_where_nothing_that_was_used_has_a_price_nobody_knows(client: httpx.AsyncClient):
+    answer = await cost(client, request_type="image_generation", images=2)
+    assert (answer["cost"], answer["priced"], answer["price"]) == (0, False, None)
+    assert answer["lines"] == [{"unit": "output_cost_per_image", "quantity": 2, "price": None, "amount": 0}]
+
+
+async def test_a_request_may_have_a_price_as_such(client: httpx.AsyncClient):
+    answer = await cost(client, provider="perplexity", model="sonar", input_tokens=1_000, output_tokens=1_000)
+    assert answer["cost"] == 0.014
+    assert answer["lines"][-1] == {"unit": "input_cost_per_request", "quantity": 1, "price": 0.012, "amount": 0.012}
+
+
 @pytest.mark.parametrize(
     "body, unit, quantity, dollars",
     [

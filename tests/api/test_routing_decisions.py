@@ -188,6 +188,17 @@ async def test_a_provider_that_is_left_open_is_chosen_by_the_weights_of_the_key(
     assert answer["fallbacks"] == []
 
 
+async def test_a_target_may_have_its_provider_in_front_of_the_model(client: httpx.AsyncClient):
+    key = await key_of_all(client)
+    await create_rule(client, {"model": "azure/gpt-4o", "weight": 1}, when="model == 'smart'", fallbacks=["groq/"])
+    answer = await admitted(client, key, provider=None, model="smart")
+    assert (aim(answer), answer["fallbacks"]) == ("azure/gpt-4o", ["groq/gpt-4o"])
+    assert (await explain(client, key, provider=None, model="smart"))["provider"] == "azure"
+    # A router has models of such names.
+    answer = await admitted(client, key, provider="groq", model="smart")
+    assert (answer["provider"], answer["model"]) == ("groq", "azure/gpt-4o")
+
+
 async def test_fallbacks_of_the_rule_replace_those_of_the_weights(client: httpx.AsyncClient):
     key = await key_of_all(client)
     assert len((await admitted(client, key, provider=None))["fallbacks"]) == 2

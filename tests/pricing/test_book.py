@@ -73,6 +73,16 @@ def test_a_provider_in_front_of_the_model_finds_the_same_override(key: str):
             assert price(overridden, model, "mine", "chat_completion").override_id == "narrow"
 
 
+@pytest.mark.parametrize("pattern", ["house", "mine/house"])
+def test_an_override_may_have_a_provider_in_front_of_the_model(pattern: str):
+    overridden = book(override("a", pattern=pattern, patch={"input_cost_per_token": 1e-6}))
+    for model in ("house", "mine/house"):
+        assert price(overridden, model, "mine", "chat_completion").override_id == "a"
+    # Of another provider it is another model.
+    of_other = overridden.price("house", "other", "chat_completion")
+    assert (of_other is not None) == (pattern == "house")
+
+
 def test_an_empty_patch_changes_nothing_but_is_named():
     found = price(book(override("a", patch={})), "gpt-4o", "openai", "chat_completion")
     assert found.override_id == "a"

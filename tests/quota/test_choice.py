@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
+from service.names import names_of_model, split_model
 from service.quota.choice import candidates, fallbacks
-from service.quota.names import names_of_model, split_model
 from service.routing.draw import hashed
 from tests.quota.configurations import KNOWN_PROVIDERS, provider_config, virtual_key
 
