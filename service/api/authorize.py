@@ -39,7 +39,7 @@ def is_authorize(path: str) -> bool:
 async def answer_authorize(scope: Scope, receive: Receive, send: Send, services: Services) -> None:
     started = perf_counter()
     headers = headers_of(scope)
-    is_of_client = len(scope["path"]) > len(PATH) + 1
+    is_of_client = len(scope["path"]) > len(PATH)
     params = _params_of(scope["query_string"])
     caller = Caller(presented_virtual_key(headers, any_in_own_header=False), reads_body=False)
     try:

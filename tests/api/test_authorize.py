@@ -126,19 +126,20 @@ async def test_what_the_operator_says_beats_what_a_client_may_send(client: httpx
     assert len(ids) == 2
 
 
-async def test_below_the_path_the_query_is_the_clients(client: httpx.AsyncClient, proxy: httpx.AsyncClient):
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/"])
+async def test_below_the_path_the_query_is_the_clients(client: httpx.AsyncClient, proxy: httpx.AsyncClient, path: str):
     """Envoy appends path and query of the request it asks about: what the operator says comes in headers."""
     key = await create_key(client, rate_limit=rate_limit(requests=2, tokens=100))
     said = {"provider": "openai", "model": "gpt-4o", "tokens": "40", "cost": ""}
     headers = {f"x-quota-{name}": value for name, value in said.items()}
     claimed = {"provider": "azure", "model": "o1", "tokens": "0", "cost": "5", "ttl": "24h", "nginx": "1"}
     for _ in range(2):
-        response = await ask(proxy, key, "/v1/chat/completions", headers=headers, **claimed)
+        response = await ask(proxy, key, path, headers=headers, **claimed)
         assert response.status_code == 200
     assert response.headers["ratelimit"].startswith('"virtual_key-tokens-1h";r=20;')
     answer = await settle(client, response.headers["x-quota-reservation"], input_tokens=10)
     assert (answer["price"]["model"], answer["overrun"]["cost"]) == ("gpt-4o", 0)
-    refused = await ask(proxy, key, "/v1/chat/completions", headers=headers, **claimed)
+    refused = await ask(proxy, key, path, headers=headers, **claimed)
     assert (refused.status_code, refused.headers.get("x-quota-status")) == (429, None)
 
 
