@@ -190,7 +190,7 @@ def _refuse(verdict: Verdict, caller: Caller) -> Answer:
     lines = b""
     if caller.reads_headers:
         if verdict.plan is not None and verdict.states:
-            lines = limits_of(verdict.plan).headers(verdict.states, verdict.now_ms, verdict.retry_after_s)
+            lines = limits_of(verdict.plan).refusal_headers(verdict.states, verdict.now_ms, verdict.over, verdict.retry_after_s)
         lines += refusal_lines(verdict)
     return Answer(verdict.status, body, lines, caller.wants_problem)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import chain
-from operator import floordiv
+from itertools import chain, repeat
+from operator import floordiv, sub
 from typing import Final, NamedTuple, Self
 
 import orjson
@@ -45,9 +45,16 @@ class PolicyLines:
         """`readings` are of the same limits in the same order."""
         return self.fill([reading.remaining for reading in readings], [reading.resets_at_ms for reading in readings], now_ms)
 
-    def fill(self, left: Sequence[int], resets_at_ms: Iterable[int], now_ms: int, retry_after_s: int | None = None) -> bytes:
-        """None where nothing is limited. What is left of each limit and when it resets; `retry_after_s`: when a refused request
-        may be tried again.
+    def fill(
+        self,
+        left: Sequence[int],
+        resets_at_ms: Iterable[int],
+        now_ms: int,
+        over: Iterable[int] = (),
+        retry_after_s: int | None = None,
+    ) -> bytes:
+        """Empty where nothing is limited. What is left of each limit and when it resets. `over`: places of those that refused a
+        request; `retry_after_s`: when they will admit it, as what it needs of them is back by then.
         """
         if not left:
             return b""
@@ -55,12 +62,14 @@ class PolicyLines:
         if self._are_cut:
             units = [min(one, LARGEST_INTEGER) for one in units]
         # Whole seconds, never too early.
-        waits_s = [(at_ms - now_ms + 999) // 1000 for at_ms in resets_at_ms]
+        waits_s = list(map(floordiv, map(sub, resets_at_ms, repeat(now_ms - 999)), repeat(1000)))
         if min(waits_s) < 0:
             waits_s = [max(wait_s, 0) for wait_s in waits_s]
         resets_s = waits_s
         if retry_after_s is not None:
-            resets_s = [wait_s if one else min(wait_s, retry_after_s) for one, wait_s in zip(units, waits_s, strict=True)]
+            resets_s = waits_s.copy()
+            for place in over:
+                resets_s[place] = min(waits_s[place], retry_after_s)
         texts = orjson.dumps([*chain.from_iterable(zip(units, resets_s, strict=True))])[1:-1].split(b",")
         for places in self._openai:
             tightest = min(places, key=left.__getitem__)

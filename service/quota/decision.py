@@ -68,6 +68,7 @@ class Reading(NamedTuple):
 
 class Verdict(NamedTuple):
     """Why a request may not go. `violations`: readings of all limits that are over, in order of checks; the first one is named.
+    `over`: their places in the plan.
 
     `plan` is None when not even the key is known; `states` are of its limits, none where none was asked. `retry_after_s` is None
     when waiting does not help. `route`: the rules that led to what refuses.
@@ -78,6 +79,7 @@ class Verdict(NamedTuple):
     now_ms: int = 0
     plan: Plan | None = None
     violations: tuple[Reading, ...] = ()
+    over: tuple[int, ...] = ()
     states: LimitStates = NO_STATES
     retry_after_s: int | None = None
     route: Mapping[str, Any] | None = None
@@ -124,6 +126,7 @@ def refused(plan: Plan, outcome: Refused, estimate: Estimate, route: Mapping[str
         now_ms=outcome.now_ms,
         plan=plan,
         violations=violations,
+        over=over,
         states=outcome.states,
         retry_after_s=None if outcome.retry_at_ms is None else _whole_seconds(outcome.retry_at_ms - outcome.now_ms),
         route=route,

@@ -124,6 +124,20 @@ async def test_retry_after_never_comes_before_the_window_of_its_policy(client: h
     assert int(response.headers["retry-after"]) >= parsed(response, "ratelimit")["virtual_key-requests-1h"]["t"]
 
 
+async def test_what_comes_back_sooner_than_its_window_ends_is_told_of_the_limit_that_refused_alone(make_client: MakeClient):
+    """Of a limit with something left, too little for this request; and not of one that has less left than the header can tell."""
+    async with make_client(now_ms=NOW_MS) as client:
+        limits = {"budgets": [budget(0.000_000_5, "1d")], "rate_limit": rate_limit(tokens=1000, requests=10)}
+        key = await create_key(client, enforcement="strict", **limits)
+        await admitted(client, key, tokens=800, cost=0, ttl="10s")
+        response = await reserve(client, key, tokens=500, cost=0)
+        told = parsed(response, "ratelimit")
+    assert response.status_code == 429
+    assert told["virtual_key-tokens-1h"] == {"r": 200, "t": int(response.headers["retry-after"])}
+    assert told["virtual_key-requests-1h"] == {"r": 9, "t": 3600}
+    assert told["virtual_key-budget-1d"] == {"r": 0, "t": 86_400}
+
+
 async def test_a_problem_for_those_who_ask_for_one(client: httpx.AsyncClient):
     key = await hierarchy(client, key={"budgets": [budget(1)]}, team={"budgets": [budget(1)]})
     await admitted(client, key, cost=1)

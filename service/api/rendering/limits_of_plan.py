@@ -102,9 +102,16 @@ class LimitsOfPlan:
         """Those that an admin has removed since are left out."""
         return self._write(*self._read(states))
 
-    def headers(self, states: LimitStates, now_ms: int, retry_after_s: int | None = None) -> bytes:
+    def headers(self, states: LimitStates, now_ms: int) -> bytes:
         _, _, left = self._read(states)
-        return self._lines.fill(left, self._resets_at_ms, now_ms, retry_after_s)
+        return self._lines.fill(left, self._resets_at_ms, now_ms)
+
+    def refusal_headers(self, states: LimitStates, now_ms: int, over: Sequence[int], retry_after_s: int | None) -> bytes:
+        """`over`: places in the plan of the limits that refuse; `retry_after_s`: when they would admit the request."""
+        _, _, left = self._read(states)
+        if self._is_shown is not None:
+            over = [sum(self._is_shown[: 3 * place : 3]) for place in over]
+        return self._lines.fill(left, self._resets_at_ms, now_ms, over, retry_after_s)
 
     def _read(self, states: LimitStates) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
         """What is used, held and left of each limit."""
