@@ -81,8 +81,9 @@ class LimitEditor:
         by_duration = {budget.reset_duration: budget for budget in stored if budget.id not in named}
         budgets = []
         for request in requests:
-            old = by_duration.pop(request.reset_duration, None) if request.id is None else named[request.id]
-            budgets.append(self._new_budget(_terms(request)) if old is None else self._change_budget(old, _terms(request)))
+            old = named[request.id] if request.id else by_duration.pop(request.reset_duration, None)
+            terms = _terms(request)
+            budgets.append(self._new_budget(terms) if old is None else self._change_budget(old, terms))
         self.drop(by_duration.values(), None)
         return tuple(budgets)
 
@@ -159,11 +160,13 @@ class LimitEditor:
         return budget
 
     def _change_budget(self, stored: Budget, terms: _Terms) -> Budget:
+        # Budgets are shown as they count. Whoever sends back what he read does not mean to make the owner's flag their own.
+        repeats_owner = self._was_aligned and not stored.calendar_aligned
         changed = replace(
             stored,
             max_limit_nanousd=terms.max_limit_nanousd,
             reset_duration=terms.reset_duration,
-            calendar_aligned=terms.calendar_aligned,
+            calendar_aligned=terms.calendar_aligned and not repeats_owner,
         )
         self._move_budget(stored, changed)
         return stored if changed == stored else replace(changed, updated_at_ms=self._now_ms)
@@ -218,8 +221,9 @@ class LimitEditor:
         if switched_on and window.align:
             self._writes[slot] = CounterEdit(usage=0, last_reset_ms=period_start_ms(window.align, self._now_ms))
         elif window != window_so_far:
-            # A new duration keeps what is counted; a window that just ceases to follow the calendar goes on as it falls.
-            into = window if becomes[0] != was[0] else None
+            # A new duration keeps what is counted, but not what was counted without any, however long ago; a window that just
+            # ceases to follow the calendar goes on as it falls.
+            into = window if was[0] is not None and becomes[0] != was[0] else None
             self._writes[slot] = CarryOver(usage=None, last_reset_ms=None, was=window_so_far, into=into)
 
 
@@ -227,7 +231,7 @@ def _named_by_id(stored: Iterable[Budget], requests: Iterable[CreateBudgetReques
     by_id = {budget.id: budget for budget in stored}
     named: dict[str, Budget] = {}
     for index, request in enumerate(requests):
-        if request.id is None:
+        if not request.id:
             continue
         if request.id not in by_id:
             raise _refusal(f"{path}[{index}].id", "is not that of a budget in this place: leave it out to create one")

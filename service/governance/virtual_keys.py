@@ -90,11 +90,11 @@ def update(
 
 
 def _expiry(request: CreateVirtualKeyRequest | UpdateVirtualKeyRequest, stored_ms: int | None, now_ms: int) -> int | None:
-    """Left out: as stored; the empty string: never."""
+    """Left out: as stored; the empty string: never. A key that has expired may be changed by whoever sends back all he read."""
     if request.expires_at is None:
         return stored_ms
     expires_at_ms = request.expires_at_ms
-    if expires_at_ms is not None and expires_at_ms <= now_ms:
+    if expires_at_ms is not None and expires_at_ms != stored_ms and expires_at_ms <= now_ms:
         raise InvalidRequest("expires_at must lie in the future", param="expires_at")
     return expires_at_ms
 

@@ -39,7 +39,9 @@ Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 class CreateBudgetRequest(StrictModel):
     """Dollars allowed per window."""
 
-    id: str | None = Field(default=None, description="On updates: the budget of this owner to change. Ignored on creation.")
+    id: str | None = Field(
+        default=None, description="On updates: the budget of this owner to change; empty: none. Ignored on creation."
+    )
     max_limit: Dollars = Field(description="US dollars allowed per window.")
     reset_duration: DurationText = Field(
         description="Length of the window: a clock duration (s, m, h and smaller), or days (d), weeks (w), months of 30 days (M) "

@@ -116,7 +116,10 @@ async def test_the_time_of_an_expired_key_stays_until_it_is_changed(client, make
     key = await create(client, VIRTUAL_KEYS, expires_at=timestamp(LATER_MS))
     after = make_client(now_ms=LATER_MS + 1)
     assert (await update(after, VIRTUAL_KEYS, key["id"], description="x"))["expires_at"] == timestamp(LATER_MS)
-    refused = await after.put(f"/{VIRTUAL_KEYS}/{key['id']}", json={"expires_at": timestamp(LATER_MS)})
+    # Whoever sends back all he read changes nothing.
+    sent_back = await update(after, VIRTUAL_KEYS, key["id"], expires_at=timestamp(LATER_MS), is_active=False)
+    assert (sent_back["expires_at"], sent_back["is_active"]) == (timestamp(LATER_MS), False)
+    refused = await after.put(f"/{VIRTUAL_KEYS}/{key['id']}", json={"expires_at": timestamp(LATER_MS - 1_000)})
     assert refusal(refused) == (400, "expires_at")
     assert "expires_at" not in await update(after, VIRTUAL_KEYS, key["id"], expires_at="")
 

@@ -90,14 +90,14 @@ def test_switched_off_a_window_that_was_over_stays_empty(kind: OwnerKind):
 
 
 OWN_FLAGS = [
-    # owner's flag before and after, budget's own flag before and after, usage and last_reset of the budget
+    # owner's flag before and after, budget's own flag before and as sent, usage and last_reset of the budget
     (False, False, False, True, (0, TODAY)),
     (False, True, False, False, (0, TODAY)),
     (False, True, False, True, (0, TODAY)),
     (False, True, True, True, (7, TODAY)),
     (False, True, True, False, (7, TODAY)),
-    (True, True, False, True, (7, TODAY)),
-    (True, False, False, True, (7, TODAY)),
+    (True, True, False, False, (7, TODAY)),
+    (True, False, False, False, (7, TODAY)),
     (True, False, True, False, (7, TODAY)),
     (False, False, True, False, (7, TODAY)),
     (False, False, False, False, (7, CREATED)),
@@ -117,6 +117,26 @@ def test_a_budget_is_aligned_by_its_own_flag_or_the_owners(
     edited = kind.update(stored, body(owner_is, own_is), EDITED)
     assert shown(edited, applied(all_used(stored), edited.counters, EDITED), EDITED) == [expected]
     assert edited.budgets[0].calendar_aligned is own_is
+
+
+@owners
+@pytest.mark.parametrize("form", ["budget", "budgets"])
+def test_a_budget_sent_back_as_it_is_shown_goes_on_following_its_owner(kind: OwnerKind, form: str):
+    """While the owner's flag is set, budgets are shown with it."""
+
+    def body(aligned: bool) -> Body:
+        budget = {"reset_duration": "1d", "max_limit": 10, "calendar_aligned": True}
+        return {"calendar_aligned": aligned, form: budget if form == "budget" else [budget]}
+
+    budget = {"reset_duration": "1d", "max_limit": 10}
+    stored = kind.create({"calendar_aligned": True, "budgets": [budget]}, CREATED)
+    for off_at_once in (True, False):
+        edited = kind.update(stored, body(aligned=not off_at_once), EDITED)
+        if not off_at_once:
+            edited = kind.update(edited, {"calendar_aligned": False}, EDITED)
+        assert not edited.budgets[0].calendar_aligned
+    # Once it is off, the flag is the budget's own.
+    assert kind.update(edited, body(aligned=False), EDITED).budgets[0].calendar_aligned
 
 
 def test_new_limits_begin_with_the_period_when_it_is_switched_on_with_them():

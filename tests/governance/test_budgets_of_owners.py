@@ -130,8 +130,15 @@ def test_updated_at_moves_with_the_budget_only(kind: OwnerKind):
 
 
 @owners
+def test_an_empty_id_is_none(kind: OwnerKind):
+    stored = kind.create({"budgets": [budget("1h", 10)]}, CREATED)
+    edited = kind.update(stored, {"budgets": [budget("1h", 5, id=""), budget("1d", 20, id="")]}, EDITED)
+    assert edited.budgets[0].id == stored.budgets[0].id != edited.budgets[1].id
+
+
+@owners
 @pytest.mark.parametrize(
-    "ids, param", [(["x"], "budgets[0].id"), ([None, ""], "budgets[1].id"), ([FIRST, FIRST], "budgets[1].id")]
+    "ids, param", [(["x"], "budgets[0].id"), ([None, "x"], "budgets[1].id"), ([FIRST, FIRST], "budgets[1].id")]
 )
 def test_ids_that_name_no_budget_here_or_one_twice(kind: OwnerKind, ids: list[str | None], param: str):
     stored = kind.create({"budgets": [budget("1h", 10), budget("1d", 20)]}, CREATED)

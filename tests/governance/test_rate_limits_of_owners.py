@@ -125,7 +125,9 @@ CHANGED_DURATIONS = [
     ("1h", None, 10, 300),
     ("1h", None, 60, 0),
     (None, "1h", 10, 300),
-    (None, "1m", 10, 300),
+    (None, "10m", 9, 300),
+    # Counted without a window: however long ago.
+    (None, "10m", 10, 0),
 ]
 
 
