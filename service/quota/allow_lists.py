@@ -45,6 +45,13 @@ def pinned_keys(config: ProviderConfig | None) -> tuple[str, ...]:
     return (ANY,) if config.allow_all_keys else config.key_ids
 
 
+def narrowed(key_ids: tuple[str, ...], pinned: str | None) -> tuple[str, ...]:
+    """To the key that a routing rule pins, where it may serve; None: no rule pins any."""
+    if pinned is None:
+        return key_ids
+    return (pinned,) if ANY in key_ids or pinned in key_ids else ()
+
+
 def _lists(models: tuple[str, ...], wanted: set[str]) -> bool:
     return any(model == ANY or model.casefold() in wanted for model in models)
 

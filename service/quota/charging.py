@@ -12,7 +12,7 @@ from service.names import split_model
 from service.pricing.book import Price, Prices
 from service.pricing.cost import cost_of_tokens_nanousd, has_price, sum_nanousd, working
 from service.pricing.usage import usage_of
-from service.quota.allow_lists import ANY
+from service.quota.allow_lists import ANY, narrowed
 from service.quota.decision import UNPRICED, Estimate
 from service.quota.shared import Shared
 from service.reservation import Charge, Plan
@@ -26,18 +26,22 @@ _OF_CALLER_JSON: Final = orjson.dumps(OF_CALLER)
 
 
 class Estimates:
-    """What one request is expected to cost, by the plan of each way that it may go."""
+    """What one request is expected to cost, by the plan of each way that it may go. `pinned_key_id`: the key of the provider that
+    a rule wants.
+    """
 
-    def __init__(self, request: ReserveRequest, prices: Prices) -> None:
+    def __init__(self, request: ReserveRequest, prices: Prices, pinned_key_id: str | None) -> None:
         self.request_type = request.request_type
         self._request = request
         self._prices = prices
+        self._pinned_key_id = pinned_key_id
 
     def of(self, plan: Plan) -> Estimate:
         request = self._request
         if request.cost is None:
             request_type = request.request_type or DEFAULT_REQUEST_TYPE
-            price = _price(self._prices, plan.provider, plan.model, request_type, plan.key_id, _only_key(plan))
+            provider_key_id = _only_key(narrowed(plan.key_ids, self._pinned_key_id))
+            price = _price(self._prices, plan.provider, plan.model, request_type, plan.key_id, provider_key_id)
             if price is not None:
                 return Estimate(request.estimated_tokens, self._cost_nanousd(price, request_type), price.facts_json)
         return own_estimate(request)
@@ -83,7 +87,7 @@ def charge(request: SettleRequest, shared: Shared, known_providers: Collection[s
         named_provider, named_model = split_model(request.provider, request.model, known_providers)
         provider, model = named_provider or provider, named_model or model
     request_type = request.request_type or plan.request_type or DEFAULT_REQUEST_TYPE
-    key = request.provider_key_id or (_only_key(plan) if provider == plan.provider else None)
+    key = request.provider_key_id or (_only_key(plan.key_ids) if provider == plan.provider else None)
     price = _price(shared.prices, provider, model, request_type, plan.key_id, key)
     if price is None:
         return Charge(cost_nanousd=0, detail=UNPRICED, basis=shared.versions.basis)
@@ -112,6 +116,6 @@ def _price(
     return prices.price(model, provider, request_type, key_id, provider_key_id) if model else None
 
 
-def _only_key(plan: Plan) -> str | None:
+def _only_key(key_ids: tuple[str, ...]) -> str | None:
     """The provider's key that serves, where no other may."""
-    return plan.key_ids[0] if len(plan.key_ids) == 1 and plan.key_ids[0] != ANY else None
+    return key_ids[0] if len(key_ids) == 1 and key_ids[0] != ANY else None

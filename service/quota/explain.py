@@ -61,7 +61,7 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
         routed = await route_request(enforcer, shared, holder, request, request_id, avoided=avoided, explained=True)
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
-        estimates = Estimates(request, shared.prices)
+        estimates = Estimates(request, shared.prices, routed.pinned_key_id)
         routes = await find_routes(enforcer, holder, routed, request_id, estimates)
         if not enforcer.admits_unpriced:
             routes = await priced_routes(enforcer, shared, routes, estimates)
@@ -79,7 +79,7 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
         if explanation.verdict is None:
             return explanation
         refusal = refusal or explanation
-        also_avoided = avoid_also(avoided, routed, explanation.verdict)
+        also_avoided = avoid_also(avoided, routed, explanation.verdict, enforcer.plans.known_providers)
         if also_avoided is None:
             return refusal
         avoided = also_avoided

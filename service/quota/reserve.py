@@ -93,7 +93,7 @@ async def _reserve(
         )
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
-        estimates = Estimates(request, shared.prices)
+        estimates = Estimates(request, shared.prices, routed.pinned_key_id)
         routes = known_routes(enforcer, holder, routed, estimates) or await find_routes(
             enforcer, holder, routed, request_id, estimates
         )
@@ -102,7 +102,7 @@ async def _reserve(
         outcome = await _take(enforcer, routes, routed, request, holder, request_id, estimates)
         if isinstance(outcome, Verdict):
             refusal = refusal or outcome
-            also_avoided = avoid_also(avoided, routed, outcome)
+            also_avoided = avoid_also(avoided, routed, outcome, enforcer.plans.known_providers)
             if also_avoided is None:
                 return refusal
             avoided = also_avoided

@@ -1,6 +1,6 @@
 """Where routing rules send a request before its limits are asked."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -8,7 +8,7 @@ from service.errors import StoreUnavailable
 from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest
 from service.models.routing_evaluation import EvaluateRoutingRequest
 from service.names import split_model
-from service.quota.allow_lists import ANY
+from service.quota.allow_lists import ANY, narrowed
 from service.quota.decision import Verdict
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer
 from service.quota.plan import Holder
@@ -16,7 +16,7 @@ from service.quota.shared import Shared
 from service.reservation import Explain, Plan, Stale
 from service.routing.facts import route_facts
 from service.routing.rules import NO_RULES, NOBODY, Caller
-from service.routing.select import NOTHING_SELECTED, Aim, ReadUsage, RoutedRequest, Selection, select
+from service.routing.select import NOTHING_SELECTED, Aim, ReadUsage, RoutedRequest, Selection, aim_at, select
 from service.routing.usage import NO_USAGE, Usage, usage_of, watches_usage
 
 RouteFacts = Mapping[str, Any]
@@ -37,6 +37,11 @@ class Routed(NamedTuple):
     def fallbacks(self) -> tuple[str, ...]:
         """Those of the rule; where it has some, they replace the ones that the weights of the key give."""
         return self.selection.route.fallbacks if self.selection.route is not None else ()
+
+    @property
+    def pinned_key_id(self) -> str | None:
+        """The key of the provider that the rule wants."""
+        return self.selection.route.key_id if self.selection.route is not None else None
 
     def facts(self, provider: str | None, model: str | None, fallbacks: tuple[str, ...]) -> RouteFacts | None:
         """None when there is nothing to tell of. `provider`, `model`, `fallbacks`: what became of those that the rules wanted."""
@@ -134,7 +139,9 @@ async def suppose_no_usage(aim: Aim) -> Usage:
     return NO_USAGE
 
 
-def avoid_also(avoided: frozenset[str], routed: Routed, refusal: Verdict) -> frozenset[str] | None:
+def avoid_also(
+    avoided: frozenset[str], routed: Routed, refusal: Verdict, known_providers: Collection[str]
+) -> frozenset[str] | None:
     """Which providers to avoid from now on, where a rule has a target elsewhere; None: nothing is left to try.
 
     A provider that is over a limit of its own is left out of the draw.
@@ -146,14 +153,11 @@ def avoid_also(avoided: frozenset[str], routed: Routed, refusal: Verdict) -> fro
         return None
     more = avoided | {provider}
     drawn = (step for step in routed.selection.trace if step.target is not None)
-    elsewhere = any((target.provider or step.aim.provider) not in more for step in drawn for target in step.rule.targets)
+    aims = (aim_at(target, step.aim, known_providers) for step in drawn for target in step.rule.targets)
+    elsewhere = any(aim.provider not in more for aim in aims)
     return more if elsewhere else None
 
 
 def usable_keys(plan: Plan | None, route: RouteFacts | None) -> tuple[str, ...]:
     """Keys of the provider that may serve: the one that a rule pins, if the virtual key may use it."""
-    allowed = plan.key_ids if plan is not None else (ANY,)
-    pinned = route["key_id"] if route is not None else None
-    if pinned is None:
-        return allowed
-    return (pinned,) if ANY in allowed or pinned in allowed else ()
+    return narrowed(plan.key_ids if plan is not None else (ANY,), route["key_id"] if route is not None else None)

@@ -110,7 +110,7 @@ async def select(
         if rule is None:
             end = "no_match"
             break
-        aims = {target: _aim_at(target, aim, known_providers) for target in rule.targets}
+        aims = {target: aim_at(target, aim, known_providers) for target in rule.targets}
         open_targets = [target for target in rule.targets if aims[target].provider not in avoided] or rule.targets
         target = draw_target(open_targets, draw(request.request_id, f"{rule.id}\0{depth}"))
         trace.append(Step(rule=rule, aim=aim, matched=True, target=target))
@@ -163,7 +163,7 @@ def variables_of(request: RoutedRequest, aim: Aim) -> dict[str, object]:
     }
 
 
-def _aim_at(target: RoutingTarget, aim: Aim, known_providers: Collection[str]) -> Aim:
+def aim_at(target: RoutingTarget, aim: Aim, known_providers: Collection[str]) -> Aim:
     """As a request says where it goes: a model may have its provider in front, where none is named."""
     return Aim(*split_model(target.provider or aim.provider, target.model or aim.model, known_providers))
 

@@ -11,7 +11,7 @@ from tests.api.calls import PRICING_OVERRIDES, VIRTUAL_KEYS, Entity, create, del
 from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.gateway import OPENAI, admitted, budget, call, counts, create_key, explain, refused, reserve, settle
 from tests.api.redis_state import traffic
-from tests.api.rule_calls import create_rule, key_of_all
+from tests.api.rule_calls import create_rule, key_of_all, target
 
 BUDGET: dict[str, Any] = {"budgets": [budget(10)]}
 OF_CATALOGUE = {"source": "genai-prices", "provider": "openai", "model": "gpt-4o", "override_id": None}
@@ -184,6 +184,17 @@ async def test_overrides_of_keys_and_of_the_keys_of_providers(client: httpx.Asyn
     reserved = await admitted(client, pinned, input_tokens=1_000)
     assert (reserved["reserved"]["cost"], reserved["price"]["override_id"]) == (0.003, served["id"])
     assert (await settle(client, reserved["reservation_id"], input_tokens=1_000))["cost"] == 0.003
+
+
+@pytest.mark.parametrize("key_ids, dollars", [(["*"], 0.003), (["pk-1", "pk-2"], 0.003), (["pk-2", "pk-3"], 0.0025)])
+async def test_a_key_that_a_rule_pins_has_its_price_if_it_may_serve(
+    client: httpx.AsyncClient, key_ids: list[str], dollars: float
+):
+    await override(client, {"input_cost_per_token": 3e-6}, scope_kind="provider_key", provider_key_id="pk-1")
+    key = await create_key(client, provider_configs=[{**OPENAI, "key_ids": key_ids}], **BUDGET)
+    await create_rule(client, target("openai/", key_id="pk-1"))
+    assert (await explain(client, key, input_tokens=1_000))["estimate"]["cost"] == dollars
+    assert (await admitted(client, key, input_tokens=1_000))["reserved"]["cost"] == dollars
 
 
 async def test_no_decision_goes_by_a_price_that_is_gone(make_client: MakeClient):
