@@ -114,12 +114,32 @@ def read_counters(limits: Iterable[PlannedLimit], counters: Counters, now_ms: in
     return readings
 
 
-def refused(plan: Plan, outcome: Refused, estimate: Estimate, route: Mapping[str, Any] | None = None) -> Verdict:
+def earliest(*times: int | None) -> int | None:
+    """None: never."""
+    return min([time for time in times if time is not None], default=None)
+
+
+def sooner(first: Verdict | None, other: Verdict) -> Verdict:
+    """The first of two ways to go says why it is closed; trying again makes sense as soon as either is open."""
+    if first is None:
+        return other
+    return first._replace(retry_after_s=earliest(first.retry_after_s, other.retry_after_s))
+
+
+def refused(
+    plan: Plan,
+    outcome: Refused,
+    estimate: Estimate,
+    route: Mapping[str, Any] | None = None,
+    others_free_at_ms: int | None = None,
+) -> Verdict:
+    """`others_free_at_ms`: when the request could go another way."""
     # A key that is shut out anyway is not told what else would refuse it.
     is_open = plan.blocked is None and (plan.expires_at_ms is None or outcome.now_ms < plan.expires_at_ms)
     over = outcome.over if is_open else outcome.violations
     violations = tuple([_reading(plan.limits[place], plan.limits[place].limit or 0, outcome.states[place]) for place in over])
     decision, named = _decide(violations)
+    retry_at_ms = earliest(outcome.retry_at_ms, others_free_at_ms)
     return Verdict(
         decision=decision,
         message=_sentence(decision, named, estimate),
@@ -128,7 +148,7 @@ def refused(plan: Plan, outcome: Refused, estimate: Estimate, route: Mapping[str
         violations=violations,
         over=over,
         states=outcome.states,
-        retry_after_s=None if outcome.retry_at_ms is None else _whole_seconds(outcome.retry_at_ms - outcome.now_ms),
+        retry_after_s=None if retry_at_ms is None else _whole_seconds(retry_at_ms - outcome.now_ms),
         route=route,
     )
 

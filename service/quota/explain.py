@@ -1,13 +1,13 @@
 """explain: what reserve would answer now, and what came of every check on the way there. Changes nothing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from service.errors import StoreUnavailable
 from service.models.enforcement import ReserveRequest
 from service.quota.charging import Estimates, own_estimate
-from service.quota.decision import ALLOW, Estimate, Reading, Verdict, account, blocked, read_limits, refused
+from service.quota.decision import ALLOW, Estimate, Reading, Verdict, account, blocked, read_limits, refused, sooner
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
 from service.quota.reserve import priced_routes
 from service.quota.routed import RouteFacts, avoid_also, route_request, usable_keys
@@ -78,7 +78,7 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
         explanation = _explanation(routes[0], routed.facts(plan.provider, plan.model, fallbacks), explained, estimate)
         if explanation.verdict is None:
             return explanation
-        refusal = refusal or explanation
+        refusal = explanation if refusal is None else replace(refusal, verdict=sooner(refusal.verdict, explanation.verdict))
         also_avoided = avoid_also(avoided, routed, explanation.verdict, enforcer.plans.known_providers)
         if also_avoided is None:
             return refusal
@@ -109,7 +109,7 @@ def _explanation(route: Route, facts: RouteFacts | None, explained: Explained, e
         case Granted() as granted:
             pass
         case Refused() as outcome:
-            verdict = refused(plan, outcome, estimate, facts)
+            verdict = refused(plan, outcome, estimate, facts, route.others_free_at_ms)
         case Blocked() as outcome:
             verdict = blocked(plan, outcome, facts)
     return Explanation(

@@ -12,7 +12,7 @@ from service.models.enforcement import ReserveRequest
 from service.names import names_of_model
 from service.quota.charging import Estimates, unpriced
 from service.quota.choice import candidates
-from service.quota.decision import Verdict, blocked, refused
+from service.quota.decision import Verdict, blocked, refused, sooner
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder, recall_holder
 from service.quota.plan import Holder
 from service.quota.routed import (
@@ -101,7 +101,7 @@ async def _reserve(
             routes = await priced_routes(enforcer, shared, routes, estimates)
         outcome = await _take(enforcer, routes, routed, request, holder, request_id, estimates)
         if isinstance(outcome, Verdict):
-            refusal = refusal or outcome
+            refusal = sooner(refusal, outcome)
             also_avoided = avoid_also(avoided, routed, outcome, enforcer.plans.known_providers)
             if also_avoided is None:
                 return refusal
@@ -166,7 +166,7 @@ async def _take(
             case Replayed():
                 return _repeat(outcome, request_id)
             case Refused():
-                verdict = verdict or refused(plan, outcome, estimate, facts)
+                verdict = sooner(verdict, refused(plan, outcome, estimate, facts, route.others_free_at_ms))
                 if not route.own.issuperset(outcome.violations):
                     return verdict  # what refused binds the other routes, too
             case Blocked():

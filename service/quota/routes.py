@@ -7,6 +7,7 @@ from typing import NamedTuple
 from service.names import names_of_model
 from service.quota.charging import Estimates
 from service.quota.choice import candidates, fallbacks
+from service.quota.decision import earliest
 from service.quota.enforcer import Enforcer
 from service.quota.plan import Holder
 from service.quota.routed import Routed
@@ -18,11 +19,13 @@ class Route(NamedTuple):
     """`own` are the places in the plan of limits that bind this choice of provider only: where they refuse, another may do.
 
     `fallbacks` is what the gateway may try when the provider itself fails: what the key may use and no limit of its own refuses.
+    `others_free_at_ms`: where no choice is open, when the first of the others will be; None: never, or there are none.
     """
 
     plan: Plan
     own: frozenset[int] = frozenset()
     fallbacks: tuple[str, ...] = ()
+    others_free_at_ms: int | None = None
 
 
 def known_routes(enforcer: Enforcer, holder: Holder | None, routed: Routed, estimates: Estimates) -> list[Route] | None:
@@ -58,11 +61,14 @@ async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, reques
         return [Route(await enforcer.plans.plan(holder, only, model, estimates.request_type))]
     plans = [await enforcer.plans.plan(holder, config.provider, model, estimates.request_type) for config in drawn]
     own = _own_limits(plans)
-    over = await _which_are_over(enforcer, plans, own, estimates)
-    if over is None:
+    refusals = await _own_refusals(enforcer, plans, own, estimates)
+    if refusals is None:
         return []
-    # When all of them are over, the one drawn first says why.
-    usable = [place for place, is_over in enumerate(over) if not is_over] or [0]
+    usable = [place for place, refusal in enumerate(refusals) if refusal is None]
+    if not usable:
+        # The one drawn first says why.
+        frees_at_ms = [refusal.retry_at_ms for refusal in refusals[1:] if refusal is not None]
+        return [Route(plans[0], own[0], others_free_at_ms=earliest(*frees_at_ms))]
     priced = [place for place in usable if _has_price(enforcer, plans[place], estimates)]
     return [
         Route(plans[place], own[place], tuple(fallbacks((drawn[other] for other in priced if other != place), model)))
@@ -83,23 +89,24 @@ async def _open_fallbacks(
     for fallback in fallbacks:
         provider, _, model = fallback.partition("/")
         plans.append(await enforcer.plans.plan(holder, provider, model or None, estimates.request_type))
-    over = await _which_are_over(enforcer, plans, _own_limits([plan, *plans])[1:], estimates)
-    if over is None:
+    refusals = await _own_refusals(enforcer, plans, _own_limits([plan, *plans])[1:], estimates)
+    if refusals is None:
         return None
     return tuple(
         fallback
-        for fallback, plan, is_over in zip(fallbacks, plans, over, strict=True)
-        if plan.blocked is None and not is_over and _has_price(enforcer, plan, estimates)
+        for fallback, plan, refusal in zip(fallbacks, plans, refusals, strict=True)
+        if plan.blocked is None and refusal is None and _has_price(enforcer, plan, estimates)
     )
 
 
-async def _which_are_over(
+async def _own_refusals(
     enforcer: Enforcer, plans: Sequence[Plan], own: Sequence[frozenset[int]], estimates: Estimates
-) -> list[bool] | None:
-    """Those that limits of their own refuse; None when one of them was stale."""
-    over = await asyncio.gather(*(_is_over(enforcer, plan, places, estimates) for plan, places in zip(plans, own, strict=True)))
-    known = [is_over for is_over in over if is_over is not None]
-    return known if len(known) == len(over) else None
+) -> list[Refused | None] | None:
+    """Of each whether limits of its own refuse it; None when one of them was stale."""
+    asked = zip(plans, own, strict=True)
+    refusals = await asyncio.gather(*(_own_refusal(enforcer, plan, places, estimates) for plan, places in asked))
+    known = [refusal for refusal in refusals if not isinstance(refusal, Stale)]
+    return known if len(known) == len(refusals) else None
 
 
 def _own_limits(plans: Sequence[Plan]) -> list[frozenset[int]]:
@@ -112,15 +119,15 @@ def _own_limits(plans: Sequence[Plan]) -> list[frozenset[int]]:
     return [frozenset(place for counter, place in of_plan.items() if counter not in shared) for of_plan in counters]
 
 
-async def _is_over(enforcer: Enforcer, plan: Plan, own: frozenset[int], estimates: Estimates) -> bool | None:
-    """None when the plan was stale."""
+async def _own_refusal(enforcer: Enforcer, plan: Plan, own: frozenset[int], estimates: Estimates) -> Refused | Stale | None:
     if not own:
-        return False
+        return None
     estimate = estimates.of(plan)
     explained = await enforcer.reservations.explain(
         Explain(plan=plan, tokens=estimate.tokens, cost_nanousd=estimate.cost_nanousd)
     )
     if isinstance(explained, Stale):
         await enforcer.plans.refresh(plan)
-        return None
-    return isinstance(explained.outcome, Refused) and not own.isdisjoint(explained.outcome.violations)
+        return explained
+    outcome = explained.outcome
+    return outcome if isinstance(outcome, Refused) and not own.isdisjoint(outcome.violations) else None

@@ -72,6 +72,17 @@ async def test_when_all_targets_are_over_a_limit_the_one_drawn_says_why(client: 
     assert explained["route"]["provider"] == (await refused(client, key, request_id="r1"))["route"]["provider"]
 
 
+async def test_when_all_targets_are_over_it_makes_sense_to_try_again_as_soon_as_one_is_open(client: httpx.AsyncClient):
+    await limit_provider(client, "openai", rate_limit=rate_limit(requests=1, per="1d"))
+    await limit_provider(client, "azure", rate_limit=rate_limit(requests=1, per="1h"))
+    key = await key_of_all(client)
+    for provider in ("openai", "azure"):
+        await use_up(client, key, provider=provider)
+    await create_rule(client, target("openai/", 0.999), target("azure/", 0.001))
+    assert 3_500 < (await refused(client, key))["retry_after"] <= 3_600
+    assert 3_500 < (await explain(client, key))["retry_after"] <= 3_600
+
+
 async def test_a_limit_of_the_key_is_no_reason_to_draw_again(client: httpx.AsyncClient, redis: Redis):
     key = await key_of_all(client, rate_limit=rate_limit(requests=1))
     await create_rule(client, target("azure/", 0.5), target("groq/", 0.5))

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.api.calls import VIRTUAL_KEYS, update
+from tests.api.conftest import NOW_MS
 from tests.api.gateway import OPENAI, admitted, budget, create_key, explain, rate_limit, refused, release
 from tests.api.redis_state import traffic
 
@@ -90,6 +91,24 @@ async def test_when_all_are_over_the_first_drawn_says_why(client: httpx.AsyncCli
     assert {(await choose(client, key))["provider"] for _ in range(2)} == {"openai", "azure"}
     answer = await refused(client, key, provider=None)
     assert (answer["decision"], answer["limit"]["scope"]) == ("request_limited", "provider_config")
+
+
+@pytest.mark.parametrize("weights", [(1, 1_000_000), (1_000_000, 1)])
+async def test_when_all_are_over_it_makes_sense_to_try_again_as_soon_as_one_is_open(
+    make_client: MakeClient, weights: tuple[int, int]
+):
+    """Whichever is drawn first."""
+    slow, fast = rate_limit(requests=1, per="1d"), rate_limit(requests=1, per="10s")
+    configs = [config("openai", weights[0], rate_limit=slow), config("azure", weights[1], rate_limit=fast)]
+    async with make_client(now_ms=NOW_MS) as client:
+        key = await create_key(client, provider_configs=configs)
+        for provider in ("openai", "azure"):
+            await choose(client, key, provider=provider)
+        answer = await refused(client, key, provider=None)
+        explained = await explain(client, key, provider=None)
+        assert answer["retry_after"] == explained["retry_after"] == 10
+    async with make_client(now_ms=NOW_MS + 10_000) as later:
+        assert (await choose(later, key))["provider"] == "azure"
 
 
 async def test_a_limit_of_the_key_refuses_whatever_provider(client: httpx.AsyncClient):
