@@ -29,6 +29,7 @@ WRITES
 --- @include "parse_list"
 --- @include "fill_state"
 --- @include "format_state"
+--- @include "emptied_field"
 local function member_range(prefix)
   return '[' .. prefix, '(' .. prefix .. '\255'
 end
@@ -74,6 +75,9 @@ end
 
 local function count(usage_key, slot, usage, last_reset)
   edit_counter(usage_key, slot, function(was_usage, was_reset, held)
+    if tonumber(usage) and was_reset >= 0 then
+      redis.call('HSET', usage_key, emptied_field(tonumber(slot)), text_of(now))
+    end
     return tonumber(usage) or was_usage, tonumber(last_reset) or math.max(0, was_reset), held
   end)
 end
@@ -83,6 +87,7 @@ local function uncount(usage_key, slots)
     edit_counter(usage_key, slot, function()
       return 0, -1, 0
     end)
+    redis.call('HDEL', usage_key, emptied_field(tonumber(slot)))
   end
 end
 
