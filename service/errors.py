@@ -56,9 +56,13 @@ class PayloadTooLarge(ServiceError):
 
 
 class StoreUnavailable(ServiceError):
-    """Redis did not answer, or refused to work. Whether a write was applied is not known."""
+    """Redis did not answer, or refused to work. Whether a write was applied is not known. `reason` is for the log alone."""
 
     status = 503
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
     @property
     def headers(self) -> dict[str, str]:

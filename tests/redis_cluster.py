@@ -1,4 +1,4 @@
-"""A real Redis Cluster on loopback: three primaries that share the slots, no replicas, gone with the context."""
+"""A real Redis Cluster on loopback: primaries that share the slots, no replicas, gone with the context."""
 
 import contextlib
 import time
@@ -17,25 +17,25 @@ SLOTS = 16_384
 
 
 @contextlib.contextmanager
-def redis_cluster(binary: Path) -> Iterator[list[str]]:
+def redis_cluster(binary: Path, *, nodes: int = NODES) -> Iterator[list[str]]:
     """URLs of the nodes."""
     with contextlib.ExitStack() as stack:
         urls = [
             stack.enter_context(
                 redis_server(binary, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--appendonly", "no")
             )
-            for _ in range(NODES)
+            for _ in range(nodes)
         ]
-        nodes = [stack.enter_context(Redis.from_url(url, decode_responses=True, encoding_errors=UNDECODED)) for url in urls]
-        bounds = [SLOTS * number // NODES for number in range(NODES + 1)]
-        for node, (first, end) in zip(nodes, pairwise(bounds), strict=True):
+        clients = [stack.enter_context(Redis.from_url(url, decode_responses=True, encoding_errors=UNDECODED)) for url in urls]
+        bounds = [SLOTS * number // nodes for number in range(nodes + 1)]
+        for node, (first, end) in zip(clients, pairwise(bounds), strict=True):
             node.execute_command("CLUSTER", "ADDSLOTS", *range(first, end))
             host, port = _address(node)
-            for other in nodes:
+            for other in clients:
                 if other is not node:
                     other.execute_command("CLUSTER", "MEET", host, port)
         deadline = time.monotonic() + 3 * PATIENCE_S
-        while not all(_is_whole(node) for node in nodes):
+        while not all(_is_whole(node, nodes) for node in clients):
             assert time.monotonic() < deadline, "the nodes do not become a cluster"
             time.sleep(0.05)
         yield urls
@@ -46,9 +46,9 @@ def _address(node: Redis) -> tuple[str, int]:
     return options["host"], options["port"]
 
 
-def _is_whole(node: Redis) -> bool:
+def _is_whole(node: Redis, nodes: int) -> bool:
     state = str(node.execute_command("CLUSTER", "INFO"))
-    return "cluster_state:ok" in state and f"cluster_known_nodes:{NODES}" in state and f"cluster_slots_ok:{SLOTS}" in state
+    return "cluster_state:ok" in state and f"cluster_known_nodes:{nodes}" in state and f"cluster_slots_ok:{SLOTS}" in state
 
 
 @contextlib.contextmanager

@@ -9,9 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import ServiceError
+from service.errors import ServiceError, StoreUnavailable
+from service.logs import SparingLog
 
 _log = logging.getLogger(__name__)
+_unavailable = SparingLog(_log)
 
 BUG: Final = "quotad made a mistake; its log says which"
 """Nothing of the error itself goes to the client."""
@@ -37,9 +39,8 @@ def error_answer(error: ServiceError) -> Response:
 
 async def answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    if error.status >= 500:
-        # One line: while Redis is away there are as many of them as requests.
-        _log.warning("%s %s answered %d: %r", request.method, request.url.path, error.status, error.__cause__)
+    if isinstance(error, StoreUnavailable):
+        _unavailable.warning("%s %s answered %d: %s", request.method, request.url.path, error.status, error.reason)
     return error_answer(error)
 
 

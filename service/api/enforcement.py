@@ -19,7 +19,7 @@ from service.api.calls import CALLS, Answer, Call, Caller, answer_bug, answer_er
 from service.api.credentials import headers_of, presented_virtual_key, require_gateway
 from service.api.prices import answer_cost
 from service.api.services import Services
-from service.errors import ServiceError
+from service.errors import ServiceError, StoreUnavailable
 from service.logs import SparingLog
 
 _unavailable = SparingLog(logging.getLogger(__name__))
@@ -57,8 +57,8 @@ async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, se
 
 
 def failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
-    if error.status >= 500:
-        _unavailable.warning("%s answered %d: %r", scope["path"], error.status, error.__cause__)
+    if isinstance(error, StoreUnavailable):
+        _unavailable.warning("%s answered %d: %s", scope["path"], error.status, error.reason)
     return answer_error(error, caller)
 
 

@@ -4,9 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import __version__
-from service.api.answers import error_answer, json_answer
+from service.api.answers import json_answer
 from service.api.services import services_of
-from service.errors import StoreUnavailable
 
 
 async def livez(request: Request) -> Response:
@@ -16,19 +15,13 @@ async def livez(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """This process can do its work: Redis answers."""
-    try:
-        await services_of(request).hot_store.ping()
-    except StoreUnavailable as error:
-        return error_answer(error)
+    await services_of(request).hot_store.ping()
     return json_answer({"status": "ok"})
 
 
 async def health(request: Request) -> Response:
     """The health call of the published API."""
-    try:
-        await services_of(request).hot_store.ping()
-    except StoreUnavailable as error:
-        return error_answer(error)
+    await services_of(request).hot_store.ping()
     return json_answer({"status": "ok", "components": {"db_pings": "ok"}})
 
 

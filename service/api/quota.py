@@ -32,7 +32,7 @@ async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: Quota
     try:
         reading = await reader.read(virtual_key_id(value))
     except StoreUnavailable as error:
-        _unavailable.warning("quota read failed: %r", error.__cause__)
+        _unavailable.warning("quota read failed: %s", error.reason)
         retry_after = (b"retry-after", error.headers["Retry-After"].encode())
         return await _refuse(scope, send, 503, error_body(503, error.message), retry_after)
     except Exception:

@@ -1,5 +1,6 @@
 """reserve: may this request go? Takes what it needs from every limit that binds it, or from none."""
 
+import logging
 import time
 from hashlib import blake2b
 from operator import itemgetter
@@ -8,6 +9,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from service.errors import Conflict, StoreUnavailable
+from service.logs import SparingLog
 from service.models.enforcement import ReserveRequest
 from service.names import names_of_model
 from service.quota.charging import Estimates, unpriced
@@ -27,6 +29,8 @@ from service.quota.routed import (
 from service.quota.routes import Route, find_routes, known_routes
 from service.quota.shared import Shared
 from service.reservation import NO_STATES, Blocked, Granted, IdConflict, Plan, Refused, Replayed, Reserve, Stale
+
+_unasked: Final = SparingLog(logging.getLogger(__name__))
 
 OTHER_REQUEST: Final = "this request_id belongs to another request: use a new one, or repeat that request unchanged"
 
@@ -71,9 +75,10 @@ async def reserve(
     """
     try:
         return await _reserve(enforcer, request, key_value, request_id, by_rules)
-    except StoreUnavailable:
+    except StoreUnavailable as error:
         if not enforcer.admits_without_store:
             raise
+        _unasked.warning("admitted without asking any limit, unless the key is known to be shut out: %s", error.reason)
         return await _admit_unasked(enforcer, request, key_value, request_id, by_rules)
 
 

@@ -7,7 +7,7 @@ from redis.asyncio import BlockingConnectionPool, Connection, Redis, RedisCluste
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError, RedisClusterException, ResponseError
 
 from service.settings import Settings
 from service.store.patience import Patience
@@ -100,6 +100,13 @@ class _Cluster(RedisCluster):
         self.connection_kwargs["connection_class"] = patient
         for node in self.startup_nodes:
             node.connection_class = patient
+
+    async def initialize(self, *args: Any, **kwargs: Any) -> Any:
+        """ConnectionError where no node tells of all slots: what redis-py raises then would pass for a bug of the caller."""
+        try:
+            return await super().initialize(*args, **kwargs)
+        except RedisClusterException as error:
+            raise ConnectionError(str(error)) from error
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         if self._initialize:

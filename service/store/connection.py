@@ -46,7 +46,7 @@ class Store:
         """Raises StoreUnavailable when Redis does not answer."""
         with store_errors("ping"):
             await self.redis.ping()
-        self.scripts.answered()
+        self.scripts.answered(writes=False)
 
     async def close(self) -> None:
         await self.scripts.close()

@@ -28,6 +28,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
     ResponseError,
+    SlotNotCoveredError,
     TimeoutError,
     TryAgainError,
 )
@@ -58,6 +59,11 @@ _OUT_OF_SERVICE_REPLIES: Final = (
     *REPLICA_REPLIES, "OOM", "LOADING", "MISCONF", "BUSY", "NOREPLICAS", "NOAUTH", "WRONGPASS", "unauthenticated",
 )  # fmt: skip
 """Also as they appear inside an error of a script that ran into them."""
+_REFUSED_WRITES: Final = (ReadOnlyError, OutOfMemoryError)
+_REFUSED_WRITES_REPLIES: Final = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
+"""Of these the ones to what writes: what reads may be answered."""
+FAILURES: Final = (RedisError, OSError, SlotNotCoveredError)
+"""All that Redis and the way there may fail with; the last one is no RedisError."""
 
 
 @lru_cache
@@ -85,13 +91,21 @@ def with_flags(text: str, server_major: int) -> str:
 def _failure(doing: str, error: Exception) -> StoreUnavailable:
     """What callers are told of a failure of Redis; an error of our own script stays what it is, a bug, and is raised."""
     if not isinstance(error, ResponseError) or isinstance(error, _OUT_OF_SERVICE):
-        failure = StoreUnavailable(f"the store did not answer ({doing}); try again")
+        message = f"the store did not answer ({doing}); try again"
     elif any(word in str(error) for word in _OUT_OF_SERVICE_REPLIES):
-        failure = StoreUnavailable(f"the store cannot take part now ({doing}); try again")
+        message = f"the store cannot take part now ({doing}); try again"
     else:
         raise error
+    # redis-py shows neither its own text nor that of Redis in a repr.
+    failure = StoreUnavailable(message, reason=f"{doing}: {type(error).__name__}: {error}")
     failure.__cause__ = error
     return failure
+
+
+def _refuses_writes_only(error: Exception) -> bool:
+    return isinstance(error, ResponseError) and (
+        isinstance(error, _REFUSED_WRITES) or any(word in str(error) for word in _REFUSED_WRITES_REPLIES)
+    )
 
 
 @contextmanager
@@ -99,7 +113,7 @@ def store_errors(doing: str) -> Iterator[None]:
     """Whatever goes wrong in Redis inside becomes StoreUnavailable."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except FAILURES as error:
         raise _failure(doing, error) from error
 
 
@@ -114,6 +128,7 @@ class Scripts:
         self._breaker = breaker
         # All scripts are composed here, so a missing include stops the start and not a request.
         self._texts = {path.stem: compose(path.stem, directory) for path in sorted(directory.glob("*.lua"))}
+        self._without_writes = {name for name, text in self._texts.items() if _WRITES_NOTHING in text}
         self._shas: dict[str, str] = {}
         self.forgotten = 0
         """How often a server may have lost its last second: it had forgotten a script, or it was connected to anew."""
@@ -135,25 +150,26 @@ class Scripts:
         return list(await self._guarded(name, partial(self._evaluate_each, name, calls)))
 
     async def _guarded(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        writes = name not in self._without_writes
         if self._breaker is not None:
-            self._breaker.admit()
+            self._breaker.admit(writes=writes)
         started = perf_counter()
         try:
             reply = await work()
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             failure = _failure(name, error)
             metrics.store_errors(name).inc()
             if self._breaker is not None:
-                self._breaker.failed()
+                self._breaker.failed(failure.reason, refuses_writes_only=_refuses_writes_only(error))
             raise failure from error
         metrics.script_seconds(name).observe(perf_counter() - started)
-        self.answered()
+        self.answered(writes=writes)
         return reply
 
-    def answered(self) -> None:
-        """Redis is there, whoever found out: calls need not fail any more."""
+    def answered(self, *, writes: bool) -> None:
+        """Redis is there, whoever found out: calls need not fail any more. `writes`: those that write need not, either."""
         if self._breaker is not None:
-            self._breaker.succeeded()
+            self._breaker.succeeded(writes=writes)
 
     async def _evaluate(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """NOSCRIPT means that nothing ran, so this is the one case in which a call is sent again."""

@@ -18,9 +18,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def admits(breaker: Breaker) -> bool:
+def admits(breaker: Breaker, *, writes: bool = True) -> bool:
     try:
-        breaker.admit()
+        breaker.admit(writes=writes)
     except StoreUnavailable:
         return False
     return True
@@ -30,7 +30,7 @@ def opened() -> Breaker:
     breaker = Breaker()
     for _ in range(FAILURES):
         assert admits(breaker)
-        breaker.failed()
+        breaker.failed("gone")
     return breaker
 
 
@@ -38,8 +38,8 @@ def test_it_stays_closed_as_long_as_calls_succeed_in_between(clock: Clock):
     breaker = Breaker()
     for _ in range(10):
         for _ in range(FAILURES - 1):
-            breaker.failed()
-        breaker.succeeded()
+            breaker.failed("gone")
+        breaker.succeeded(writes=True)
         assert admits(breaker)
 
 
@@ -63,7 +63,7 @@ def test_a_failed_try_costs_another_pause(clock: Clock):
     clock.now += PAUSE_S
     assert admits(breaker)
     clock.now += PAUSE_S / 2
-    breaker.failed()
+    breaker.failed("gone")
     clock.now += PAUSE_S / 2
     assert not admits(breaker)
     clock.now += PAUSE_S / 2
@@ -74,6 +74,42 @@ def test_a_successful_try_closes_it(clock: Clock):
     breaker = opened()
     clock.now += PAUSE_S
     assert admits(breaker)
-    breaker.succeeded()
+    breaker.succeeded(writes=True)
     assert not breaker.is_open
     assert all(admits(breaker) for _ in range(10))
+
+
+def test_what_is_told_at_once_is_also_told_why(clock: Clock):
+    breaker = opened()
+    with pytest.raises(StoreUnavailable) as told:
+        breaker.admit(writes=True)
+    assert told.value.reason == "gone"
+
+
+class TestWhereOnlyWritesAreRefused:
+    @pytest.fixture
+    def breaker(self, clock: Clock) -> Breaker:
+        breaker = Breaker()
+        for _ in range(FAILURES):
+            breaker.failed("OOM", refuses_writes_only=True)
+        return breaker
+
+    def test_reads_go_on_and_say_nothing_of_writes(self, breaker: Breaker):
+        for _ in range(10):
+            assert admits(breaker, writes=False)
+            breaker.succeeded(writes=False)
+        assert breaker.is_open
+        assert not admits(breaker)
+
+    def test_a_write_that_succeeds_closes_it(self, breaker: Breaker, clock: Clock):
+        clock.now += PAUSE_S
+        assert admits(breaker)
+        breaker.succeeded(writes=True)
+        assert all(admits(breaker) for _ in range(10))
+
+    def test_reads_are_told_as_soon_as_they_fail_too(self, breaker: Breaker):
+        breaker.failed("gone")
+        assert not admits(breaker, writes=False)
+        # Whoever answers anything is there again.
+        breaker.succeeded(writes=False)
+        assert admits(breaker)
