@@ -15,7 +15,7 @@ from service.errors import ServiceError, StoreUnavailable
 from service.logs import configure_logging
 from service.server import CannotListen, bind, import_application, serve, url_of
 from service.settings import BadSettings, Settings, load_settings, variable
-from service.store.data_directory import EmbeddedRedisError, running_embedded_redis
+from service.store.data_directory import EmbeddedRedisError, holds_data, running_embedded_redis
 from service.store.embedded import embedded_redis
 
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _prices(settings, given)
     except BadSettings as bad:
         return _complain(bad, MISUSED)
+    except StoreUnavailable as failure:
+        return _complain(f"Redis ({settings.redis_display}) did not do it: {failure.reason}", FAILED)
     except (CannotListen, EmbeddedRedisError, ServiceError) as failure:
         return _complain(failure, FAILED)
     except KeyboardInterrupt:
@@ -66,11 +68,11 @@ def _serve(settings: Settings, *, demo: bool) -> int:
         _redis(settings, settings.redis_url, meanwhile=import_application if settings.workers == 1 else None) as running,
     ):
         _say(f"quotad {__version__}, Redis: {settings.redis_display}")
-        _upgrade(running)
+        _prepare(running)
         if not settings.admin_token:
             _say(f"{variable('admin_token')} is not set: whoever can connect from this machine is an admin.")
         if demo:
-            _seed_demo(running, url_of(bound))
+            _seed_demo(running, url_of(bound).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
         workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
         os.environ.update(running.to_environment())
         listening = f"Serving on {url_of(bound)} with {workers}, API description at /docs. Ctrl-C stops."
@@ -80,21 +82,30 @@ def _serve(settings: Settings, *, demo: bool) -> int:
 
 
 def _seed(settings: Settings) -> int:
-    with _redis_in_use(settings) as running:
+    with _redis_in_use(settings, of=None) as running:
         _seed_demo(running, f"http://{settings.host}:{settings.port}")
     return 0
 
 
-def _upgrade(settings: Settings) -> None:
+def _prepare(settings: Settings) -> None:
     """Only `serve` does: other commands may be given while a worker of an earlier version runs."""
-    from service.store.connection import with_store
+    from service.store.connection import Store, with_store
+    from service.store.server_check import check_server
     from service.store.upgrade import upgrade_counters
 
+    async def prepare(store: Store) -> tuple[str | None, int]:
+        return await check_server(store), await upgrade_counters(store)
+
     try:
-        owners = with_store(settings, upgrade_counters)
-    except StoreUnavailable:
-        log.warning("Redis does not answer yet; if an earlier version of quotad used it, start again when it does")
+        warning, owners = with_store(settings, prepare)
+    except StoreUnavailable as failure:
+        log.warning("Redis does not answer yet: %s", failure.reason)
+        log.warning("If an earlier version of quotad used this Redis, start again when it answers")
         return
+    except BadSettings as bad:
+        raise BadSettings(f"Redis ({settings.redis_display}) cannot be used: {bad}.") from None
+    if warning is not None:
+        log.warning("%s", warning)
     if owners:
         _say(f"Counters of {owners:,} owners are kept in a new format now; earlier versions of quotad cannot read them.")
 
@@ -113,7 +124,7 @@ def _prices(settings: Settings, given: argparse.Namespace) -> int:
     from service import price_commands
 
     if given.action == "clear":
-        with _redis_in_use(settings) as running:
+        with _redis_in_use(settings, of="prices") as running:
             _say(price_commands.clear(running))
         return 0
     try:
@@ -122,7 +133,7 @@ def _prices(settings: Settings, given: argparse.Namespace) -> int:
         return _complain(f"Cannot read {given.file}: {error.strerror}.", MISUSED)
     _say(f"Reading {given.file}, {len(text):,} bytes.")
     try:
-        with _redis_in_use(settings) as running:
+        with _redis_in_use(settings, of="prices") as running:
             for line in price_commands.import_sheet(running, given.file.name, text, skip_invalid=given.skip_invalid):
                 _say(line)
     except price_commands.BadSheet as bad:
@@ -130,8 +141,18 @@ def _prices(settings: Settings, given: argparse.Namespace) -> int:
     return 0
 
 
-def _redis_in_use(settings: Settings) -> contextlib.AbstractContextManager[Settings]:
-    """A running `quotad serve` holds the data directory: then its Redis is the one that is meant."""
+def _redis_in_use(settings: Settings, *, of: str | None) -> contextlib.AbstractContextManager[Settings]:
+    """A running `quotad serve` holds the data directory: then its Redis is the one that is meant. `of`: what makes no sense in a
+    new one.
+    """
+    if settings.redis_url is None:
+        directory = settings.data_dir.absolute()
+        if of is not None and not holds_data(directory):
+            raise EmbeddedRedisError(
+                f"There is no data in {directory}, so there are no {of} to change: name the directory of quotad serve with "
+                "--data-dir, or its Redis with --redis-url."
+            )
+        _say(f"Data in {directory}.")
     return _redis(settings, settings.redis_url or running_embedded_redis(settings.data_dir))
 
 
@@ -148,6 +169,9 @@ def _redis(settings: Settings, url: str | None, meanwhile: Callable[[], None] | 
 @contextlib.contextmanager
 def _metrics_of(workers: int) -> Iterator[None]:
     """Several workers count in files of one directory, so that each can tell of all; see metrics.py."""
+    given = os.environ.get(METRICS_DIRECTORY)
+    if given is not None and not Path(given).is_dir():
+        raise BadSettings(f"{METRICS_DIRECTORY} is set to {given}, which is no directory: make it, or do not set it.")
     if workers == 1 or METRICS_DIRECTORY in os.environ:
         yield
         return

@@ -1,6 +1,5 @@
 """Runs the HTTP side: one socket, one or several uvicorn workers that share it, a graceful end."""
 
-import contextlib
 import gc
 import importlib
 import logging
@@ -100,17 +99,30 @@ class _Server(uvicorn.Server):
 class _Supervisor(Multiprocess):
     """Closes its socket before its workers end: who connects then is refused, where nobody would answer in the backlog."""
 
+    def keep_subprocess_alive(self) -> None:
+        before = list(self.processes)
+        super().keep_subprocess_alive()
+        for process in before:
+            if process not in self.processes:
+                log.warning("worker %s ended (%s) and was replaced", process.pid, process.exitcode)
+
     def terminate_all(self) -> None:
         for bound in self.sockets:
             bound.close()
         super().terminate_all()
 
 
+_not_imported: list[Exception] = []
+"""What kept the application from being imported: a second attempt may fail otherwise, as parts of it are there by then."""
+
+
 def import_application() -> None:
     """Before it is needed, where there is time for it. What keeps it from being imported is told when it is needed."""
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
-    with contextlib.suppress(Exception):
+    try:
         importlib.import_module("service.app")
+    except Exception as error:
+        _not_imported.append(error)
 
 
 def worker_app() -> Callable[..., Awaitable[None]]:
@@ -123,6 +135,8 @@ def worker_app() -> Callable[..., Awaitable[None]]:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_end_with, args=(parent,), name="end-with-parent", daemon=True).start()
     try:
+        if _not_imported:
+            raise _not_imported[0]
         from service.app import create_app_from_environment
 
         return create_app_from_environment()

@@ -3,6 +3,7 @@
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,6 +16,8 @@ from service.durations import parse_duration
 
 PREFIX = "QUOTAD_"
 VIRTUAL_KEY_PREFIX = "sk-bf-"
+_is_database = re.compile(r"/?[0-9]*").fullmatch
+"""The path of a URL of Redis."""
 
 
 class BadSettings(Exception):
@@ -139,10 +142,16 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_scheme(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
+        if url is None:
+            return None
+        if not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
-        if url is not None:
-            _ = urlsplit(url).port  # raises ValueError for what is not a port
+        if not _is_usable(url):
+            # Not what is wrong with it: that may be a part of the password.
+            raise ValueError(
+                "must be redis://[user:password@]host[:port][/database][?options of redis-py], or of that form with rediss:// or "
+                "unix://; special characters of the password are percent-encoded (%2F is /)"
+            )
         return url
 
     @field_validator("retention")
@@ -161,6 +170,12 @@ class Settings(BaseSettings):
             if token.startswith(VIRTUAL_KEY_PREFIX):
                 raise ValueError(f"must not start with {VIRTUAL_KEY_PREFIX}, which marks virtual keys")
         return tokens
+
+    @model_validator(mode="after")
+    def _cluster_has_one_database(self) -> Self:
+        if self.redis_cluster and (self.redis_url is None or not _is_usable(self.redis_url, for_cluster=True)):
+            raise ValueError(f"{PREFIX}REDIS_CLUSTER needs a {PREFIX}REDIS_URL with redis:// or rediss:// and no database but 0")
+        return self
 
     @model_validator(mode="after")
     def _one_role_per_token(self) -> Self:
@@ -195,7 +210,7 @@ class Settings(BaseSettings):
         parts = urlsplit(self.redis_url)
         if parts.scheme == "unix":
             return f"unix://{parts.path}"
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
     def to_environment(self) -> dict[str, str]:
         """These settings as variables, for the worker processes."""
@@ -207,13 +222,27 @@ class Settings(BaseSettings):
         return variables
 
 
+def _is_usable(url: str, *, for_cluster: bool = False) -> bool:
+    """Whether it has the parts that it should have; what its options are worth, redis-py knows."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    is_socket = parts.scheme == "unix"
+    if parts.fragment or (not is_socket and not _is_database(parts.path)):
+        return False
+    return not for_cluster or (not is_socket and parts.path in ("", "/", "/0"))
+
+
 def load_settings(**overrides: object) -> Settings:
-    """Settings of this process; an override of None means not given. Raises BadSettings."""
+    """Settings of this process; an override of None, or an empty one, means not given. Raises BadSettings."""
     known = {variable(name) for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name not in known:
             raise BadSettings(f"{name} is not a setting of quotad{_suggestion(name.upper(), known)}")
-    given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+    # An empty option is that of a shell variable that is not set.
+    given: dict[str, Any] = {name: value for name, value in overrides.items() if value not in (None, "")}
     try:
         return Settings(**given)
     except ValidationError as error:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from redis import Redis
 
 from service import __version__
 from service.store import keys
+from tests.redis_servers import binaries, redis_server
 from tests.serving import environment_with, quotad, serve
 
 
@@ -126,6 +127,80 @@ def test_serve_alone_seeds_nothing(tmp_path: Path, redis: Redis, redis_url: str)
         assert served.stop(signal.SIGTERM) == (0, "Stopped.\n")
     assert redis.keys() == [keys.counters_format()]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def redis_port() -> Iterator[str]:
+    """Of a Redis of its own, which listens on TCP."""
+    binary = next(iter(binaries().values()))
+    with redis_server(binary) as url:
+        yield url.removeprefix("redis://127.0.0.1:").removesuffix("/0")
+
+
+@pytest.mark.parametrize(
+    "url, settings, complaint",
+    [
+        ("redis://127.0.0.1:{}/99", {}, "DB index is out of range"),
+        ("redis://:secret@127.0.0.1:{}", {}, "AUTH"),
+        ("redis://127.0.0.1:{}?unheard=of", {}, "options that redis-py does not know"),
+        ("redis://127.0.0.1:{}", {"QUOTAD_REDIS_CLUSTER": "true"}, "it is no cluster, but QUOTAD_REDIS_CLUSTER is set"),
+    ],
+)
+def test_a_redis_that_answers_but_cannot_be_used_stops_the_start(
+    tmp_path: Path, redis_port: str, url: str, settings: dict[str, str], complaint: str
+):
+    result = _run("serve", "--port", "0", cwd=tmp_path, QUOTAD_REDIS_URL=url.format(redis_port), **settings)
+    assert result.returncode == 2
+    assert re.fullmatch(rf"quotad: Redis \(redis://\S+\) cannot be used: .*{complaint}.*\.\n", result.stderr), result.stderr
+    assert "secret" not in result.stdout + result.stderr
+
+
+def test_a_redis_that_may_evict_counters_is_told_of(tmp_path: Path, redis: Redis, redis_url: str):
+    redis.config_set("maxmemory", "1gb")
+    redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with serve("--redis-url", redis_url, cwd=tmp_path) as served:
+            assert "maxmemory-policy allkeys-lru" in served.said
+            assert served.stop(signal.SIGTERM)[0] == 0
+    finally:
+        redis.config_set("maxmemory", "0")
+        redis.config_set("maxmemory-policy", "noeviction")
+
+
+def test_prices_are_not_changed_where_there_are_none(tmp_path: Path):
+    """Nobody ever served from this directory: most often it is the wrong one."""
+    result = _run("prices", "clear", "--data-dir", "typo", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"quotad: There is no data in {tmp_path / 'typo'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_option_is_none(tmp_path: Path):
+    with serve("--data-dir", "", cwd=tmp_path) as served:
+        assert served.stop(signal.SIGTERM)[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == [".data"]
+
+
+def test_metrics_need_their_directory(tmp_path: Path):
+    result = _run("serve", "--port", "0", cwd=tmp_path, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "none"))
+    assert (result.returncode, "PROMETHEUS_MULTIPROC_DIR" in result.stderr) == (2, True)
+
+
+def _workers_of(supervisor: int) -> set[int]:
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    return {int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()}
+
+
+def test_a_worker_that_was_killed_is_replaced_and_told_of(tmp_path: Path, redis_url: str):
+    with serve("--workers", "2", "--redis-url", redis_url, cwd=tmp_path) as served:
+        assert _eventually(lambda: len(_workers_of(served.process.pid)) == 2)
+        before = _workers_of(served.process.pid)
+        killed = min(before)
+        os.kill(killed, signal.SIGKILL)
+        assert _eventually(lambda: len(_workers_of(served.process.pid) - before) == 1)
+        assert _eventually(lambda: served.get("/readyz").status_code == 200)
+        _, last_words = served.stop(signal.SIGTERM)
+    assert f"worker {killed} ended (-9) and was replaced" in last_words
 
 
 def test_a_running_server_can_be_seeded(tmp_path: Path):

@@ -1,5 +1,7 @@
 """Settings: what the environment may say, what stops the start, and what is never shown."""
 
+import re
+
 import pytest
 
 from service.settings import BadSettings, Settings, is_loopback, load_settings
@@ -40,7 +42,7 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch):
         ("QUOTAD_WORKERS", "0", "QUOTAD_WORKERS is not valid"),
         ("QUOTAD_LOG_LEVEL", "loud", "QUOTAD_LOG_LEVEL is not valid: input should be 'debug', 'info', 'warning' or 'error'."),
         ("QUOTAD_REDIS_URL", "localhost:6379", "QUOTAD_REDIS_URL is not valid: must start with redis://, rediss:// or unix://."),
-        ("QUOTAD_REDIS_URL", "redis://host:port/0", "QUOTAD_REDIS_URL is not valid: port could not be cast"),
+        ("QUOTAD_REDIS_URL", "redis://host:port/0", "QUOTAD_REDIS_URL is not valid: must be redis://[user:"),
         ("QUOTAD_REDIS_TIMEOUT_MS", "0.5", "QUOTAD_REDIS_TIMEOUT_MS is not valid"),
         ("QUOTAD_ADMIN_TOKEN", "two words", "QUOTAD_ADMIN_TOKEN is not valid: may hold printable ASCII"),
         ("QUOTAD_ADMIN_TOKEN", "sk-bf-0000", "QUOTAD_ADMIN_TOKEN is not valid: must not start with sk-bf-"),
@@ -66,6 +68,21 @@ def test_a_bad_option_is_named_as_the_option():
         load_settings(redis_url="nowhere")
 
 
+@pytest.mark.parametrize("password", ["Zm9v/YmFy", "a#b", "a?b", "p@xyz/w:qrs"])
+def test_a_password_that_breaks_the_url_is_not_told(password: str):
+    """Nor is a part of it."""
+    with pytest.raises(BadSettings, match="percent-encoded") as caught:
+        load_settings(redis_url=f"redis://:{password}@redis:6379/0")
+    assert not any(part in str(caught.value) for part in re.split("[^A-Za-z0-9]", password) if len(part) > 1)
+
+
+@pytest.mark.parametrize("url", [None, "unix:///run/redis.sock", "redis://db/1"])
+def test_a_cluster_has_an_address_and_one_database(url: str | None):
+    with pytest.raises(BadSettings, match=r"^QUOTAD_REDIS_CLUSTER needs a QUOTAD_REDIS_URL"):
+        load_settings(redis_url=url, redis_cluster=True)
+    assert load_settings(redis_url="rediss://db/0", redis_cluster=True).redis_cluster
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_loopback_needs_no_admin_token(host: str):
     assert is_loopback(host)
@@ -83,7 +100,9 @@ def test_any_other_host_needs_one(host: str):
 
 def test_secrets_are_never_shown():
     settings = Settings(
-        admin_token=("first-token",), gateway_token=("second-token",), redis_url="redis://user:pass%20word@db:6380/1?ssl=1"
+        admin_token=("first-token",),
+        gateway_token=("second-token",),
+        redis_url="redis://user:pass%20word@db:6380/1?health_check_interval=5",
     )
     shown = repr(settings) + str(settings) + settings.redis_display
     for secret in ("first-token", "second-token", "pass%20word", "pass word"):

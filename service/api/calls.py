@@ -167,15 +167,19 @@ def answer_bug(call: str) -> Answer:
     return Answer(500, orjson.dumps(error_body(500, BUG)))
 
 
-def _reservation_of(operation: Mapping[str, Any], place: int) -> object:
+def _reservation_of(operation: object, place: int) -> object:
+    if not isinstance(operation, dict):
+        return place
     named = operation.get("reservation_id") or operation.get("request_id")
     return named if isinstance(named, str) else place
 
 
-async def _answer_operation(enforcer: Enforcer, operation: Mapping[str, Any], caller: Caller) -> Answer:
-    name = operation.get("op")
+async def _answer_operation(enforcer: Enforcer, operation: object, caller: Caller) -> Answer:
+    name = operation.get("op") if isinstance(operation, dict) else None
     call = _CALLS.get(name) if isinstance(name, str) else None
     try:
+        if not isinstance(operation, dict):
+            raise InvalidRequest("an operation must be an object")
         if call is None:
             raise InvalidRequest(f"op must be one of {', '.join(_CALLS)}", param="op")
         return await call(enforcer, operation, caller)

@@ -198,6 +198,7 @@ class RenewRequest(StrictModel):
 
 
 class BatchRequest(StrictModel):
-    operations: Annotated[tuple[dict[str, JsonValue], ...], Field(max_length=MAX_OPERATIONS)] = Field(
+    # Of any kind: one that is wrong does not spoil the others.
+    operations: Annotated[tuple[JsonValue, ...], Field(max_length=MAX_OPERATIONS)] = Field(
         description="Each is the body of one call with `op`: reserve, settle, release, renew or explain."
     )

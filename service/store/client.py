@@ -3,13 +3,21 @@
 import asyncio
 from typing import Any, Final, cast
 
-from redis.asyncio import BlockingConnectionPool, Connection, Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import (
+    BlockingConnectionPool,
+    Connection,
+    ConnectionPool,
+    Redis,
+    RedisCluster,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisClusterException, ResponseError
 
-from service.settings import Settings
+from service.settings import BadSettings, Settings, variable
 from service.store.patience import Patience
 from service.store.shared_connection import is_from_replica
 
@@ -115,11 +123,17 @@ class _Cluster(RedisCluster):
 
 
 def open_redis(settings: Settings, url: str, *, timeout_ms: int) -> "Redis":
-    """A client whose every call answers or fails within about `timeout_ms`.
+    """A client whose every call answers or fails within about `timeout_ms`. Raises BadSettings for what is no URL of Redis.
 
     A call that timed out may have run: callers retry with the same request_id or read what is there, this client never does.
     """
     timeout_s = timeout_ms / 1000
+    try:
+        # Connections are made later; what their options are is known now.
+        ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError):
+        # Not what is wrong with it: that may be a part of the password.
+        raise BadSettings(f"{variable('redis_url')} has options that redis-py does not know for such a URL") from None
     if settings.redis_cluster:
         cluster = _Cluster.from_url(
             url,

@@ -47,6 +47,11 @@ def write_owner(lock_fd: int, url: str) -> None:
     os.pwrite(lock_fd, f"{os.getpid()} {url}\n".encode(), 0)
 
 
+def holds_data(data_dir: Path) -> bool:
+    """Whether a quotad ever ran on this directory."""
+    return (data_dir / LOCK_NAME).exists()
+
+
 def running_embedded_redis(data_dir: Path) -> str | None:
     """URL of the server that another quotad runs on this directory now; None when nobody does."""
     try:

@@ -125,9 +125,16 @@ async def test_how_many(client: httpx.AsyncClient, count: int, status: int):
         assert [result["status"] for result in response.json()["results"]].count(200) == 100
 
 
-@pytest.mark.parametrize("operations", ["text", {"op": "reserve"}, [1], ["reserve"], [None]])
-async def test_operations_are_a_list_of_objects(client: httpx.AsyncClient, operations: Any):
+@pytest.mark.parametrize("operations", ["text", {"op": "reserve"}, 1])
+async def test_operations_are_a_list(client: httpx.AsyncClient, operations: Any):
     assert (await call(client, "batch", operations=operations)).status_code == 400
+
+
+@pytest.mark.parametrize("wrong", [1, "reserve", None, [], True])
+async def test_what_is_no_object_is_answered_alone(client: httpx.AsyncClient, wrong: Any):
+    key = await create_key(client)
+    (status, answer), (other, _) = await batch(client, key, wrong, {"op": "reserve", **CALL})
+    assert (status, answer["error"]["message"], other) == (400, "an operation must be an object", 200)
 
 
 async def test_a_missing_key_is_a_refusal_of_the_item(client: httpx.AsyncClient):

@@ -34,7 +34,7 @@ def redis(cluster_url: str) -> Iterator[Redis]:
 
 @pytest.fixture
 async def store(redis: Redis, cluster_url: str) -> AsyncIterator[Store]:
-    opened = open_store(Settings(redis_cluster=True), cluster_url, timeout_ms=20_000, now_ms=str(NOW))
+    opened = open_store(Settings(redis_url=cluster_url, redis_cluster=True), cluster_url, timeout_ms=20_000, now_ms=str(NOW))
     yield opened
     await opened.close()
 

@@ -18,7 +18,7 @@ from tests.store.quota_desk import Desk
 
 @pytest.fixture
 async def impatient(redis: Redis, cluster_url: str) -> AsyncIterator[Store]:
-    opened = open_store(Settings(redis_cluster=True), cluster_url, timeout_ms=200, now_ms=str(NOW))
+    opened = open_store(Settings(redis_url=cluster_url, redis_cluster=True), cluster_url, timeout_ms=200, now_ms=str(NOW))
     yield opened
     await opened.close()
 
