@@ -268,6 +268,10 @@ class Client(FastHttpUser):
                 answer.request_meta["name"] += " (admitted)"
                 return request_id
             if answer.status_code in (402, 429):
+                if stranger := _stranger_in(answer.json()):
+                    tenant.asked -= 1
+                    answer.failure(stranger)
+                    return None
                 tenant.refused += 1
                 answer.request_meta["name"] += " (refused)"
                 answer.success()
@@ -295,16 +299,21 @@ class Client(FastHttpUser):
         with self.client.post(f"{GOVERNANCE}/quota/batch", json=body, headers=GATEWAY, name=name, catch_response=True) as answer:
             if answer.status_code != 200:
                 return
-            statuses = [result["status"] for result in answer.json()["results"]]
-            for (request_id, tenant), status in zip(reserved, statuses, strict=False):
+            results = answer.json()["results"]
+            statuses = [result["status"] for result in results]
+            strangers = [_stranger_in(result["body"]) for result in results]
+            for (request_id, tenant), status, stranger in zip(reserved, statuses, strangers, strict=False):
                 tenant.admitted += status == 200
-                tenant.refused += status in (402, 429)
+                tenant.refused += status in (402, 429) and not stranger
+                tenant.asked -= bool(stranger)
                 if status == 200:
                     self._unsettled.append((request_id, tenant))
             for (_, tenant), status in zip(settled, statuses[len(reserved) :], strict=True):
                 tenant.settled_tokens += (INPUT_TOKENS + OUTPUT_TOKENS) * (status == 200)
             if wrong := [status for status in statuses if status not in (200, 402, 429)]:
                 answer.failure(f"{len(wrong)} operations failed, the first with {wrong[0]}")
+            elif stranger := next(filter(None, strangers), None):
+                answer.failure(stranger)
 
     def _administer(self, method: str, path: str, content: dict[str, Any] | None = None) -> dict[str, Any] | None:
         name = f"admin {path.split('?')[0].split('/')[1]}"
@@ -323,6 +332,14 @@ class Client(FastHttpUser):
                 return False
             gevent.sleep(min(rest, 0.1))
         return True
+
+
+def _stranger_in(refusal: dict[str, Any]) -> str | None:
+    """The limit of a provider or model that refused: it is none of this run's, so it says nothing about exactness."""
+    limit = refusal.get("limit")
+    if limit is None or limit["scope"] not in ("provider", "model_config"):
+        return None
+    return f"refused by the limit of {limit['scope']} {limit['owner_id']}: this run did not make it"
 
 
 def _reserve_body(request_id: str, context: int, most: int) -> dict[str, Any]:

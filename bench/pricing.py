@@ -61,7 +61,10 @@ def main() -> None:
         ("cost of a chat request with a cached prompt", lambda: cost_nanousd(price.rates, usage, "chat_completion")),
         ("price that was asked for before", lambda: few.price("gpt-4o", "openai", "chat_completion", "key-7")),
         ("the same with 10,000 overrides", lambda: many.price("gpt-4o", "openai", "chat_completion", "key-7")),
-        ("which of 10,000 overrides applies", lambda: many.overrides.find("gpt-4o", "openai", "chat_completion", "key-7", None)),
+        (
+            "which of 10,000 overrides applies",
+            lambda: many.overrides.find(("gpt-4o",), "openai", "chat_completion", "key-7", None),
+        ),
         ("all that a settle adds: price, usage, cost", lambda: charge(few)),
         ("the same with 10,000 overrides", lambda: charge(many)),
     ]
