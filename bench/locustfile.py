@@ -260,9 +260,8 @@ class Client(FastHttpUser):
         body = _reserve_body(request_id, context, most)
         headers = {**GATEWAY, "x-bf-vk": tenant.value}
         name = f"{scenario} reserve"
-        with self.client.post(
-            f"{GOVERNANCE}/quota/reserve", json=body, headers=headers, name=name, catch_response=True
-        ) as answer:
+        path = f"{GOVERNANCE}/quota/reserve"
+        with self.client.post(path, json=body, headers=headers, name=name, catch_response=True) as answer:
             if answer.status_code == 200:
                 tenant.admitted += 1
                 answer.request_meta["name"] += " (admitted)"
@@ -270,8 +269,7 @@ class Client(FastHttpUser):
             if answer.status_code in (402, 429):
                 if stranger := _stranger_in(answer.json()):
                     tenant.asked -= 1
-                    answer.failure(stranger)
-                    return None
+                    return answer.failure(stranger)
                 tenant.refused += 1
                 answer.request_meta["name"] += " (refused)"
                 answer.success()

@@ -56,6 +56,8 @@ Ttl = Annotated[str, Field(examples=[DEFAULT_TTL, "30s", "1h30m"]), AfterValidat
 
 def _by_lower_name(texts: dict[str, str]) -> dict[str, str]:
     """Of names that differ in letter case alone the last one counts. Sorted, so that the order sent plays no part."""
+    if sum(map(len, texts.values())) > LONGEST_TEXT:
+        raise ValueError(f"must not hold more than {LONGEST_TEXT:,} characters together")
     lowered = {name.lower(): text for name, text in texts.items()}
     return dict(sorted(lowered.items()))
 

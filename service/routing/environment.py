@@ -34,27 +34,50 @@ SEARCH = "quotad_search"
 LENGTH = "quotad_length"
 
 
-def _search(text: object, pattern: object) -> bool:
-    return isinstance(text, str) and isinstance(pattern, str) and compile_pattern(pattern).search(text)
+MAX_SEARCHED = 2_000_000
+"""Characters times size of the pattern, in one evaluation: at worst some 60 ms, mostly far less."""
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {SEARCH: _search, LENGTH: len}
-"""Stand-ins for what the library has its own ideas of: `matches` compiles its pattern each time, `size` of a string counts
-bytes instead of characters. The names are ours: an expression cannot call them.
-"""
+class Searches:
+    """Stands in for `matches` of the library, which compiles its pattern each time."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self._left = MAX_SEARCHED
+
+    def search(self, text: object, pattern: object) -> bool:
+        if not isinstance(text, str) or not isinstance(pattern, str):
+            return False
+        compiled = compile_pattern(pattern)
+        self._left -= compiled.size * len(text)
+        # An exception here would be a line in the log for each request.
+        return not self.were_too_many and compiled.search(text)
+
+    @property
+    def were_too_many(self) -> bool:
+        """Then the result of the evaluation means nothing."""
+        return self._left < 0
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The variables of one request, handed to the library once for however many expressions."""
+    """The variables of one request, handed to the library once for however many expressions. Call `searches.begin` for each."""
 
     context: cel.Context
+    searches: Searches
 
     @classmethod
     def of(cls, variables: Mapping[str, object], names: Collection[str] = VARIABLES.keys()) -> "Environment":
         """`names`: those that the expressions refer to; every other one would cost as much as evaluating several of them."""
         values = {name: _value(variables.get(name), VARIABLES[name]) for name in names}
-        return cls(cel.Context(values, FUNCTIONS))
+        searches = Searches()
+        # The names are ours: an expression cannot call them. `size` of a string would count bytes instead of characters.
+        functions: dict[str, Callable[..., Any]] = {SEARCH: searches.search, LENGTH: len}
+        return cls(cel.Context(values, functions), searches)
 
 
 def _value(value: object, wanted: Type) -> object:

@@ -41,11 +41,14 @@ class Expression:
             return ALWAYS
         try:
             environment = variables if isinstance(variables, Environment) else Environment.of(variables)
+            environment.searches.begin()
             result = self.program.execute(environment.context)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic of the library is no Exception
             return Match(False, _reason(error))
+        if environment.searches.were_too_many:
+            return Match(False, "matches() is asked to search too much text")
         if isinstance(result, bool):
             return ALWAYS if result else NEVER
         return Match(False, f"gives {type(result).__name__}, not true or false")

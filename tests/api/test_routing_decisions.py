@@ -269,6 +269,7 @@ class TestReplay:
         ({"params": {"a": None}}, "params.a"),
         ({"params": {str(number): "" for number in range(MAX_TEXTS + 1)}}, "params"),
         ({"headers": {"a": "b" * (LONGEST_TEXT + 1)}}, "headers.a"),
+        ({"headers": {"a": "b" * LONGEST_TEXT, "c": "d"}}, "headers"),
     ],
 )
 async def test_malformed_headers_and_params(client: httpx.AsyncClient, body: dict[str, Any], param: str):

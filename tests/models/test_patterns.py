@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from service.models.patterns import MAX_PATTERN, Pattern, compile_pattern
+from service.models.patterns import MAX_PATTERN, Pattern, compile_pattern, size_of
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,7 @@ def test_search(pattern: str, text: str, found: bool):
         ("(?=a)", "look-around, including look-ahead and look-behind, is not supported"),
         (r"(a)\1", "backreferences are not supported"),
         (r"\w{1000}", "Compiled regex exceeds size limit of 10485760 bytes"),
+        ("(a{1,100}){1,100}z", "its repeats multiply to a pattern that would take too long to search for"),
         ("a" * (MAX_PATTERN + 1), "a pattern must not be longer than 1000 characters"),
     ],
 )
@@ -55,3 +56,28 @@ def test_no_pattern_backtracks():
 
 def test_a_pattern_is_compiled_once():
     assert compile_pattern("^a") is compile_pattern("^a")
+
+
+@pytest.mark.parametrize(
+    "pattern, size",
+    [
+        ("", 0),
+        ("^abc$", 3),
+        ("a|bc*", 3),
+        (r"a\.b", 3),
+        ("a.c", 7),
+        (r"\d\w\pL\p{Greek}", 20),
+        ("[]a][^\\]x][[:alpha:]][a[bc]]", 20),
+        ("a{3}", 3),
+        ("a{3,}", 4),
+        ("a{3,7}", 7),
+        ("a{0}", 1),
+        (r"\x{41}{3}", 3),
+        ("(ab){5}", 10),
+        ("(?:ab|c){5}(?P<name>d)(?i:e)", 17),
+        ("((a{10}){10}){10}", 1_000),
+        ("(a|b|ab)*(c|a{1,400}){1,100}z$", 40_105),
+    ],
+)
+def test_size(pattern: str, size: int):
+    assert size_of(pattern) == size

@@ -255,3 +255,26 @@ def test_nothing_for_terminals_is_imported_with_cel():
     """In a process of its own: here somebody may have wanted it."""
     program = "import sys, service.app; assert not {'cel.cli', 'prompt_toolkit', 'rich'} & sys.modules.keys(); import cel.cli"
     subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=True)
+
+
+@pytest.mark.parametrize("expression", ['model.matches("(a{1,40}){1,40}z")', '!model.matches("(a{1,40}){1,40}z")'])
+def test_searching_too_much_text_is_no_match(expression: str):
+    """Of one condition: the next one may search as much again."""
+    environment = Environment.of({"model": "a" * 10_000})
+    assert compile_expression(expression).evaluate(environment) == Match(False, "matches() is asked to search too much text")
+    assert compile_expression('model.matches("^a")').evaluate(environment) == ALWAYS
+
+
+def test_no_condition_takes_long():
+    """The worst that are accepted, for the largest request."""
+    texts = {f"h{number:03}": "a" * 250 for number in range(256)}
+    environment = Environment.of({"headers": texts, "params": texts, "model": "a" * 1_000})
+    for expression in (
+        'model.matches("(a{1,44}){1,44}z")',
+        "headers.exists(h, params.exists(p, h + p == ''))",
+        "headers.map(h, headers[h]).map(h, h).map(h, h).size() == 0",
+        'headers.exists(h, headers[h].matches("(a{1,5}){1,5}z"))',
+    ):
+        started = time.process_time()
+        compile_expression(expression).evaluate(environment)
+        assert time.process_time() - started < 1

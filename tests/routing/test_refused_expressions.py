@@ -111,7 +111,9 @@ REFUSED = [
     ("dyn(true)", "must give true or false, not a value of unknown type"),
     # Too much.
     ("true" + " && true" * 1250, "must not be longer than 10000 characters"),
-    ("[1].all(a, [1].all(b, [1].all(c, true)))", "could take more than 100,000 steps"),
+    ("headers.map(h, headers.map(k, h + k)).size() == 0", "could take more than 400,000 steps"),
+    ('model.matches("(a{1,100}){1,100}")', "its repeats multiply"),
+    ("[1].all(a, [1].all(b, [1].all(c, true)))", "could take more than 400,000 steps"),
 ]
 
 # What there are n of, and the largest n that fits.
