@@ -1,24 +1,38 @@
 """How uvicorn speaks HTTP for quotad: the standard error body for what is no HTTP, answers written in one system call."""
 
 import asyncio
-from collections.abc import Sized
+import logging
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
 import orjson
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service.api.at_once import AT_ONCE, JSON, header_lines
+from service.logs import SparingLog
 from service.remembered import LONGEST_REMEMBERED
+from service.transport import Flow, OneWrite
 
 _LONGEST_FIELDS: Final = 131_072
 """Bytes of a head, or of trailers, that come behind the segment in which they begin: all of them are kept in memory."""
 
+_FED_AT_ONCE: Final = 4_096
+"""Bytes after which it is looked whether requests are queued: each costs many times what it takes to send."""
+
 _FRAMING: Final = (b"content-length", b"transfer-encoding")
 """The headers that say where a body ends."""
+
+
+_NOT_HTTP: Final = "this is no HTTP request that quotad can read"
+
+_unread = SparingLog(logging.getLogger("quotad"))
+
+
+class _Malformed(Exception):
+    """HTTP that the parser takes, and that must not be taken (RFC 9112, 3.2)."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -39,63 +53,101 @@ class Protocol(HttpToolsProtocol):
         """One for each head and for the trailers of each body, while they come."""
         self._fields_bytes = 0
         self._head_is_known = False
+        self._hosts = 0
+        self._unfed: bytes | memoryview[int] = b""
+        """What came behind queued requests."""
+        self._refusal = b""
+        """The last answer of the connection, behind those that are under way."""
+        self._ends = False
+        """The client sends no more, and waits for its answers."""
+        self._blocked_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._out = _OneWrite(transport, self.loop)
+        self._out = OneWrite(transport, self.loop)
         super().connection_made(self._out)
-        self.flow = _Flow(self._out, self.pipeline)
+        self.flow = Flow(self._out, self.pipeline)
         self._wait_for_client()
 
     def data_received(self, data: bytes) -> None:
         self._idle_since = None
-        fields = self._fields
-        try:
+        if self._refusal:
+            return
+        if self._unfed:
+            self._unfed = b"".join((self._unfed, data))
+        else:
+            self._feed(data)
+
+    def _feed(self, data: "bytes | memoryview[int]") -> None:
+        rest = data if len(data) <= _FED_AT_ONCE else memoryview(data)
+        while rest:
+            if self.pipeline:
+                self._unfed = rest
+                return None
+            part, fields = rest[:_FED_AT_ONCE], self._fields
+            taken = len(part)
             try:
-                self.parser.feed_data(data)
+                self.parser.feed_data(part)
             except httptools.HttpParserUpgrade as upgrade:
-                self._ignore_upgrade(memoryview(data)[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self.logger.warning("Invalid HTTP request received.")
-            return self._refuse(400, "this is no HTTP request that quotad can read")
-        if fields is not None and fields is self._fields:
-            self._fields_bytes += len(data)
-            if self._fields_bytes > _LONGEST_FIELDS:
-                return self._refuse(431, f"the target and the headers are larger than {_LONGEST_FIELDS} bytes")
+                if self.cycle.scope["method"] == "CONNECT":
+                    return self._unsupported_upgrade_warning()
+                self._ignore_upgrade()
+                taken = upgrade.args[0]
+            except httptools.HttpParserError as error:
+                complaint = str(error.__context__) if isinstance(error.__context__, _Malformed) else _NOT_HTTP
+                _unread.warning("refused what is no HTTP request: %s", complaint)
+                return self._refuse(400, complaint)
+            if fields is not None and fields is self._fields:
+                self._fields_bytes += taken
+                if self._fields_bytes > _LONGEST_FIELDS:
+                    return self._refuse(431, f"the target and the headers are larger than {_LONGEST_FIELDS} bytes")
+            rest = rest[taken:]
         cycle = self.cycle
         if cycle is None or cycle.more_body or cycle.response_complete:
             self._wait_for_client()
 
-    def _ignore_upgrade(self, rest: memoryview) -> None:
-        """As RFC 9110, 7.8 allows. The parser takes `rest`, what follows the head, for another protocol, and the request for
-        complete. Another parser reads what frames the body, without the wish, and then goes on with the body.
+    def _feed_rest(self) -> None:
+        rest, self._unfed = self._unfed, b""
+        if not self.transport.is_closing():
+            self._feed(rest)
+
+    def _ignore_upgrade(self) -> None:
+        """As RFC 9110, 7.8 allows. The parser takes what follows the head for another protocol, and the request for complete.
+        Another parser reads what frames the body, without the wish, and is to go on with the body.
         """
-        while True:
-            cycle = self.cycle
-            if cycle.scope["method"] == "CONNECT":
-                return self._unsupported_upgrade_warning()
-            # The task of the cycle has not run yet, so nobody has seen it complete.
-            cycle.more_body = True
-            cycle.message_event.clear()
-            framing = header_lines([header for header in cycle.scope["headers"] if header[0] in _FRAMING])
-            self._head_is_known = True
-            self.parser = httptools.HttpRequestParser(self)
-            # As uvicorn does: a request behind one that closes the connection is no error.
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            try:
-                self.parser.feed_data(b"POST / HTTP/%b\r\n%b\r\n" % (cycle.scope["http_version"].encode(), framing))
-                self.parser.feed_data(rest)
-                return None
-            except httptools.HttpParserUpgrade as upgrade:
-                rest = rest[upgrade.args[0] :]
+        cycle = self.cycle
+        # The task of the cycle has not run yet, so nobody has seen it complete.
+        cycle.more_body = True
+        cycle.message_event.clear()
+        framing = header_lines([header for header in cycle.scope["headers"] if header[0] in _FRAMING])
+        self._head_is_known = True
+        self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn does: a request behind one that closes the connection is no error.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(b"POST / HTTP/%b\r\n%b\r\n" % (cycle.scope["http_version"].encode(), framing))
 
     def _refuse(self, status: int, message: str) -> None:
+        """The last answer of this connection. Requests that came as a whole before are answered first."""
         from service.api.answers import error_body
 
         body = orjson.dumps(error_body(status, message))
         lines = header_lines([JSON, (b"content-length", b"%d" % len(body)), (b"connection", b"close")])
+        self._refusal = b"".join((STATUS_LINE[status], lines, b"\r\n", body))
+        if self.pipeline and self.pipeline[0][0].more_body:
+            # It is the body of the last one that is wrong.
+            self.pipeline.popleft()
+        answering = self._answering
+        if answering is None or answering.response_complete or answering.more_body:
+            self._send_refusal()
+
+    def _send_refusal(self) -> None:
         self._abandon()
-        self.transport.write(b"".join((STATUS_LINE[status], lines, b"\r\n", body)))
+        self.transport.write(self._refusal)
         self.transport.close()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """True: the connection stays for the answers that are under way."""
+        self._ends = self._answering is not None and not self._answering.response_complete and not self.cycle.more_body
+        return self._ends
 
     def _abandon(self) -> None:
         """Nobody will read the answers that are still to come; uvicorn tells so to the last request only."""
@@ -117,9 +169,15 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
-            return
+            return None
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+            if self._unfed and not self.pipeline:
+                self.loop.call_soon(self._feed_rest)
+        elif self._refusal:
+            return self._send_refusal()
+        elif self._ends:
+            return self.transport.close()
         else:
             self._wait_for_client()
         self.flow.resume_reading()
@@ -134,8 +192,10 @@ class Protocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         self.timeout_keep_alive_task = None
+        if self._blocked_since is not None:
+            return self._look_after_blocked(self._blocked_since)
         if self._idle_since is None:
-            return  # the end of the answer that is under way sets it again
+            return None  # the end of the answer that is under way sets it again
         if self.flow.read_paused:
             # It is we who let the client wait.
             self._idle_since = self.loop.time()
@@ -145,13 +205,39 @@ class Protocol(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._blocked_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_after(self.timeout_keep_alive)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._blocked_since = None
+
+    def _look_after_blocked(self, since: float) -> None:
+        """A client that does not take its answers is as good as gone."""
+        left_s = since + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._look_after(left_s)
+        else:
+            self._out.abort()
+
     # What the parser calls, in this order. For uvicorn's own it would be asked three times for an upgrade that we never make.
 
     def on_message_begin(self) -> None:
         self.url = b""
         self.expect_100_continue = False
         self._fields = self.headers = []
-        self._fields_bytes = 0
+        self._fields_bytes = self._hosts = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._fields = None
@@ -159,6 +245,10 @@ class Protocol(HttpToolsProtocol):
             self._head_is_known = False
             return
         version = self.parser.get_http_version()
+        if self._hosts != 1 and (self._hosts or version == "1.1"):
+            raise _Malformed("a request needs one Host header, not more and, in HTTP/1.1, not less")
+        if version == "1.0":
+            self.expect_100_continue = False
         path, raw_path, query = (_target if len(self.url) <= LONGEST_REMEMBERED else _parse_target)(self.url)
         before = self.cycle
         self.cycle = _Cycle(
@@ -181,6 +271,8 @@ class Protocol(HttpToolsProtocol):
             },
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
         )
+        # Trailers are no headers: what they say of the caller nobody in front of us has seen.
+        self.headers = []
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
@@ -276,21 +368,6 @@ class _Cycle(RequestResponseCycle):
         self.body = bytearray()
 
 
-class _Flow(FlowControl):
-    """Reads nothing while requests are queued, so that a client fills no memory with them.
-
-    Only the last one may lack a part of its body, and it gets that: when its turn comes, the queue is empty.
-    """
-
-    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        if self.read_paused and not self._pipeline:
-            super().resume_reading()
-
-
 def _parse_target(url: bytes) -> tuple[str, bytes, bytes]:
     """The path, the same as it was sent, and the query."""
     parsed = httptools.parse_url(url)
@@ -300,48 +377,3 @@ def _parse_target(url: bytes) -> tuple[str, bytes, bytes]:
 
 _target: Final = lru_cache(maxsize=1024)(_parse_target)
 """Gateways and proxies ask for the same few."""
-
-
-class _OneWrite(asyncio.Transport):
-    """The parts of a transport that uvicorn uses. Sends what is written in one turn of the event loop in one system call:
-    uvicorn writes head and body of an answer apart, and each would cost a fifth of an answer's time.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport = transport
-        self._loop = loop
-        self._written: list[bytes | bytearray | memoryview[int]] = []
-
-    def write(self, data: "bytes | bytearray | memoryview[int]") -> None:
-        if not self._written:
-            self._loop.call_soon(self._send)
-        self._written.append(data)
-
-    def write_now(self, data: bytes) -> None:
-        """For what is whole; behind what waits to be sent, as on every transport."""
-        if self._written:
-            self._written.append(data)
-        else:
-            self._transport.write(data)
-
-    def _send(self) -> None:
-        written, self._written = self._written, []
-        if written and not self.is_closing():
-            self._transport.write(b"".join(written))
-
-    def close(self) -> None:
-        self._send()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._transport.get_extra_info(name, default)
-
-    def pause_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._transport.resume_reading()

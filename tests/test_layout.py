@@ -36,7 +36,7 @@ LAYERS = (
 HOMES = {
     "redis": {"store"},
     "starlette": {"api", "app"},
-    "uvicorn": {"server", "protocol"},
+    "uvicorn": {"server", "protocol", "transport"},
     "genai_prices": {"pricing/bundled.py"},
     "cel": {"routing/cel_alone.py"},
     # Those in api/ name the type of a model or write its schema; what a request may contain is said in models/ alone.

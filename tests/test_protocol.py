@@ -74,7 +74,7 @@ async def a_few_turns() -> None:
         (GET, ANSWER),
         (GET.replace(b"GET", b"HEAD"), HEAD + b"\r\n"),
         (GET.replace(b"1.1", b"1.0"), HEAD + b"connection: close\r\n\r\n{}"),
-        (GET.replace(b"Host: h", b"Connection: close"), HEAD + b"connection: close\r\n\r\n{}"),
+        (GET.replace(b"Host: h", b"Host: h\r\nConnection: close"), HEAD + b"connection: close\r\n\r\n{}"),
     ],
     ids=["GET", "HEAD", "HTTP/1.0", "to be closed"],
 )

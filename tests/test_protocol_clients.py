@@ -155,7 +155,7 @@ async def test_the_last_request_that_is_queued_still_gets_its_body(large: bool):
 
 WISH = POST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-NEXT = b"GET /next HTTP/1.1\r\n\r\n"
+NEXT = b"GET /next HTTP/1.1\r\nHost: h\r\n\r\n"
 
 WISHES = {
     "with a length": (WISH + b"Content-Length: 4\r\n\r\nbody", "body"),

@@ -25,10 +25,12 @@ from service.api.services import Services
 from service.errors import InvalidRequest, ServiceError
 from service.models.enforcement import ReserveRequest
 from service.models.parsing import parse
+from service.remembered import LONGEST_REMEMBERED
 
 PATH: Final = PREFIX + "authorize"
 
 _MEMBERS: Final = ("provider", "model", "tokens", "cost")
+_MOST_PARAMETERS: Final = 1_000
 _UNDERSTOOD_BY_NGINX: Final = (200, 401, 403)
 
 
@@ -40,10 +42,12 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
     started = perf_counter()
     headers = headers_of(scope)
     is_of_client = len(scope["path"]) > len(PATH)
-    params = _params_of(scope["query_string"])
+    params: Mapping[str, str] = {}
     caller = Caller(presented_virtual_key(headers, any_in_own_header=False), reads_body=False)
     try:
         require_gateway(headers, services.settings)
+        query = scope["query_string"]
+        params = (_params_of if len(query) <= LONGEST_REMEMBERED else _parse_params)(query)
         request = _request_of(params, headers, is_of_client=is_of_client)
         answer = await answer_reserve(services.enforcer, request, caller, by_rules=False)
     except ServiceError as error:
@@ -58,12 +62,16 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
     await send_answer(scope, send, _for_nginx(answer) if is_for_nginx else answer)
 
 
-@lru_cache(maxsize=128)
-def _params_of(query: bytes) -> Mapping[str, str]:
-    """Remembered, because a proxy asks with what its configuration says, the same every time. The first of several with one
-    name counts: what comes behind it may be appended.
-    """
-    return dict(reversed(parse_qsl(query.decode("latin-1"))))
+def _parse_params(query: bytes) -> Mapping[str, str]:
+    """The first of several with one name counts: what comes behind it may be appended."""
+    try:
+        return dict(reversed(parse_qsl(query.decode("latin-1"), max_num_fields=_MOST_PARAMETERS)))
+    except ValueError:
+        raise InvalidRequest(f"the query has more than {_MOST_PARAMETERS} parameters") from None
+
+
+_params_of: Final = lru_cache(maxsize=128)(_parse_params)
+"""A proxy asks with what its configuration says, the same every time."""
 
 
 def _request_of(params: Mapping[str, str], headers: Mapping[str, str], *, is_of_client: bool) -> ReserveRequest:

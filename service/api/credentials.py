@@ -21,7 +21,7 @@ _KEY_HEADERS: Final = ("x-api-key", "x-goog-api-key", "api-key")
 _LOOKED_AT: Final = {
     name.encode(): name
     for name in (
-        *("authorization", "x-bf-vk", *_KEY_HEADERS, "x-quota-token", "host", "origin"),
+        *("authorization", "x-bf-vk", *_KEY_HEADERS, "x-quota-token", "host", "origin", "sec-fetch-site"),
         *("content-length", "accept", "idempotency-key"),
         *("x-quota-provider", "x-quota-model", "x-quota-tokens", "x-quota-cost"),
     )
@@ -94,7 +94,9 @@ def _require_this_machine(headers: Mapping[str, str]) -> None:
     """A web page open in a browser here could call us too: by name (Host, DNS rebinding), or from its own origin."""
     host, origin = headers.get("host", "localhost"), headers.get("origin")
     is_short = len(host) + len(origin or "") <= LONGEST_REMEMBERED
-    if not (_is_local if is_short else _find_out_if_local)(host, origin):
+    # Pictures and links of other pages come without an origin.
+    is_cross_site = headers.get("sec-fetch-site") == "cross-site"
+    if is_cross_site or not (_is_local if is_short else _find_out_if_local)(host, origin):
         raise Forbidden(
             "without an admin token quotad answers local callers only, addressed as localhost: set QUOTAD_ADMIN_TOKEN"
         )

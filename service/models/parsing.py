@@ -15,6 +15,8 @@ from service.errors import InvalidRequest
 MAX_SHOWN = 64
 """Longest part of a path repeated back to the client: names inside free-form objects are the client's own."""
 
+_MOST_ERRORS = 1_000
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -54,6 +56,9 @@ def parse(model: type[Model], body: bytes | Mapping[str, Any]) -> Model:
     except ValidationError as error:
         if isinstance(body, bytes) and body.strip() == b"null":
             return parse(model, {})
+        if error.error_count() > _MOST_ERRORS:
+            # To look at each would hold up all other callers.
+            raise InvalidRequest(f"The body has {error.error_count():,} problems") from None
         raise _invalid(error.errors(include_url=False)) from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.api import authorize
 from tests.api.conftest import MakeApp
 from tests.api.gateway import OPENAI, budget, counts, create_key, explain, rate_limit, settle
 
@@ -218,3 +219,12 @@ async def test_the_documented_calls(client: httpx.AsyncClient):
     for path in (AUTHORIZE, f"{AUTHORIZE}/v1"):
         response = await client.get(path, params={"provider": "azure"}, headers={"x-bf-vk": key["value"]})
         assert response.status_code == 403
+
+
+async def test_long_queries_are_neither_remembered_nor_without_end(proxy: httpx.AsyncClient):
+    """Whoever can connect may send them."""
+    before = authorize._params_of.cache_info().currsize
+    for count, status in ((100, 401), (1_001, 400)):
+        query = "&".join(f"name{number}={count}" for number in range(count))
+        assert (await proxy.get(f"{AUTHORIZE}?{query}")).status_code == status
+    assert authorize._params_of.cache_info().currsize == before

@@ -284,12 +284,13 @@ def test_a_client_that_goes_away_is_no_mistake_of_ours(redis_url: str, redis: Re
 
 
 def test_what_is_asked_of_nobody_in_particular(served: Served):
-    """`OPTIONS *`, an absolute address, HTTP/1.0 and no Host header: all legal."""
+    """`OPTIONS *`, an absolute address, HTTP/1.0 without a Host header: all legal."""
     for data, status in (
         (request("OPTIONS", "*"), 404),
         (request("GET", "http://elsewhere/livez"), 200),
         (b"GET /livez HTTP/1.0\r\n\r\n", 200),
-        (b"GET /livez HTTP/1.1\r\n\r\n", 200),
+        (b"GET /livez HTTP/1.1\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: elsewhere\r\n\r\n", 400),
     ):
         with Connection(served) as connection:
             connection.send(data)

@@ -13,6 +13,9 @@ LOCAL = [
     {"host": "localhost"},
     {"host": "[::1]:8080"},
     {"host": "127.8.9.10", "origin": "http://localhost:3000"},
+    {"sec-fetch-site": "none"},
+    {"sec-fetch-site": "same-origin"},
+    {"sec-fetch-site": "same-site", "origin": "http://localhost:3000"},
 ]
 FOREIGN = [
     {"host": "evil.example"},
@@ -23,6 +26,8 @@ FOREIGN = [
     {"origin": "null"},
     {"origin": "http://[::1"},
     {"host": "evil.example", "origin": "http://localhost"},
+    # A picture or a link: without an origin.
+    {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"},
 ]
 
 

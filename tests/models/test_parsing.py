@@ -159,3 +159,11 @@ def test_values_are_not_repeated_and_names_only_in_part(members: dict[str, Any])
         parse(Whole, json.dumps(members).encode())
     assert len(caught.value.message) < 200
     assert "sk-" not in caught.value.message or caught.value.message.startswith("numbers.sk-xxx")
+
+
+def test_very_many_problems_are_counted_only():
+    class Many(StrictModel):
+        sizes: list[int]
+
+    with pytest.raises(InvalidRequest, match=r"^The body has 5,000 problems$"):
+        parse(Many, {"sizes": ["x"] * 5_000})
