@@ -34,13 +34,13 @@ from service.api.answers import answer_bug, answer_http_exception, answer_servic
 from service.api.credentials import require_admin
 from service.api.rendering.quota import QuotaView
 from service.api.services import Services
-from service.errors import ServiceError
+from service.errors import ServiceError, StoreUnavailable
 from service.providers import known_providers
 from service.quota.enforcer import open_enforcer
 from service.quota.sweep import sweep_forever
 from service.settings import Settings, load_settings
 from service.store.breaker import Breaker
-from service.store.connection import open_store
+from service.store.connection import Store, open_store
 from service.store.quota import QuotaReader
 
 
@@ -94,12 +94,20 @@ class Application:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(sweep_forever(self.services.enforcer))
+        work = (sweep_forever(self.services.enforcer), _get_to_know(self.services.store))
+        tasks = [asyncio.create_task(one) for one in work]
         yield
-        sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await self.services.close()
+
+
+async def _get_to_know(store: Store) -> None:
+    """A cluster by the node of its URL: when an admin first asks, that one may be gone and others may have taken over."""
+    with contextlib.suppress(StoreUnavailable):
+        await store.ping()
 
 
 def create_app(settings: Settings, *, now_ms: str = "") -> Application:

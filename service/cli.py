@@ -14,7 +14,7 @@ from service import __version__
 from service.errors import ServiceError, StoreUnavailable
 from service.logs import configure_logging
 from service.server import CannotListen, bind, import_application, serve, url_of
-from service.settings import BadSettings, Settings, load_settings, variable
+from service.settings import NEEDS_ADDRESS, BadSettings, Settings, load_settings, variable
 from service.store.data_directory import EmbeddedRedisError, holds_data, running_embedded_redis
 from service.store.embedded import embedded_redis
 
@@ -161,6 +161,8 @@ def _redis(settings: Settings, url: str | None, meanwhile: Callable[[], None] | 
     """Settings with this URL, or without one that of an embedded Redis that lives as long as the context; see there."""
     with contextlib.ExitStack() as stack:
         if url is None:
+            if settings.redis_cluster:
+                raise BadSettings(f"{NEEDS_ADDRESS}.")
             url = stack.enter_context(embedded_redis(settings.data_dir, logging.getLogger("quotad.redis"), meanwhile=meanwhile))
             stack.callback(_ignore_signals)
         yield settings.model_copy(update={"redis_url": url})

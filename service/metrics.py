@@ -41,7 +41,8 @@ _SETTLEMENTS: Final = Counter(
 )
 _UNCHARGED: Final = Counter(
     "quotad_uncharged",
-    "Requests that may have cost something and were charged nothing. reason: no_price, unknown_reservation, expired, degraded.",
+    "Requests that may have cost something and were charged nothing. "
+    "reason: no_price, no_usage, unknown_reservation, expired, degraded.",
     ("reason",),
 )
 EXPIRED: Final = Counter("quotad_reservations_expired", "Reservations whose lease ran out before they were settled or released.")

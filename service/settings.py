@@ -16,6 +16,7 @@ from service.durations import parse_duration
 
 PREFIX = "QUOTAD_"
 VIRTUAL_KEY_PREFIX = "sk-bf-"
+NEEDS_ADDRESS = f"{PREFIX}REDIS_CLUSTER needs a {PREFIX}REDIS_URL with redis:// or rediss:// and no database but 0"
 _is_database = re.compile(r"/?[0-9]*").fullmatch
 """The path of a URL of Redis."""
 
@@ -173,8 +174,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _cluster_has_one_database(self) -> Self:
-        if self.redis_cluster and (self.redis_url is None or not _is_usable(self.redis_url, for_cluster=True)):
-            raise ValueError(f"{PREFIX}REDIS_CLUSTER needs a {PREFIX}REDIS_URL with redis:// or rediss:// and no database but 0")
+        if self.redis_cluster and self.redis_url is not None and not _is_usable(self.redis_url, for_cluster=True):
+            raise ValueError(NEEDS_ADDRESS)
         return self
 
     @model_validator(mode="after")

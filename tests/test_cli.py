@@ -55,6 +55,7 @@ def test_help_names_the_variables(tmp_path: Path, command: str):
         (["serve", "--host", "192.0.2.1"], {"QUOTAD_ADMIN_TOKEN": "x"}, 1, "Cannot serve on 192.0.2.1 port 8080: "),
         (["serve", "--port", "0", "--data-dir", "/dev/null/x"], {}, 1, "Cannot use the data directory /dev/null/x: "),
         (["serve", "--port", "0"], {"QUOTAD_ADMIN_TOKEN": "se cret"}, 2, "QUOTAD_ADMIN_TOKEN is not valid: "),
+        (["serve", "--port", "0"], {"QUOTAD_REDIS_CLUSTER": "true"}, 2, "QUOTAD_REDIS_CLUSTER needs a QUOTAD_REDIS_URL"),
     ],
 )
 def test_what_stops_the_start_is_one_sentence(

@@ -178,6 +178,11 @@ class SettleRequest(Usage, _RequestOfKey):
         """Of input and of output, no parts and nothing else that has a price."""
         return self.model_fields_set <= _WITHOUT_OTHER_UNITS
 
+    @property
+    def tells_nothing(self) -> bool:
+        """Neither what was used nor what it cost."""
+        return self.cost is None and all(getattr(self, member) is None for member in Usage.model_fields)
+
 
 _WITHOUT_OTHER_UNITS: Final = {"input_tokens", "output_tokens"} | (SettleRequest.model_fields.keys() - Usage.model_fields.keys())
 

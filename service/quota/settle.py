@@ -62,6 +62,8 @@ def _count(settled: Settled, request: SettleRequest, outcome: str) -> None:
     metrics.settlements(outcome).inc()
     if settled.detail == UNPRICED:
         metrics.uncharged("no_price").inc()
+    elif request.tells_nothing and request.status != "failed":
+        metrics.uncharged("no_usage").inc()
     metrics.count_usage(
         settled.plan.provider,
         settled.plan.model,

@@ -1,6 +1,7 @@
 """Opens the connections to Redis, or to all nodes of a cluster: how many, how long to wait, no hidden retries."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from redis.asyncio import (
@@ -12,6 +13,7 @@ from redis.asyncio import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -23,6 +25,10 @@ from service.store.shared_connection import is_from_replica
 
 _CONNECTIONS_OF_A_NODE: Final = 1000
 """A cluster client has no call wait for a connection: it fails beyond this, which batches stay far below."""
+
+
+_NODES_ASKED = 3
+"""How many nodes that are away a call waits for, while the layout of a cluster is looked up from one that is there."""
 
 
 class _PatientConnection(AbstractConnection):
@@ -43,8 +49,12 @@ class _PatientConnection(AbstractConnection):
                 await super().connect_check_health(*args, **kwargs)
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
-        with Patience(self._limit_s):
-            await super().send_packed_command(*args, **kwargs)
+        try:
+            with Patience(self._limit_s):
+                await super().send_packed_command(*args, **kwargs)
+        except RuntimeError as error:
+            # What uvloop says of a transport that another call has closed.
+            raise ConnectionError(str(error)) from error
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -95,7 +105,7 @@ class _Pool(BlockingConnectionPool):
             return await super().get_connection()  # type: ignore[no-untyped-call]
 
 
-class _Cluster(RedisCluster):
+class Cluster(RedisCluster):
     """Every command waits until the layout of the cluster is known.
 
     redis-py lets commands begin meanwhile, and then closes connections under some of them.
@@ -103,6 +113,10 @@ class _Cluster(RedisCluster):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.on_layout: Callable[[], None] = lambda: None
+        """Called when the layout is known, at first and again after a node has failed."""
+        self._looking: asyncio.Task[Any] | None = None
+        self._limit_s: float = _NODES_ASKED * kwargs["socket_timeout"]
         patient = _PATIENT[self.connection_kwargs["connection_class"]]
         # Of the nodes to come; those to begin with are made already.
         self.connection_kwargs["connection_class"] = patient
@@ -111,10 +125,37 @@ class _Cluster(RedisCluster):
 
     async def initialize(self, *args: Any, **kwargs: Any) -> Any:
         """ConnectionError where no node tells of all slots: what redis-py raises then would pass for a bug of the caller."""
+        if not self._initialize:
+            return self
+        # One looks for all who wait: each would ask all nodes again, one after the other.
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(super().initialize(*args, **kwargs))
+            self._looking.add_done_callback(self._looked)
         try:
-            return await super().initialize(*args, **kwargs)
+            with Patience(self._limit_s):
+                await asyncio.shield(self._looking)
         except RedisClusterException as error:
             raise ConnectionError(str(error)) from error
+        return self
+
+    def _looked(self, looking: "asyncio.Task[Any]") -> None:
+        """Whether or not anybody still waits for it."""
+        if not looking.cancelled() and looking.exception() is None:
+            self.on_layout()
+
+    def get_node(self, host: str | None = None, port: int | None = None, node_name: str | None = None) -> Any:
+        """A node to which slots are on their way is in no layout before it has one; redis-py would have none then."""
+        node = super().get_node(host, port, node_name)
+        if node is None and node_name is not None:
+            address, _, number = node_name.rpartition(":")
+            node = ClusterNode(address, int(number), "primary", **self.connection_kwargs)
+            self.nodes_manager.nodes_cache[node.name] = node
+        return node
+
+    async def aclose(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+        await super().aclose()
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         if self._initialize:
@@ -135,7 +176,7 @@ def open_redis(settings: Settings, url: str, *, timeout_ms: int) -> "Redis":
         # Not what is wrong with it: that may be a part of the password.
         raise BadSettings(f"{variable('redis_url')} has options that redis-py does not know for such a URL") from None
     if settings.redis_cluster:
-        cluster = _Cluster.from_url(
+        cluster = Cluster.from_url(
             url,
             max_connections=_CONNECTIONS_OF_A_NODE,
             socket_timeout=timeout_s,

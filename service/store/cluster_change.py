@@ -59,11 +59,11 @@ class ClusterCommit:
         if changed is None:
             return await self._run()
         lock, holder = keys.lock(changed), token_hex(8)
-        await self._acquire(lock, holder)
         try:
+            await self._acquire(lock, holder)
             return await self._run()
         finally:
-            # After LOCK_MS it may be another's, who needs it still.
+            # After LOCK_MS it may be another's, who needs it still. It may be ours though nobody told us so.
             await self._store.scripts.run("unlock", [lock], [holder])
 
     async def _acquire(self, lock: str, holder: str) -> None:

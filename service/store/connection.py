@@ -10,7 +10,7 @@ from redis.crc import key_slot
 
 from service.settings import Settings
 from service.store.breaker import Breaker
-from service.store.client import open_redis
+from service.store.client import Cluster, open_redis
 from service.store.scripts import Scripts, store_errors
 
 Item = TypeVar("Item")
@@ -56,7 +56,11 @@ class Store:
 def open_store(settings: Settings, url: str, *, timeout_ms: int, now_ms: str = "", breaker: Breaker | None = None) -> Store:
     """Opens no connection yet: the first call does."""
     redis = open_redis(settings, url, timeout_ms=timeout_ms)
-    return Store(redis, Scripts(redis, timeout_ms=timeout_ms, breaker=breaker), now_ms, settings.redis_cluster)
+    scripts = Scripts(redis, timeout_ms=timeout_ms, breaker=breaker)
+    if isinstance(redis, Cluster):
+        # A replica that took over may lack what the node before it wrote last.
+        redis.on_layout = scripts.count_forgotten
+    return Store(redis, scripts, now_ms, settings.redis_cluster)
 
 
 def with_store(settings: Settings, run: Callable[[Store], Awaitable[Result]]) -> Result:

@@ -44,7 +44,10 @@ def locked(data_dir: Path, binary: RedisBinary) -> Iterator[int]:
 
 def write_owner(lock_fd: int, url: str) -> None:
     os.ftruncate(lock_fd, 0)
-    os.pwrite(lock_fd, f"{os.getpid()} {url}\n".encode(), 0)
+    try:
+        os.pwrite(lock_fd, f"{os.getpid()} {url}\n".encode(), 0)
+    except OSError as error:
+        raise EmbeddedRedisError(f"Cannot write to the data directory: {error.strerror}.") from None
 
 
 def holds_data(data_dir: Path) -> bool:

@@ -3,6 +3,7 @@
 `python -m service.store.scripts NAME` prints a composed script with the line numbers that Redis uses in its errors.
 """
 
+import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -13,7 +14,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
+from redis.crc import key_slot
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -64,6 +66,8 @@ _REFUSED_WRITES_REPLIES: Final = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
 """Of these the ones to what writes: what reads may be answered."""
 FAILURES: Final = (RedisError, OSError, SlotNotCoveredError)
 """All that Redis and the way there may fail with; the last one is no RedisError."""
+_TRIED_ALL_THE_SAME: Final = ("withdraw", "unlock")
+"""What takes something back: on a cluster the node that it is for may be there while others are away."""
 
 
 @lru_cache
@@ -124,16 +128,17 @@ class Scripts:
         """`timeout_ms` is for the answer to a call."""
         self._redis = redis
         # Not of a cluster: there the keys of a call say which node it goes to.
-        self._connection = SharedConnection(redis, limit_s=timeout_ms / 1000, on_reopened=self._count_forgotten)
+        self._connection = SharedConnection(redis, limit_s=timeout_ms / 1000, on_reopened=self.count_forgotten)
         self._breaker = breaker
         # All scripts are composed here, so a missing include stops the start and not a request.
         self._texts = {path.stem: compose(path.stem, directory) for path in sorted(directory.glob("*.lua"))}
         self._without_writes = {name for name, text in self._texts.items() if _WRITES_NOTHING in text}
         self._shas: dict[str, str] = {}
+        self._server_major: int | None = None
         self.forgotten = 0
         """How often a server may have lost its last second: it had forgotten a script, or it was connected to anew."""
 
-    def _count_forgotten(self) -> None:
+    def count_forgotten(self) -> None:
         self.forgotten += 1
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
@@ -149,9 +154,14 @@ class Scripts:
             return [await self.run(name, *calls[0])]
         return list(await self._guarded(name, partial(self._evaluate_each, name, calls)))
 
-    async def _guarded(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
-        writes = name not in self._without_writes
-        if self._breaker is not None:
+    async def read(self, what: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        """The same for a command that is no script and writes nothing."""
+        return await self._guarded(what, work, writes=False)
+
+    async def _guarded(self, name: str, work: Callable[[], Awaitable[Any]], *, writes: bool | None = None) -> Any:
+        if writes is None:
+            writes = name not in self._without_writes
+        if self._breaker is not None and name not in _TRIED_ALL_THE_SAME:
             self._breaker.admit(writes=writes)
         started = perf_counter()
         try:
@@ -200,19 +210,52 @@ class Scripts:
         return [_failure(name, answer) if isinstance(answer, Exception) else answer for answer in answers]
 
     async def _pipelined(self, sha: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
+        """A node that is away fails its own calls only, unless all are."""
+        groups: dict[object, list[int]] = {}
+        for place, (keys, _) in enumerate(calls):
+            groups.setdefault(await self._node_of(keys), []).append(place)
+        pipelined = (self._pipelined_to_one(sha, [calls[place] for place in places]) for places in groups.values())
+        outcomes = await asyncio.gather(*pipelined, return_exceptions=True)
+        answers: list[Any] = [None] * len(calls)
+        for places, outcome in zip(groups.values(), outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                if not isinstance(outcome, FAILURES) or len(groups) == 1:
+                    raise outcome
+                outcome = [outcome] * len(places)
+            for place, answer in zip(places, outcome, strict=True):
+                answers[place] = answer
+        if all(isinstance(outcome, BaseException) for outcome in outcomes):
+            raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))
+        return answers
+
+    async def _pipelined_to_one(self, sha: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for keys, args in calls:
                 # The cluster client refuses its own method for this in a pipeline, though it finds the node by the keys.
                 pipe.execute_command("EVALSHA", sha, len(keys), *keys, *args)
             return list(await pipe.execute(raise_on_error=False))
 
+    async def _node_of(self, keys: Sequence[str]) -> object:
+        """Something that calls to the same node have in common."""
+        if not isinstance(self._redis, RedisCluster) or not keys:
+            return None
+        await self._redis.initialize()
+        return self._redis.nodes_manager.get_node_from_slot(key_slot(keys[0].encode())).name
+
     async def close(self) -> None:
         await self._connection.close()
 
     async def _load(self, name: str) -> str:
-        server: dict[str, Any] = await self._redis.info("server")
-        text = with_flags(self._texts[name], int(str(server["redis_version"]).split(".")[0]))
-        await self._redis.script_load(text)
+        if not isinstance(self._redis, RedisCluster) or self._server_major is None:
+            server: dict[str, Any] = await self._redis.info("server")
+            self._server_major = int(str(server["redis_version"]).split(".")[0])
+        text = with_flags(self._texts[name], self._server_major)
+        try:
+            await self._redis.script_load(text)
+        except FAILURES:
+            # The nodes of a cluster that are there have it now; calls to the others will fail by themselves.
+            if not isinstance(self._redis, RedisCluster):
+                raise
         self.forgotten += name in self._shas
         self._shas[name] = sha1(text.encode(), usedforsecurity=False).hexdigest()
         return self._shas[name]

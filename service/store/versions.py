@@ -1,11 +1,11 @@
 """The versions of what concerns the requests of every key: limits of providers and models, routing rules, prices."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 from service.store import keys
 from service.store.connection import Store
-from service.store.scripts import store_errors
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Versions:
 
 
 async def read_versions(store: Store) -> Versions:
-    with store_errors("reading versions"):
-        stored = await store.redis.hmget(keys.versions(), "limits", "routing", "pricing")
+    stored = await store.scripts.read("versions", partial(_stored, store))
     return Versions(*(int(version or 0) for version in stored))
+
+
+async def _stored(store: Store) -> list[Any]:
+    return await store.redis.hmget(keys.versions(), "limits", "routing", "pricing")

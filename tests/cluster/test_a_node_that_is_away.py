@@ -14,6 +14,7 @@ from service.settings import Settings
 from service.store.connection import Store, open_store
 from tests.store.plans import NOW, create, plan_of, requests, tokens, usage_key
 from tests.store.quota_desk import Desk
+from tests.store.stored_counters import stored_counters
 
 
 @pytest.fixture
@@ -36,6 +37,11 @@ def stopped(redis: Redis, key: str) -> Iterator[None]:
         os.kill(process_id, signal.SIGCONT)
 
 
+def _node_of(redis: Redis, name: str) -> object:
+    assert isinstance(redis, RedisCluster)
+    return redis.nodes_manager.get_node_from_slot(key_slot(usage_key(name).encode()))
+
+
 async def test_a_stopped_node(redis: Redis, desk: Desk, impatient: Store):
     plan = plan_of(tokens("key", 1000), requests("team", 100), tokens("customer", 1000))
     nodes = {key_slot(usage_key(name).encode()) * 3 // 16_384 for name in ("key", "team", "customer")}
@@ -52,6 +58,35 @@ async def test_a_stopped_node(redis: Redis, desk: Desk, impatient: Store):
     assert await desk.call(plan, "reserve", "meanwhile", 10) in ("granted 10/0", "replayed 10/0")
     assert await desk.call(plan, "settle", "meanwhile", 8) == "settled 8/0"
     assert await desk.counters(plan) == "18+0 2+0 18+0"
+
+
+async def test_what_nodes_took_that_are_there_goes_back(redis: Redis, impatient: Store):
+    """Though no connection to the other one can be opened, and it was known before."""
+    plan = plan_of(tokens("key", 1000), requests("team", 100), tokens("customer", 1000))
+    create(redis, plan)
+    hurried = Desk(impatient)
+    there = [name for name in ("key", "customer") if _node_of(redis, name) != _node_of(redis, "team")]
+    assert there
+    assert await hurried.call(plan, "reserve", "before", 10) == "granted 10/0"
+    with stopped(redis, usage_key("team")):
+        for number in range(4):
+            with pytest.raises(StoreUnavailable):
+                await hurried.call(plan, "reserve", f"meanwhile {number}", 10)
+        assert [stored_counters(redis, usage_key(name))[1].held for name in there] == [10] * len(there)
+
+
+async def test_plans_are_saved_anew_after_a_node_has_failed(redis: Redis, impatient: Store):
+    """A replica that took over may not have them."""
+    plan = plan_of(tokens("key", 1000), requests("team", 100))
+    create(redis, plan)
+    hurried = Desk(impatient)
+    assert await hurried.call(plan, "reserve", "before", 10) == "granted 10/0"
+    with stopped(redis, usage_key("team")), pytest.raises(StoreUnavailable):
+        await hurried.call(plan, "reserve", "meanwhile", 10)
+    for key in redis.scan_iter("q1:{plan:*"):
+        redis.delete(key)
+    assert await hurried.call(plan, "reserve", "after", 10) == "granted 10/0"
+    assert await hurried.another_worker().call(plan, "settle", "after", 5) == "settled 5/0"
 
 
 async def test_scripts_that_are_gone_from_one_node(redis: Redis, desk: Desk):
