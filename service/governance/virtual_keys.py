@@ -8,7 +8,7 @@ from typing import TypeVar
 from service.entities import McpConfig, ProviderConfig, VirtualKey
 from service.errors import InvalidRequest
 from service.governance.edits import Edited, LimitEditor
-from service.governance.limits import dated
+from service.governance.limits import create_limits, dated, edit_limits
 from service.models.virtual_keys import (
     CreateVirtualKeyRequest,
     McpConfigRequest,
@@ -38,6 +38,9 @@ def create(
 ) -> Edited[VirtualKey]:
     """`numbers` gives each provider config and MCP config its id."""
     editor = LimitEditor.for_new(request.calendar_aligned, now_ms=now_ms)
+    provider_configs = _provider_configs(None, request.provider_configs or (), editor, known, numbers)
+    mcp_configs = _mcp_configs(None, request.mcp_configs or (), known, numbers)
+    limits = create_limits(editor, request, keep_bare=True)
     key = VirtualKey(
         id=key_id,
         name=request.name,
@@ -49,10 +52,10 @@ def create(
         customer_id=request.customer_id or None,
         calendar_aligned=editor.aligned,
         enforcement=request.enforcement or None,
-        provider_configs=_provider_configs(None, request.provider_configs or (), editor, known, numbers),
-        mcp_configs=_mcp_configs(None, request.mcp_configs or (), known, numbers),
-        budgets=editor.create_budgets(request.budgets or ()),
-        rate_limit=editor.edit_rate_limit(None, request.rate_limit, keep_bare=True),
+        provider_configs=provider_configs,
+        mcp_configs=mcp_configs,
+        budgets=limits.budgets,
+        rate_limit=limits.rate_limit,
         created_at_ms=now_ms,
         updated_at_ms=now_ms,
     )
@@ -64,6 +67,9 @@ def update(
 ) -> Edited[VirtualKey]:
     """Everything left out stays; budgets and configs that stay keep their ids and what they counted."""
     editor = LimitEditor.for_stored(stored, request.calendar_aligned, now_ms=now_ms)
+    provider_configs = _edited_provider_configs(stored, request, editor, known, numbers)
+    mcp_configs = _edited_mcp_configs(stored, request, known, numbers)
+    limits = edit_limits(editor, stored.budgets, stored.rate_limit, request, keep_bare=True)
     key = replace(
         stored,
         name=stored.name if request.name is None else request.name,
@@ -74,16 +80,15 @@ def update(
         customer_id=(request.customer_id or None) if request.moves else stored.customer_id,
         calendar_aligned=editor.aligned,
         enforcement=stored.enforcement if request.enforcement is None else request.enforcement or None,
-        provider_configs=_edited_provider_configs(stored, request, editor, known, numbers),
-        mcp_configs=_edited_mcp_configs(stored, request, known, numbers),
-        budgets=editor.edit_budgets(stored.budgets, request.budgets),
-        rate_limit=editor.edit_rate_limit(stored.rate_limit, request.rate_limit, keep_bare=True),
+        provider_configs=provider_configs,
+        mcp_configs=mcp_configs,
+        budgets=limits.budgets,
+        rate_limit=limits.rate_limit,
     )
     # The key's calendar governs the limits on its models too.
     for config in stored.model_configs:
         editor.keep(config.budgets, config.rate_limit)
     if request.reset_budget_usage:
-        editor.reset_usage(key.budgets)
         for provider_config in key.provider_configs:
             editor.reset_usage(provider_config.budgets)
     return Edited(dated(stored, replace(key, next_slot=editor.next_slot), now_ms=now_ms), editor.counters())

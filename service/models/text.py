@@ -92,6 +92,12 @@ def not_both(first: str, first_type: str, second: str, second_type: str) -> Conf
     return ConfigDict(json_schema_extra={"not": shape})
 
 
+def all_of(*refused: ConfigDict) -> ConfigDict:
+    """Several of not_both."""
+    shapes = [extra["not"] for config in refused if isinstance(extra := config.get("json_schema_extra"), dict)]
+    return ConfigDict(json_schema_extra={"not": {"anyOf": shapes}})
+
+
 def refuse_both(first_name: str, first: object, second_name: str, second: object, *, malformed: bool = False) -> None:
     """Two members that exclude each other."""
     if first is not None and second is not None:

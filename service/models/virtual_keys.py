@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from service.models.allow_lists import AllowList, KeyIds
-from service.models.limit_owners import Budgets, LimitsRequest
+from service.models.limit_owners import Budgets, CreateLimitsRequest, LimitsRequest, UpdateLimitsRequest
 from service.models.limits import LARGEST_COUNT, RateLimitRequest
 from service.models.parsing import MemberError
 from service.models.strict import StrictModel
@@ -17,6 +17,7 @@ from service.models.text import (
     Name,
     Reference,
     TrimmedName,
+    all_of,
     not_both,
     parse_time_ms,
     refuse_both,
@@ -101,8 +102,8 @@ class _VirtualKeyRequest(LimitsRequest):
         return parse_time_ms(self.expires_at) if self.expires_at else None
 
 
-class CreateVirtualKeyRequest(_VirtualKeyRequest):
-    model_config = not_both("team_id", "string", "customer_id", "string")
+class CreateVirtualKeyRequest(_VirtualKeyRequest, CreateLimitsRequest):
+    model_config = all_of(not_both("team_id", "string", "customer_id", "string"), CreateLimitsRequest.model_config)
 
     name: Name
 
@@ -112,7 +113,7 @@ class CreateVirtualKeyRequest(_VirtualKeyRequest):
         return self
 
 
-class UpdateVirtualKeyRequest(_VirtualKeyRequest):
+class UpdateVirtualKeyRequest(_VirtualKeyRequest, UpdateLimitsRequest):
     """What is left out stays as it is. For team_id and customer_id null is not the same as left out: it detaches the key."""
 
     name: Name | None = None

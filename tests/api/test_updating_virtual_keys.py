@@ -190,3 +190,13 @@ async def test_an_owner_must_exist(client, redis: Redis):
     ]:
         assert refusal(await client.put(f"/{VIRTUAL_KEYS}/{key['id']}", json={"name": "moved", **sent})) == (400, param)
     assert contents(redis) == before
+
+
+async def test_the_older_form_of_one_budget_is_a_limit_as_on_every_other_owner(client: httpx.AsyncClient):
+    key = await create(client, VIRTUAL_KEYS, budget={"max_limit": 5, "reset_duration": "1d"})
+    assert [one["max_limit"] for one in key["budgets"]] == [5]
+    changed = await update(client, VIRTUAL_KEYS, key["id"], budget={"max_limit": 7})
+    assert [(one["id"], one["max_limit"]) for one in changed["budgets"]] == [(key["budgets"][0]["id"], 7)]
+    both = {"budget": {"max_limit": 1}, "budgets": []}
+    assert refusal(await client.put(f"/{VIRTUAL_KEYS}/{key['id']}", json=both)) == (400, "budgets")
+    assert (await update(client, VIRTUAL_KEYS, key["id"], budget={}))["budgets"] == []
