@@ -10,7 +10,7 @@ from service.store.connection import Store
 from service.store.keys import Ref
 from service.store.snapshot import Snapshot, Stored, read
 
-_CHUNK: Final = 1_000
+_CHUNK: Final = 100
 _INDEXES: Final = {
     Kind.CUSTOMER: "created",
     Kind.TEAM: "created",

@@ -83,7 +83,7 @@ async def _with_members(store: Store, snapshot: Snapshot, customer_ids: Sequence
             snapshot,
             customer,
             teams=shown_teams(found, teams_of_customer),
-            virtual_keys=shown_keys(found, keys_of_customer, embed=False),
+            virtual_keys=await shown_keys(found, keys_of_customer, embed=False),
         )
         for customer, teams_of_customer, keys_of_customer in zip(stored, team_ids, key_ids, strict=True)
     ]

@@ -69,7 +69,7 @@ async def _shown(services: Services, team_id: str) -> dict[str, Any]:
     if stored is None:
         raise admin.not_found(team_id)
     found = await find(services.store, Kind.VIRTUAL_KEY, keys.children(Kind.VIRTUAL_KEY, ref), None)
-    rows = shown_keys(found.snapshot, found.ids, embed=False)
+    rows = await shown_keys(found.snapshot, found.ids, embed=False)
     return shown_team(snapshot, stored, virtual_keys=rows, virtual_key_count=len(rows))
 
 

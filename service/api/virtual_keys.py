@@ -35,7 +35,7 @@ async def list_virtual_keys(request: Request) -> Response:
         descending=sorts and params.get("order", "").lower() == "desc",
     )
     found = await admin.find_keys(services_of(request).store, wanted, page)
-    rows = shown_keys(found.snapshot, found.ids)
+    rows = await shown_keys(found.snapshot, found.ids)
     return json_answer(envelope("virtual_keys", rows, page, found.total))
 
 

@@ -35,7 +35,7 @@ _FOLLOWED_ARGS: Final = tuple(
 )
 _COME_ALONG: Final = (Kind.TEAM, Kind.CUSTOMER)
 """With every key that is theirs: what is configured alike is decoded once."""
-_CHUNK: Final = 500
+_CHUNK: Final = 200
 """Entities per call: a few milliseconds of Redis, so that a long list does not hold up decisions."""
 
 

@@ -1,17 +1,27 @@
 """Entities of one snapshot as answers show them, with what they belong to inside; a dangling id is shown as none."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from service.api.rendering import limit_owners, virtual_keys
 from service.entities import Customer, Team, VirtualKey
 from service.store.snapshot import Snapshot, Stored
 
+_SHOWN_AT_ONCE: Final = 50
 
-def shown_keys(snapshot: Snapshot, key_ids: Iterable[str], *, embed: bool = True) -> list[dict[str, Any]]:
-    """Those that are still there."""
-    return [row for key_id in key_ids if (row := shown_key(snapshot, key_id, embed=embed)) is not None]
+
+async def shown_keys(snapshot: Snapshot, key_ids: Iterable[str], *, embed: bool = True) -> list[dict[str, Any]]:
+    """Those that are still there. Gateways are answered meanwhile, as there may be thousands."""
+    rows = []
+    for number, key_id in enumerate(key_ids, start=1):
+        row = shown_key(snapshot, key_id, embed=embed)
+        if row is not None:
+            rows.append(row)
+        if number % _SHOWN_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return rows
 
 
 def shown_key(snapshot: Snapshot, key_id: str, *, embed: bool = True) -> dict[str, Any] | None:
