@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
@@ -26,6 +27,8 @@ _FRAMING: Final = (b"content-length", b"transfer-encoding")
 """The headers that say where a body ends."""
 
 
+_NOWHERE: Final[Any] = deque(maxlen=0)
+"""A list that keeps nothing."""
 _NOT_HTTP: Final = "this is no HTTP request that quotad can read"
 
 _unread = SparingLog(logging.getLogger("quotad"))
@@ -56,10 +59,12 @@ class Protocol(HttpToolsProtocol):
         self._hosts = 0
         self._unfed: bytes | memoryview[int] = b""
         """What came behind queued requests."""
+        self._is_behind = False
+        """Whether something is unfed, or nothing is to be fed any more."""
         self._refusal = b""
         """The last answer of the connection, behind those that are under way."""
         self._ends = False
-        """The client sends no more, and waits for its answers."""
+        """No further request is to come; answers are under way."""
         self._blocked_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -70,45 +75,50 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._idle_since = None
-        if self._refusal:
-            return
-        if self._unfed:
-            self._unfed = b"".join((self._unfed, data))
-        else:
-            self._feed(data)
+        if len(data) > _FED_AT_ONCE or self.pipeline or self._is_behind:
+            self._feed_in_parts(data)
+        elif (taken := self._feed(data)) < len(data):
+            self._feed_in_parts(memoryview(data)[taken:])
 
-    def _feed(self, data: "bytes | memoryview[int]") -> None:
-        rest = data if len(data) <= _FED_AT_ONCE else memoryview(data)
-        while rest:
+    def _feed_in_parts(self, data: "bytes | memoryview[int]") -> None:
+        """What comes behind queued requests waits for them."""
+        rest = memoryview(b"".join((self._unfed, data)))
+        while rest and not self._refusal:
             if self.pipeline:
-                self._unfed = rest
-                return None
-            part, fields = rest[:_FED_AT_ONCE], self._fields
-            taken = len(part)
-            try:
-                self.parser.feed_data(part)
-            except httptools.HttpParserUpgrade as upgrade:
-                if self.cycle.scope["method"] == "CONNECT":
-                    return self._unsupported_upgrade_warning()
-                self._ignore_upgrade()
-                taken = upgrade.args[0]
-            except httptools.HttpParserError as error:
-                complaint = str(error.__context__) if isinstance(error.__context__, _Malformed) else _NOT_HTTP
-                _unread.warning("refused what is no HTTP request: %s", complaint)
-                return self._refuse(400, complaint)
-            if fields is not None and fields is self._fields:
-                self._fields_bytes += taken
-                if self._fields_bytes > _LONGEST_FIELDS:
-                    return self._refuse(431, f"the target and the headers are larger than {_LONGEST_FIELDS} bytes")
-            rest = rest[taken:]
+                self._unfed, self._is_behind = rest, True
+                return
+            rest = rest[self._feed(rest[:_FED_AT_ONCE]) :]
+        self._unfed, self._is_behind = b"", bool(self._refusal)
+
+    def _feed_rest(self) -> None:
+        if not self.transport.is_closing():
+            self._feed_in_parts(b"")
+
+    def _feed(self, part: "bytes | memoryview[int]") -> int:
+        """How many bytes were taken."""
+        taken, fields = len(part), self._fields
+        try:
+            self.parser.feed_data(part)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.cycle.scope["method"] == "CONNECT":
+                self._unsupported_upgrade_warning()
+                return taken
+            self._ignore_upgrade()
+            taken = upgrade.args[0]
+        except httptools.HttpParserError as error:
+            complaint = str(error.__context__) if isinstance(error.__context__, _Malformed) else _NOT_HTTP
+            _unread.warning("refused what is no HTTP request: %s", complaint)
+            self._refuse(400, complaint)
+            return taken
+        if fields is not None and fields is self._fields:
+            self._fields_bytes += taken
+            if self._fields_bytes > _LONGEST_FIELDS:
+                self._refuse(431, f"the target and the headers are larger than {_LONGEST_FIELDS} bytes")
+                return taken
         cycle = self.cycle
         if cycle is None or cycle.more_body or cycle.response_complete:
             self._wait_for_client()
-
-    def _feed_rest(self) -> None:
-        rest, self._unfed = self._unfed, b""
-        if not self.transport.is_closing():
-            self._feed(rest)
+        return taken
 
     def _ignore_upgrade(self) -> None:
         """As RFC 9110, 7.8 allows. The parser takes what follows the head for another protocol, and the request for complete.
@@ -132,6 +142,7 @@ class Protocol(HttpToolsProtocol):
         body = orjson.dumps(error_body(status, message))
         lines = header_lines([JSON, (b"content-length", b"%d" % len(body)), (b"connection", b"close")])
         self._refusal = b"".join((STATUS_LINE[status], lines, b"\r\n", body))
+        self._is_behind = self._ends = True
         if self.pipeline and self.pipeline[0][0].more_body:
             # It is the body of the last one that is wrong.
             self.pipeline.popleft()
@@ -174,10 +185,8 @@ class Protocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
             if self._unfed and not self.pipeline:
                 self.loop.call_soon(self._feed_rest)
-        elif self._refusal:
-            return self._send_refusal()
         elif self._ends:
-            return self.transport.close()
+            return self._send_refusal() if self._refusal else self.transport.close()
         else:
             self._wait_for_client()
         self.flow.resume_reading()
@@ -247,7 +256,7 @@ class Protocol(HttpToolsProtocol):
         version = self.parser.get_http_version()
         if self._hosts != 1 and (self._hosts or version == "1.1"):
             raise _Malformed("a request needs one Host header, not more and, in HTTP/1.1, not less")
-        if version == "1.0":
+        if self.expect_100_continue and version == "1.0":
             self.expect_100_continue = False
         path, raw_path, query = (_target if len(self.url) <= LONGEST_REMEMBERED else _parse_target)(self.url)
         before = self.cycle
@@ -272,7 +281,7 @@ class Protocol(HttpToolsProtocol):
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
         )
         # Trailers are no headers: what they say of the caller nobody in front of us has seen.
-        self.headers = []
+        self.headers = _NOWHERE
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
