@@ -26,7 +26,6 @@ _FED_AT_ONCE: Final = 4_096
 _FRAMING: Final = (b"content-length", b"transfer-encoding")
 """The headers that say where a body ends."""
 
-
 _NOWHERE: Final[Any] = deque(maxlen=0)
 """A list that keeps nothing."""
 _NOT_HTTP: Final = "this is no HTTP request that quotad can read"
@@ -185,7 +184,7 @@ class Protocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
             if self._unfed and not self.pipeline:
                 self.loop.call_soon(self._feed_rest)
-        elif self._ends:
+        elif self._ends and not self._unfed:
             return self._send_refusal() if self._refusal else self.transport.close()
         else:
             self._wait_for_client()

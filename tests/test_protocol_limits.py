@@ -127,13 +127,15 @@ async def test_a_client_that_takes_its_answers_late_is_not(caplog: pytest.LogCap
     assert 0.05 < await closed_after_s(wire) < 1
 
 
-async def test_who_sends_no_more_still_gets_the_answers():
-    gate = Gate()
-    protocol, wire = connected(gate)
-    protocol.data_received(GET + GET)
+@pytest.mark.parametrize("count", [2, 1_000])
+async def test_who_sends_no_more_still_gets_the_answers(count: int):
+    """Also to what is not read yet."""
+    protocol, wire = connected(at_once)
+    protocol.data_received(GET * count)
     assert protocol.eof_received() is True
-    await gate.open(2)
-    assert b"".join(wire.written) == ANSWER * 2
+    for _ in range(count):
+        await a_few_turns()
+    assert b"".join(wire.written) == ANSWER * count
     assert wire.is_closing()
 
 
