@@ -82,7 +82,7 @@ def _serve(settings: Settings, *, demo: bool) -> int:
 
 
 def _seed(settings: Settings) -> int:
-    with _redis_in_use(settings, of=None) as running:
+    with _redis_in_use(settings, must_exist=False) as running:
         _seed_demo(running, f"http://{settings.host}:{settings.port}")
     return 0
 
@@ -124,7 +124,7 @@ def _prices(settings: Settings, given: argparse.Namespace) -> int:
     from service import price_commands
 
     if given.action == "clear":
-        with _redis_in_use(settings, of="prices") as running:
+        with _redis_in_use(settings, must_exist=True) as running:
             _say(price_commands.clear(running))
         return 0
     try:
@@ -133,7 +133,7 @@ def _prices(settings: Settings, given: argparse.Namespace) -> int:
         return _complain(f"Cannot read {given.file}: {error.strerror}.", MISUSED)
     _say(f"Reading {given.file}, {len(text):,} bytes.")
     try:
-        with _redis_in_use(settings, of="prices") as running:
+        with _redis_in_use(settings, must_exist=True) as running:
             for line in price_commands.import_sheet(running, given.file.name, text, skip_invalid=given.skip_invalid):
                 _say(line)
     except price_commands.BadSheet as bad:
@@ -141,15 +141,13 @@ def _prices(settings: Settings, given: argparse.Namespace) -> int:
     return 0
 
 
-def _redis_in_use(settings: Settings, *, of: str | None) -> contextlib.AbstractContextManager[Settings]:
-    """A running `quotad serve` holds the data directory: then its Redis is the one that is meant. `of`: what makes no sense in a
-    new one.
-    """
+def _redis_in_use(settings: Settings, *, must_exist: bool) -> contextlib.AbstractContextManager[Settings]:
+    """A running `quotad serve` holds the data directory: then its Redis is the one that is meant."""
     if settings.redis_url is None:
         directory = settings.data_dir.absolute()
-        if of is not None and not holds_data(directory):
+        if must_exist and not holds_data(directory):
             raise EmbeddedRedisError(
-                f"There is no data in {directory}, so there are no {of} to change: name the directory of quotad serve with "
+                f"There is no data in {directory}, so there are no prices to change: name the directory of quotad serve with "
                 "--data-dir, or its Redis with --redis-url."
             )
         _say(f"Data in {directory}.")

@@ -58,8 +58,6 @@ class Protocol(HttpToolsProtocol):
         self._hosts = 0
         self._unfed: bytes | memoryview[int] = b""
         """What came behind queued requests."""
-        self._is_behind = False
-        """Whether something is unfed, or nothing is to be fed any more."""
         self._refusal = b""
         """The last answer of the connection, behind those that are under way."""
         self._ends = False
@@ -74,7 +72,7 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._idle_since = None
-        if len(data) > _FED_AT_ONCE or self.pipeline or self._is_behind:
+        if len(data) > _FED_AT_ONCE or self.pipeline or self._unfed or self._refusal:
             self._feed_in_parts(data)
         elif (taken := self._feed(data)) < len(data):
             self._feed_in_parts(memoryview(data)[taken:])
@@ -84,10 +82,10 @@ class Protocol(HttpToolsProtocol):
         rest = memoryview(b"".join((self._unfed, data)))
         while rest and not self._refusal:
             if self.pipeline:
-                self._unfed, self._is_behind = rest, True
+                self._unfed = rest
                 return
             rest = rest[self._feed(rest[:_FED_AT_ONCE]) :]
-        self._unfed, self._is_behind = b"", bool(self._refusal)
+        self._unfed = b""
 
     def _feed_rest(self) -> None:
         if not self.transport.is_closing():
@@ -141,7 +139,7 @@ class Protocol(HttpToolsProtocol):
         body = orjson.dumps(error_body(status, message))
         lines = header_lines([JSON, (b"content-length", b"%d" % len(body)), (b"connection", b"close")])
         self._refusal = b"".join((STATUS_LINE[status], lines, b"\r\n", body))
-        self._is_behind = self._ends = True
+        self._ends = True
         if self.pipeline and self.pipeline[0][0].more_body:
             # It is the body of the last one that is wrong.
             self.pipeline.popleft()

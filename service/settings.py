@@ -174,8 +174,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _cluster_has_one_database(self) -> Self:
-        if self.redis_cluster and self.redis_url is not None and not _is_usable(self.redis_url, for_cluster=True):
-            raise ValueError(NEEDS_ADDRESS)
+        if self.redis_cluster and self.redis_url is not None:
+            parts = urlsplit(self.redis_url)
+            if parts.scheme == "unix" or parts.path not in ("", "/", "/0"):
+                raise ValueError(NEEDS_ADDRESS)
         return self
 
     @model_validator(mode="after")
@@ -223,17 +225,14 @@ class Settings(BaseSettings):
         return variables
 
 
-def _is_usable(url: str, *, for_cluster: bool = False) -> bool:
+def _is_usable(url: str) -> bool:
     """Whether it has the parts that it should have; what its options are worth, redis-py knows."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         return False
-    is_socket = parts.scheme == "unix"
-    if parts.fragment or (not is_socket and not _is_database(parts.path)):
-        return False
-    return not for_cluster or (not is_socket and parts.path in ("", "/", "/0"))
+    return not parts.fragment and (parts.scheme == "unix" or _is_database(parts.path) is not None)
 
 
 def load_settings(**overrides: object) -> Settings:

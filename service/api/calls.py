@@ -175,11 +175,11 @@ def _reservation_of(operation: object, place: int) -> object:
 
 
 async def _answer_operation(enforcer: Enforcer, operation: object, caller: Caller) -> Answer:
-    name = operation.get("op") if isinstance(operation, dict) else None
+    if not isinstance(operation, dict):
+        return answer_error(InvalidRequest("an operation must be an object"), caller)
+    name = operation.get("op")
     call = _CALLS.get(name) if isinstance(name, str) else None
     try:
-        if not isinstance(operation, dict):
-            raise InvalidRequest("an operation must be an object")
         if call is None:
             raise InvalidRequest(f"op must be one of {', '.join(_CALLS)}", param="op")
         return await call(enforcer, operation, caller)

@@ -4,7 +4,7 @@ Nothing here reads the store: `read_usage` says how full the limits are, and is 
 refers to it.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -110,12 +110,11 @@ async def select(
         if rule is None:
             end = "no_match"
             break
-        aims = {target: aim_at(target, aim, known_providers) for target in rule.targets}
-        open_targets = [target for target in rule.targets if aims[target].provider not in avoided] or rule.targets
+        open_targets = _open_targets(rule, aim, avoided, known_providers)
         target = draw_target(open_targets, draw(request.request_id, f"{rule.id}\0{depth}"))
         trace.append(Step(rule=rule, aim=aim, matched=True, target=target))
         last = rule, target
-        aim = aims[target]
+        aim = aim_at(target, aim, known_providers)
         if not rule.chain_rule:
             end = "final_rule"
             break
@@ -161,6 +160,14 @@ def variables_of(request: RoutedRequest, aim: Aim) -> dict[str, object]:
         "customer_id": caller.customer_id,
         "customer_name": caller.customer_name,
     }
+
+
+def _open_targets(
+    rule: RoutingRule, aim: Aim, avoided: frozenset[str], known_providers: Collection[str]
+) -> Sequence[RoutingTarget]:
+    if not avoided:
+        return rule.targets
+    return [target for target in rule.targets if aim_at(target, aim, known_providers).provider not in avoided] or rule.targets
 
 
 def aim_at(target: RoutingTarget, aim: Aim, known_providers: Collection[str]) -> Aim:

@@ -211,21 +211,18 @@ class Scripts:
 
     async def _pipelined(self, sha: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
         """A node that is away fails its own calls only, unless all are."""
-        groups: dict[object, list[int]] = {}
-        for place, (keys, _) in enumerate(calls):
-            groups.setdefault(await self._node_of(keys), []).append(place)
-        pipelined = (self._pipelined_to_one(sha, [calls[place] for place in places]) for places in groups.values())
+        groups = await self._by_node([keys for keys, _ in calls])
+        pipelined = (self._pipelined_to_one(sha, [calls[place] for place in places]) for places in groups)
         outcomes = await asyncio.gather(*pipelined, return_exceptions=True)
+        failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        mistakes = [failure for failure in failed if not isinstance(failure, FAILURES)]
+        if mistakes or len(failed) == len(groups):
+            raise (mistakes or failed)[0]
         answers: list[Any] = [None] * len(calls)
-        for places, outcome in zip(groups.values(), outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                if not isinstance(outcome, FAILURES) or len(groups) == 1:
-                    raise outcome
-                outcome = [outcome] * len(places)
-            for place, answer in zip(places, outcome, strict=True):
+        for places, outcome in zip(groups, outcomes, strict=True):
+            of_group = [outcome] * len(places) if isinstance(outcome, BaseException) else outcome
+            for place, answer in zip(places, of_group, strict=True):
                 answers[place] = answer
-        if all(isinstance(outcome, BaseException) for outcome in outcomes):
-            raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))
         return answers
 
     async def _pipelined_to_one(self, sha: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
@@ -235,12 +232,16 @@ class Scripts:
                 pipe.execute_command("EVALSHA", sha, len(keys), *keys, *args)
             return list(await pipe.execute(raise_on_error=False))
 
-    async def _node_of(self, keys: Sequence[str]) -> object:
-        """Something that calls to the same node have in common."""
-        if not isinstance(self._redis, RedisCluster) or not keys:
-            return None
+    async def _by_node(self, keys_of_calls: Sequence[Sequence[str]]) -> list[list[int]]:
+        """Places of the calls that go to the same node."""
+        if not isinstance(self._redis, RedisCluster):
+            return [list(range(len(keys_of_calls)))]
         await self._redis.initialize()
-        return self._redis.nodes_manager.get_node_from_slot(key_slot(keys[0].encode())).name
+        groups: dict[str | None, list[int]] = {}
+        for place, keys in enumerate(keys_of_calls):
+            node = self._redis.nodes_manager.get_node_from_slot(key_slot(keys[0].encode())).name if keys else None
+            groups.setdefault(node, []).append(place)
+        return list(groups.values())
 
     async def close(self) -> None:
         await self._connection.close()

@@ -1,8 +1,7 @@
 """The versions of what concerns the requests of every key: limits of providers and models, routing rules, prices."""
 
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property
 
 from service.store import keys
 from service.store.connection import Store
@@ -23,9 +22,5 @@ class Versions:
 
 
 async def read_versions(store: Store) -> Versions:
-    stored = await store.scripts.read("versions", partial(_stored, store))
+    stored = await store.scripts.read("versions", lambda: store.redis.hmget(keys.versions(), "limits", "routing", "pricing"))
     return Versions(*(int(version or 0) for version in stored))
-
-
-async def _stored(store: Store) -> list[Any]:
-    return await store.redis.hmget(keys.versions(), "limits", "routing", "pricing")
