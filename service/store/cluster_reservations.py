@@ -2,7 +2,7 @@
 
 Every part has a record of its own in its slot, so that it may be repeated. The head, in the slot of the request id, says
 whose the id is and by which plan; what ends a reservation is decided there first. A part that refuses has the others
-withdrawn; what a crash leaves half done runs out with its lease.
+withdrawn, again and again where a node does not answer; what a crash leaves half done runs out with its lease.
 
 The version of what limits all keys is in a slot of its own, so no part can ask for it: parts check each provider's and
 model's own version instead. Else they would count in windows that an admin has changed since.
@@ -11,7 +11,8 @@ model's own version instead. Else they would count in windows that an admin has 
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
@@ -42,7 +43,7 @@ from service.store import keys, reservation_answers
 from service.store.connection import Store
 from service.store.plans import UNCHECKED, PackedPlan, pack_with, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms
-from service.store.reservations import ATTEMPTS, Due, Reservations
+from service.store.reservations import ATTEMPTS, Due, Reservations, Swept
 from service.store.scripts import store_errors
 from service.store.shards import Merged, Shard, decide, head_of, shards_of, taken_of
 from service.store.versions import Versions, read_versions
@@ -51,6 +52,9 @@ EXTRA_MS: Final = 60_000
 """How much longer the record of a part lives than the head's."""
 PAUSE_S: Final = (0.005, 0.02)
 """How long an attempt waits for another one of the same request."""
+_WITHDRAWN_AT_ONCE: Final = 64
+_Withdrawal = tuple[Call, float]
+"""The float: until then the part holds what the attempt took, by time.monotonic."""
 
 
 def open_reservations(store: Store, **options: Any) -> Reservations:
@@ -59,6 +63,10 @@ def open_reservations(store: Store, **options: Any) -> Reservations:
 
 class ClusterReservations(Reservations):
     """The same calls and outcomes as on one node."""
+
+    def __init__(self, store: Store, **options: Any) -> None:
+        super().__init__(store, **options)
+        self._unanswered: deque[_Withdrawal] = deque(maxlen=self._largest_cache)
 
     async def reserve(self, call: Reserve) -> ReserveOutcome:
         for _ in range(ATTEMPTS):
@@ -79,17 +87,17 @@ class ClusterReservations(Reservations):
         attempt = token_hex(4)
         versions, head, parts = await self._take(call, packed, attempt)
         if head.word == "replayed" and head.rest[0].decode() != packed.digest:
-            await self._withdraw(call.request_id, packed, attempt)
+            await self._withdraw(call, packed, attempt)
             return await self._replay(call, await self._plan(head.rest[0]))
         if all(_has_part(part, packed, head) for part in parts):
             if head.word == "replayed":
                 self._remember(call.request_id, packed)
                 return self._replayed(head, packed, parts)
             if head.word == "granted" and self._is_current(call, versions) and not _is_over(call.plan, head.now_ms):
-                await self._save(call.request_id, packed, attempt)
+                await self._save(call, packed, attempt)
                 self._remember(call.request_id, packed)
                 return reservation_answers.granted(self._granted(head, packed, parts))
-        await self._withdraw(call.request_id, packed, attempt)
+        await self._withdraw(call, packed, attempt)
         if head.word == "conflict" or (head.word == "granted" and any(part.word == "conflict" for part in parts)):
             return IdConflict()
         if head.word == "replayed" or any(part.word == "replayed" and not _has_part(part, packed, head) for part in parts):
@@ -141,6 +149,16 @@ class ClusterReservations(Reservations):
         answer = await self._explain(call)
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
+    async def sweep(self, size_of_part: Callable[[], int]) -> AsyncIterator[Swept]:
+        all_answer = True
+        while self._unanswered and all_answer:
+            parts = [self._unanswered.popleft() for _ in range(min(_WITHDRAWN_AT_ONCE, len(self._unanswered)))]
+            now_s = time.monotonic()
+            all_answer = await self._withdraw_parts([(part, until_s) for part, until_s in parts if until_s > now_s])
+            yield Swept(0, 0, 0)
+        async for swept in super().sweep(size_of_part):
+            yield swept
+
     async def _expire(self, part: Sequence[Due]) -> Sequence[bool | Due | BaseException | None]:
         return await asyncio.gather(*(self._expire_one(one.request_id) for one in part), return_exceptions=True)
 
@@ -170,26 +188,34 @@ class ClusterReservations(Reservations):
         answers = await asyncio.gather(read_versions(self.store), *work, return_exceptions=True)
         failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
         if failed is not None:
-            await self._withdraw(call.request_id, packed, attempt)
+            await self._withdraw(call, packed, attempt)
             raise failed
         versions, head, *parts = cast("list[Any]", answers)
         return versions, head, parts
 
-    async def _save(self, request_id: str, packed: PackedPlan, attempt: str) -> None:
+    async def _save(self, call: Reserve, packed: PackedPlan, attempt: str) -> None:
         try:
             await self._plans.save(packed)
         except StoreUnavailable:
-            await self._withdraw(request_id, packed, attempt)
+            await self._withdraw(call, packed, attempt)
             raise
 
-    async def _withdraw(self, request_id: str, packed: PackedPlan, attempt: str) -> None:
-        """As well as it can be done: what cannot be reached runs out with its lease."""
-        calls = [_head(request_id, packed, (), attempt)]
-        calls += [_part(shard, request_id, (), attempt) for shard in shards_of(packed)]
-        answers = await asyncio.gather(*(self._ask("withdraw", call) for call in calls), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, StoreUnavailable):
-                raise answer
+    async def _withdraw(self, call: Reserve, packed: PackedPlan, attempt: str) -> None:
+        """At once where nodes answer, else by one of the sweeps that follow."""
+        held_until_s = time.monotonic() + call.lease_ms / 1000
+        parts = [_head(call.request_id, packed, (), attempt)]
+        parts += [_part(shard, call.request_id, (), attempt) for shard in shards_of(packed)]
+        await self._withdraw_parts([(part, held_until_s) for part in parts])
+
+    async def _withdraw_parts(self, parts: Sequence[_Withdrawal]) -> bool:
+        """Whether all nodes answered."""
+        answers = await asyncio.gather(*(self._ask("withdraw", part) for part, _ in parts), return_exceptions=True)
+        failed = [(part, answer) for part, answer in zip(parts, answers, strict=True) if isinstance(answer, BaseException)]
+        self._unanswered.extend(part for part, _ in failed)
+        for _, error in failed:
+            if not isinstance(error, StoreUnavailable):
+                raise error
+        return not failed
 
     async def _replay(self, call: Reserve, packed: PackedPlan) -> ReserveOutcome | None:
         """The first answer to a request that was admitted by another plan than that of now."""
@@ -198,7 +224,7 @@ class ClusterReservations(Reservations):
         if head.word == "replayed" and all(part.word == "replayed" and _has_part(part, packed, head) for part in parts):
             self._remember(call.request_id, packed)
             return self._replayed(head, packed, parts)
-        await self._withdraw(call.request_id, packed, attempt)
+        await self._withdraw(call, packed, attempt)
         return IdConflict() if head.word == "conflict" else None
 
     def _replayed(self, head: Answer, packed: PackedPlan, parts: Sequence[Answer]) -> Replayed:

@@ -13,7 +13,7 @@ from service.errors import StoreUnavailable
 from service.settings import Settings
 from service.store.connection import Store, open_store
 from tests.store.plans import NOW, create, plan_of, requests, tokens, usage_key
-from tests.store.quota_desk import Desk
+from tests.store.quota_desk import Desk, swept
 from tests.store.stored_counters import stored_counters
 
 
@@ -73,6 +73,28 @@ async def test_what_nodes_took_that_are_there_goes_back(redis: Redis, impatient:
             with pytest.raises(StoreUnavailable):
                 await hurried.call(plan, "reserve", f"meanwhile {number}", 10)
         assert [stored_counters(redis, usage_key(name))[1].held for name in there] == [10] * len(there)
+
+
+@pytest.mark.parametrize("on_lease_expiry", ["release", "charge"])
+async def test_what_a_node_took_that_did_not_answer_goes_back_with_the_next_sweep(
+    redis: Redis, impatient: Store, on_lease_expiry: str
+):
+    """It asked for the part before it stopped, or did what was asked when it went on: no matter which, and nobody is charged."""
+    plan = plan_of(tokens("key", 1000), requests("team", 100), tokens("customer", 1000))
+    create(redis, plan)
+    hurried = Desk(impatient, charge_expired=on_lease_expiry == "charge")
+    assert await hurried.call(plan, "reserve", "before", 10) == "granted 10/0"
+    with stopped(redis, usage_key("team")):
+        for number in range(4):
+            with pytest.raises(StoreUnavailable):
+                await hurried.call(plan, "reserve", f"meanwhile {number}", 10)
+        with pytest.raises(StoreUnavailable):
+            await swept(hurried.reservations)
+    assert stored_counters(redis, usage_key("team"))[2].usage > 1, "the node is to have taken what nobody waited for"
+    with contextlib.suppress(StoreUnavailable):
+        await swept(hurried.reservations)  # the breaker may be open yet
+    await swept(hurried.reservations)
+    assert await hurried.counters(plan) == "0+10 1+0 0+10"
 
 
 async def test_plans_are_saved_anew_after_a_node_has_failed(redis: Redis, impatient: Store):
