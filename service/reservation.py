@@ -148,17 +148,14 @@ class Charge(NamedTuple):
 class Settle:
     """What was really used. `plan` is for an id nobody reserved: charged as post-paid usage; None: Unknown is answered.
 
-    `charge_by`: the cost follows from the plan that is charged, which only the reservation knows; then `cost_nanousd` and
-    `detail` are not looked at.
+    `charge_by`: the cost follows from the plan that is charged, which only the reservation knows.
     """
 
     request_id: str
     tokens: int
-    cost_nanousd: int
     success: bool
-    detail: bytes
+    charge_by: Callable[[Plan], Charge]
     plan: Plan | None = None
-    charge_by: Callable[[Plan], Charge] | None = None
 
 
 class Release(NamedTuple):

@@ -75,13 +75,10 @@ def _count(settled: Settled, request: SettleRequest, outcome: str) -> None:
 
 
 def _call(enforcer: Enforcer, request: SettleRequest, shared: Shared, plan: Plan | None) -> Settle:
-    charge_by = partial(charge, request, shared, enforcer.plans.known_providers)
     return Settle(
         request_id=request.reservation_id,
         tokens=request.total_tokens,
-        cost_nanousd=0,
         success=request.status != "failed",
-        detail=UNPRICED,
+        charge_by=partial(charge, request, shared, enforcer.plans.known_providers),
         plan=plan,
-        charge_by=charge_by,
     )

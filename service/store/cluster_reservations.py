@@ -93,7 +93,7 @@ class ClusterReservations(Reservations):
             if head.word == "replayed":
                 self._remember(call.request_id, packed)
                 return self._replayed(head, packed, parts)
-            if head.word == "granted" and self._is_current(call, versions) and not _is_over(call.plan, head.now_ms):
+            if head.word == "granted" and _is_current(call, versions) and not _is_over(call.plan, head.now_ms):
                 await self._save(call, packed, attempt)
                 self._remember(call.request_id, packed)
                 return reservation_answers.granted(self._granted(head, packed, parts))
@@ -102,7 +102,7 @@ class ClusterReservations(Reservations):
             return IdConflict()
         if head.word == "replayed" or any(part.word == "replayed" and not _has_part(part, packed, head) for part in parts):
             return None
-        if not self._is_current(call, versions):
+        if not _is_current(call, versions):
             return Stale()
         if any(part.word == "stale" for part in parts):
             # A provider or model may have changed before the version by which the caller would notice.
@@ -113,7 +113,8 @@ class ClusterReservations(Reservations):
     async def settle(self, call: Settle) -> SettleOutcome:
         packed = self._made.get(call.request_id)
         while packed is None:
-            answer = await self._ask("settle", _head(call.request_id, None, _settlement(call), call.detail, ""))
+            numbers = (call.tokens, 0, call.success, False)
+            answer = await self._ask("settle", _head(call.request_id, None, numbers, b"", ""))
             if answer.word == "unknown":
                 return Unknown() if call.plan is None else await self._settle_unreserved(call, self._plans.pack(call.plan))
             packed = await self._plan(answer.rest[0])
@@ -273,19 +274,14 @@ class ClusterReservations(Reservations):
         with store_errors("looking for a reservation"):
             return bool(await self.store.redis.exists(keys.reservation(request_id)))
 
-    def _is_current(self, call: Reserve | Explain | Settle, versions: Versions) -> bool:
-        plan, basis = call.plan, getattr(call, "basis", "")
-        return plan is not None and plan.global_version == versions.limits and basis in ("", versions.basis)
-
-    async def _explain(self, call: Explain | Settle) -> Answer:
-        assert call.plan is not None
+    async def _explain(self, call: Explain) -> Answer:
         packed = self._plans.pack(call.plan)
         numbers = (call.tokens, call.cost_nanousd)
         shards = shards_of(packed)
         versions, *parts = await asyncio.gather(
             read_versions(self.store), *(self._ask("explain", Call(shard.packed, numbers, ("",))) for shard in shards)
         )
-        if not self._is_current(call, versions) or any(part.word == "stale" for part in parts):
+        if not _is_current(call, versions) or any(part.word == "stale" for part in parts):
             return Answer(0, "stale", [])
         merged = Merged(call.plan)
         reserved = [[call.tokens, call.cost_nanousd]] if call.plan.mode != "postpaid" else [[0, 0]]
@@ -302,7 +298,8 @@ class ClusterReservations(Reservations):
     # --- settle, and what follows on a reservation
 
     async def _settle_unreserved(self, call: Settle, packed: PackedPlan) -> SettleOutcome:
-        if (await self._explain(call)).word == "stale":
+        assert call.plan is not None
+        if (await self._explain(Explain(plan=call.plan, tokens=call.tokens, cost_nanousd=0))).word == "stale":
             return Stale()
         charge = await self._charge(call, packed)
         if charge is None:
@@ -316,8 +313,6 @@ class ClusterReservations(Reservations):
 
     async def _charge(self, call: Settle, packed: PackedPlan) -> Charge | None:
         """What it costs by the plan of the reservation; None: by prices that are not in force any more."""
-        if call.charge_by is None:
-            return Charge(cost_nanousd=call.cost_nanousd, detail=call.detail)
         charge = call.charge_by(packed.plan)
         return charge if charge.basis in ("", (await read_versions(self.store)).basis) else None
 
@@ -375,6 +370,10 @@ def _as_planned(packed: PackedPlan) -> PackedPlan:
     return pack_with(packed.plan, packed.digest, packed.global_version, planned, packed.windows)
 
 
+def _is_current(call: Reserve | Explain, versions: Versions) -> bool:
+    return call.plan.global_version == versions.limits and call.basis in ("", versions.basis)
+
+
 def _is_over(plan: Plan, now_ms: int) -> bool:
     return plan.expires_at_ms is not None and now_ms >= plan.expires_at_ms
 
@@ -394,7 +393,3 @@ def _head(request_id: str, packed: PackedPlan | None, numbers: tuple[int, ...] =
 
 def _part(shard: Shard, request_id: str, numbers: tuple[int, ...] = (), *texts: str | bytes) -> Call:
     return Call(shard.packed, numbers, (request_id, *texts), shard.record(request_id), None, EXTRA_MS)
-
-
-def _settlement(call: Settle) -> tuple[int, ...]:
-    return call.tokens, call.cost_nanousd, call.success, False

@@ -314,7 +314,5 @@ def _plan_of(due: Due) -> str:
 
 def _settle_call(call: Settle, packed: PackedPlan | None, *, unreserved: bool = False) -> Call:
     """Without the plan of the reservation nothing is charged, so there is nothing to compute."""
-    cost_nanousd, detail, basis = call.cost_nanousd, call.detail, ""
-    if call.charge_by is not None and packed is not None:
-        cost_nanousd, detail, basis = call.charge_by(packed.plan)
+    cost_nanousd, detail, basis = call.charge_by(packed.plan) if packed is not None else (0, b"", "")
     return Call.on(call.request_id, packed, (call.tokens, cost_nanousd, call.success, unreserved), detail, basis)

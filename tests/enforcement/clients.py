@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
-from service.reservation import Granted, Plan, Refused, Reserve, Settle, Settled
+from service.reservation import Charge, Granted, Plan, Refused, Reserve, Settle, Settled
 from service.settings import Settings
 from service.store.cluster_reservations import open_reservations
 from service.store.connection import open_store
@@ -86,8 +86,9 @@ async def _run(job: Job) -> Ledger:
             ledger.admitted.append(request_id)
             if job.settles:
                 used = [amount if job.uses_all else chance.randint(0, amount) for amount in job.usage]
+                charge = Charge(cost_nanousd=used[1], detail=b"{}")
                 settled = await reservations.settle(
-                    Settle(request_id=request_id, tokens=used[0], cost_nanousd=used[1], success=True, detail=b"{}")
+                    Settle(request_id=request_id, tokens=used[0], success=True, charge_by=lambda _: charge)
                 )
                 assert isinstance(settled, Settled)
                 ledger.tokens += used[0]

@@ -10,6 +10,7 @@ from typing import Any
 
 from service.reservation import (
     Blocked,
+    Charge,
     Explain,
     Explained,
     Granted,
@@ -79,14 +80,13 @@ class Desk:
                 return await self.reservations.explain(Explain(plan=plan, tokens=tokens, cost_nanousd=cost))
             case "settle" | "settle failed" | "settle unreserved" | "settle unreserved failed":
                 call_plan = plan if "unreserved" in verb else None
-                detail = f'{{"settled":"{request_id}"}}'.encode()
+                charge = Charge(cost_nanousd=cost, detail=f'{{"settled":"{request_id}"}}'.encode())
                 return await self.reservations.settle(
                     Settle(
                         request_id=request_id,
                         tokens=tokens,
-                        cost_nanousd=cost,
                         success="failed" not in verb,
-                        detail=detail,
+                        charge_by=lambda _: charge,
                         plan=call_plan,
                     )
                 )

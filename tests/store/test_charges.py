@@ -20,7 +20,7 @@ def settle(request_id: str, cost_nanousd: int, basis: str, seen: list[Plan], pla
         seen.append(charged)
         return Charge(cost_nanousd=cost_nanousd, detail=b'"priced"', basis=basis)
 
-    return Settle(request_id=request_id, tokens=0, cost_nanousd=999, success=True, detail=b"null", plan=plan, charge_by=charge)
+    return Settle(request_id=request_id, tokens=0, success=True, charge_by=charge, plan=plan)
 
 
 async def test_the_price_is_asked_for_the_plan_that_was_reserved_by(redis: Redis, store: Store):
