@@ -14,7 +14,7 @@ import orjson
 
 from service.entities import PricingOverride
 from service.pricing.catalog import Catalog, Entry
-from service.pricing.cost import is_priced_type
+from service.pricing.cost import can_price, is_priced_type
 from service.pricing.override import Overrides
 from service.pricing.rates import Rates, rates_of
 from service.store.connection import Store
@@ -65,7 +65,7 @@ class Prices:
         virtual_key_id: str | None = None,
         provider_key_id: str | None = None,
     ) -> Price | None:
-        """None: nobody said what this costs."""
+        """None: nobody said what this costs, or only what requests of other types do."""
         now_ms = self.clock()
         # Keys without overrides of their own share what is made for one of them.
         if virtual_key_id not in self.overrides.virtual_keys:
@@ -95,7 +95,8 @@ class Prices:
         names = (own,) if provider is None else (own, f"{provider}/{own}")
         override = self.overrides.find(names, provider, request_type, virtual_key_id, provider_key_id)
         until_ms = entry.until_ms if entry is not None else None
-        return _merge(entry, override), until_ms
+        price = _merge(entry, override)
+        return price if price is not None and can_price(price.rates, request_type) else None, until_ms
 
     def _entry(self, provider: str | None, model: str, now_ms: int) -> Entry | None:
         kept = self._entries.get((provider, model), now_ms)

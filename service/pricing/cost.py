@@ -104,6 +104,30 @@ def has_price(lines: list[Line]) -> bool:
     return not lines or any(line.price is not None for line in lines)
 
 
+def can_price(rates: Rates, request_type: str) -> bool:
+    """Whether there is anything that a request of this type could use and that has a price, be it 0."""
+    return any(line.price is not None for line in working(rates, _SOME_OF_ALL, request_type))
+
+
+_SOME_OF_ALL: Final = Usage(
+    input_tokens=6,
+    output_tokens=2,
+    cached_input_tokens=1,
+    cache_creation_input_tokens=1,
+    input_image_tokens=1,
+    output_image_tokens=1,
+    input_audio_tokens=1,
+    characters=1,
+    seconds=1,
+    input_seconds=1,
+    images=1,
+    input_images=1,
+    pixels=4096 * 4096,
+    searches=1,
+    sessions=1,
+)
+
+
 def _text(rates: Rates, usage: Usage) -> list[Line]:
     prompt = usage.input_tokens
     cached = min(usage.cached_input_tokens, prompt)

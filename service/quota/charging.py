@@ -51,13 +51,13 @@ class Estimates:
 
     def _cost_nanousd(self, price: Price, request_type: str) -> int:
         request = self._request
-        prompt, generated = request.input_tokens or 0, request.max_output_tokens or 0
-        unnamed = (request.tokens or 0) - prompt - generated
-        if unnamed > 0:
-            # Nobody says which of them are generated: the dearer half, so that what is held suffices.
-            ways = (prompt + unnamed, generated), (prompt, generated + unnamed)
-            return max(cost_of_tokens_nanousd(price.rates, *way, request_type) for way in ways)
-        return cost_of_tokens_nanousd(price.rates, prompt, generated, request_type)
+        prompt, generated, both = request.input_tokens or 0, request.max_output_tokens or 0, request.tokens
+        if both is None or both == prompt + generated:
+            return cost_of_tokens_nanousd(price.rates, prompt, generated, request_type)
+        # Nobody says which of the others are generated, or which half has fewer: the dearer one, so that what is held suffices.
+        prompt, generated = min(prompt, both), min(generated, both)
+        ways = (prompt, both - prompt), (both - generated, generated)
+        return max(cost_of_tokens_nanousd(price.rates, *way, request_type) for way in ways)
 
 
 def own_estimate(request: ReserveRequest) -> Estimate:

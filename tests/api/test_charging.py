@@ -52,6 +52,9 @@ async def test_a_reserve_holds_what_its_estimate_costs_and_a_settle_charges_what
         ({"tokens": 5_000, "input_tokens": 1_000, "max_output_tokens": 100}, 0.0425),
         ({"tokens": 1_100, "input_tokens": 1_000, "max_output_tokens": 100}, 0.0035),
         ({"tokens": 5_000, "max_output_tokens": 0}, 0.05),
+        ({"tokens": 100, "input_tokens": 1_000, "max_output_tokens": 1_000}, 0.001),
+        ({"tokens": 100, "input_tokens": 1_000, "max_output_tokens": 60}, 0.00070),
+        ({"tokens": 100, "input_tokens": 90, "max_output_tokens": 90}, 0.000925),
         ({"cost": 0.5, "input_tokens": 1_000}, 0.5),
         ({"cost": 0, "input_tokens": 1_000}, 0),
         ({"request_type": "embedding", "input_tokens": 1_000, "max_output_tokens": 1_000}, 0.0025),
@@ -297,7 +300,20 @@ async def test_what_nobody_has_priced_goes_at_no_cost(client: httpx.AsyncClient)
     assert (answer["priced"], answer["price"], answer["cost"]) == (False, None, 0)
 
 
-async def test_or_is_refused(make_client: MakeClient):
+async def test_a_price_of_other_units_is_no_price(make_client: MakeClient):
+    """Speech may be priced by characters, which a reserve does not name; nothing else is."""
+    async with make_client(unknown_price="refuse") as careful, make_client() as client:
+        key = await create_key(client, **BUDGET)
+        await override(client, {"input_cost_per_character": 1e-6}, pattern="speaker", request_types=["speech", "chat_completion"])
+        await admitted(careful, key, model="speaker", request_type="speech", input_tokens=100)
+        assert refusal(await reserve(careful, key, model="speaker", input_tokens=100)) == (400, "model")
+        answer = await admitted(client, key, model="speaker", request_id="r1")
+        assert (answer["priced"], answer["price"], answer["reserved"]["cost"]) == (False, None, 0)
+        answer = await settle(client, "r1")
+        assert (answer["priced"], answer["price"], answer["cost"]) == (False, None, 0)
+
+
+async def test_an_unpriced_request_is_refused_where_the_operator_wants_that(make_client: MakeClient):
     async with make_client(unknown_price="refuse") as client:
         key = await create_key(client, **BUDGET)
         for body in ({"model": "unheard-of"}, {"model": "unheard-of", "input_tokens": 10}, {"request_type": "moderation"}):
