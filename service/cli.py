@@ -172,7 +172,7 @@ def _metrics_of(workers: int) -> Iterator[None]:
     given = os.environ.get(METRICS_DIRECTORY)
     if given is not None and not Path(given).is_dir():
         raise BadSettings(f"{METRICS_DIRECTORY} is set to {given}, which is no directory: make it, or do not set it.")
-    if workers == 1 or METRICS_DIRECTORY in os.environ:
+    if workers == 1 or given is not None:
         yield
         return
     with tempfile.TemporaryDirectory(prefix="quotad-metrics-") as directory:

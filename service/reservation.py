@@ -88,6 +88,9 @@ class Plan:
     request_type: str = ""
     """Says which prices apply; "" where the request did not say."""
 
+    def has_expired(self, now_ms: int) -> bool:
+        return self.expires_at_ms is not None and self.expires_at_ms <= now_ms
+
 
 class LimitStates:
     """The counters of all limits of a plan at the moment of the answer, by place; `last_reset_ms` of one is -1 where an admin

@@ -17,6 +17,7 @@ from service.api.enforcement import send_answer
 from service.api.rendering.quota import QuotaView
 from service.errors import StoreUnavailable
 from service.logs import SparingLog
+from service.quota.decision import KEY_EXPIRED
 from service.store.keys import virtual_key_id
 from service.store.quota import QuotaReader
 
@@ -41,7 +42,7 @@ async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: Quota
         return await _refuse(scope, send, 401, {"error": "Virtual key not found"}, CHALLENGE)
     key = reading.key
     if key.is_active and key.expires_at_ms is not None and key.expires_at_ms <= reading.now_ms:
-        return await _refuse(scope, send, 403, {"error": "Virtual key has expired"})
+        return await _refuse(scope, send, 403, {"error": KEY_EXPIRED})
     headers = reading.view.header_lines(reading.counters, reading.now_ms)
     await send_at_once(scope, send, 200, headers, reading.view.show(reading.counters, reading.now_ms))
 

@@ -95,13 +95,7 @@ def _require_condition(text: str) -> None:
 
 
 def _targets(requests: Sequence[RoutingTargetRequest]) -> tuple[RoutingTarget, ...]:
-    """An empty provider, model or key id means the same as none."""
     return tuple(
-        RoutingTarget(
-            provider=request.provider or None,
-            model=request.model or None,
-            key_id=request.key_id or None,
-            weight=request.weight,
-        )
+        RoutingTarget(provider=request.provider, model=request.model, key_id=request.key_id, weight=request.weight)
         for request in requests
     )

@@ -140,10 +140,6 @@ class CreateRoutingRuleRequest(_RoutingRuleRequest):
             raise MemberError("scope_id", f"is required in scope {self.scope}")
         return self
 
-    @property
-    def resolved_scope_id(self) -> str | None:
-        return None if self.scope == "global" else self.scope_id
-
 
 class UpdateRoutingRuleRequest(_RoutingRuleRequest):
     """What is left out, or null, stays as it is. Whether scope and scope_id go together is checked with what is stored."""

@@ -66,6 +66,8 @@ class Prices:
         provider_key_id: str | None = None,
     ) -> Price | None:
         """None: nobody said what this costs, or only what requests of other types do."""
+        if not model:
+            return None
         now_ms = self.clock()
         # Keys without overrides of their own share what is made for one of them.
         if virtual_key_id not in self.overrides.virtual_keys:

@@ -41,7 +41,7 @@ class Estimates:
         if request.cost is None:
             request_type = request.request_type or DEFAULT_REQUEST_TYPE
             provider_key_id = _only_key(narrowed(plan.key_ids, self._pinned_key_id))
-            price = _price(self._prices, plan.provider, plan.model, request_type, plan.key_id, provider_key_id)
+            price = self._prices.price(plan.model, plan.provider, request_type, plan.key_id, provider_key_id)
             if price is not None:
                 return Estimate(request.estimated_tokens, self._cost_nanousd(price, request_type), price.facts_json)
         return own_estimate(request)
@@ -88,7 +88,7 @@ def charge(request: SettleRequest, shared: Shared, known_providers: Collection[s
         provider, model = named_provider or provider, named_model or model
     request_type = request.request_type or plan.request_type or DEFAULT_REQUEST_TYPE
     key = request.provider_key_id or (_only_key(plan.key_ids) if provider == plan.provider else None)
-    price = _price(shared.prices, provider, model, request_type, plan.key_id, key)
+    price = shared.prices.price(model, provider, request_type, plan.key_id, key)
     if price is None:
         return Charge(cost_nanousd=0, detail=UNPRICED, basis=shared.versions.basis)
     cost = _cost_nanousd(request, price, request_type)
@@ -108,12 +108,6 @@ def _cost_nanousd(request: SettleRequest, price: Price, request_type: str) -> in
         usage = usage._replace(images=request.images or 0, requests=1 if usage.total_tokens else 0)
     lines = working(price.rates, usage, request_type)
     return sum_nanousd(lines) if has_price(lines) else None
-
-
-def _price(
-    prices: Prices, provider: str, model: str, request_type: str, key_id: str | None, provider_key_id: str | None
-) -> Price | None:
-    return prices.price(model, provider, request_type, key_id, provider_key_id) if model else None
 
 
 def _only_key(key_ids: tuple[str, ...]) -> str | None:

@@ -135,7 +135,7 @@ def refused(
 ) -> Verdict:
     """`others_free_at_ms`: when the request could go another way."""
     # A key that is shut out anyway is not told what else would refuse it.
-    is_open = plan.blocked is None and (plan.expires_at_ms is None or outcome.now_ms < plan.expires_at_ms)
+    is_open = plan.blocked is None and not plan.has_expired(outcome.now_ms)
     over = outcome.over if is_open else outcome.violations
     violations = tuple([_reading(plan.limits[place], plan.limits[place].limit or 0, outcome.states[place]) for place in over])
     decision, named = _decide(violations)
@@ -159,12 +159,13 @@ def _whole_seconds(wait_ms: int) -> int:
 
 
 def blocked(plan: Plan, outcome: Blocked, route: Mapping[str, Any] | None = None) -> Verdict:
-    decision, message = "virtual_key_blocked", "Virtual key has expired"
+    decision, message = "virtual_key_blocked", KEY_EXPIRED
     if not outcome.key_expired and plan.blocked is not None:
         decision, message = plan.blocked.decision, plan.blocked.reason
     return Verdict(decision=decision, message=message, now_ms=outcome.now_ms, plan=plan, states=outcome.states, route=route)
 
 
+KEY_EXPIRED: Final = "Virtual key has expired"
 KEY_NOT_FOUND: Final = Verdict(decision="virtual_key_not_found", message="Virtual key not found")
 KEY_REQUIRED: Final = Verdict(
     decision="virtual_key_required", message="A virtual key is required: send it as x-bf-vk, or in the body as virtual_key"

@@ -7,10 +7,10 @@ from typing import Final
 from service.errors import StoreUnavailable
 from service.models.enforcement import ReserveRequest
 from service.quota.charging import Estimates, own_estimate
-from service.quota.decision import ALLOW, Estimate, Reading, Verdict, account, blocked, read_limits, refused, sooner
+from service.quota.decision import ALLOW, KEY_EXPIRED, Estimate, Reading, Verdict, account, blocked, read_limits, refused, sooner
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
 from service.quota.reserve import priced_routes
-from service.quota.routed import RouteFacts, avoid_also, route_request, usable_keys
+from service.quota.routed import RouteFacts, avoid_also, route_request, usable_keys, without_rules
 from service.quota.routes import Route, find_routes
 from service.reservation import Blocked, Explain, Explained, Granted, Plan, Refused, Stale
 
@@ -58,7 +58,9 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
         if isinstance(holder, Verdict):
             return _without_key(holder, request)
         shared = await enforcer.plans.shared()
-        routed = await route_request(enforcer, shared, holder, request, request_id, avoided=avoided, explained=True)
+        routed = without_rules(enforcer, shared, request) or await route_request(
+            enforcer, shared, holder, request, request_id, avoided=avoided, explained=True
+        )
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
         estimates = Estimates(request, shared.prices, routed.pinned_key_id)
@@ -145,8 +147,8 @@ def _checks(plan: Plan, explained: Explained) -> Iterator[Check]:
 
 def _checks_of_key(plan: Plan, explained: Explained) -> Iterator[Check]:
     failed, reason = (plan.blocked.decision, plan.blocked.reason) if plan.blocked is not None else (None, "")
-    if plan.expires_at_ms is not None and plan.expires_at_ms <= explained.now_ms:
-        failed, reason = "virtual_key_blocked", "Virtual key has expired"
+    if plan.has_expired(explained.now_ms):
+        failed, reason = "virtual_key_blocked", KEY_EXPIRED
     for decision in _OF_KEY:
         name, good = _PASSED[decision]
         if decision == failed:

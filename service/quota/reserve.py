@@ -94,7 +94,7 @@ async def _reserve(
             return holder
         shared = enforcer.plans.recall_shared() or await enforcer.plans.shared()
         routed = without_rules(enforcer, shared, request, by_rules=by_rules) or await route_request(
-            enforcer, shared, holder, request, request_id, by_rules=by_rules, avoided=avoided
+            enforcer, shared, holder, request, request_id, avoided=avoided
         )
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
@@ -218,15 +218,9 @@ async def _admit_unasked(
     enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str, by_rules: bool
 ) -> DegradedAdmission | Verdict:
     """Open to all but those whom this worker knows to be shut out whatever their limits say. Asks the store nothing."""
-    holder = recall_holder(enforcer, key_value) if key_value is not None else None
-    routed = await route_request(
-        enforcer,
-        enforcer.plans.recall_shared(),
-        holder,
-        request,
-        request_id,
-        by_rules=by_rules,
-        read_usage=suppose_no_usage,
+    holder, shared = recall_holder(enforcer, key_value), enforcer.plans.recall_shared()
+    routed = without_rules(enforcer, shared, request, by_rules=by_rules) or await route_request(
+        enforcer, shared, holder, request, request_id, read_usage=suppose_no_usage
     )
     provider, model = routed.aim.provider, routed.aim.model
     if holder is not None and provider is None:
@@ -236,7 +230,6 @@ async def _admit_unasked(
     facts = routed.facts(provider, model, routed.fallbacks)
     # The clock of Redis is away, too.
     now_ms = time.time_ns() // 1_000_000
-    has_expired = plan is not None and plan.expires_at_ms is not None and plan.expires_at_ms <= now_ms
-    if plan is not None and (has_expired or plan.blocked is not None):
-        return blocked(plan, Blocked(now_ms=now_ms, key_expired=has_expired, states=NO_STATES), facts)
+    if plan is not None and (plan.has_expired(now_ms) or plan.blocked is not None):
+        return blocked(plan, Blocked(now_ms=now_ms, key_expired=plan.has_expired(now_ms), states=NO_STATES), facts)
     return DegradedAdmission(request_id=request_id, plan=plan, provider=provider or "", model=model or "", route=facts)

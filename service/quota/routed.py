@@ -66,16 +66,12 @@ async def route_request(
     request: ReserveRequest,
     request_id: str,
     *,
-    by_rules: bool = True,
     read_usage: ReadUsage | None = None,
     avoided: frozenset[str] = frozenset(),
     explained: bool = False,
 ) -> Routed:
-    """No round trip, but for one where evaluation comes to a rule that refers to how full limits are."""
-    as_asked = without_rules(enforcer, shared, request, by_rules=by_rules)
-    if as_asked is not None:
-        return as_asked
-    assert shared is not None
+    """By the rules. No round trip, but for one where evaluation comes to a rule that refers to how full limits are."""
+    assert shared is not None, "without_rules has an answer then"
     question = question_of(enforcer, holder, request, request_id)
     candidates = shared.rules.in_scope(question.caller)
     usage = read_usage or partial(read_usage_of, enforcer, holder)

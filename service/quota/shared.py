@@ -27,24 +27,24 @@ async def read_shared(store: Store, known: Shared | None) -> Shared:
     if known is None:
         return Shared(
             versions,
-            await _read_limits(store),
+            await _read_limits(store, versions),
             await _read_rules(store, versions, NO_RULES),
             await _read_prices(store, versions, None),
         )
     if known.versions == versions:
         return known
-    limits = known.limits if known.versions.limits == versions.limits else await _read_limits(store)
+    limits = known.limits if known.versions.limits == versions.limits else await _read_limits(store, versions)
     rules = known.rules if known.versions.routing == versions.routing else await _read_rules(store, versions, known.rules)
     prices = known.prices if known.versions.pricing == versions.pricing else await _read_prices(store, versions, known.prices)
     return Shared(versions, limits, rules, prices)
 
 
-async def _read_limits(store: Store) -> SharedLimits:
-    found = await read_shared_limits(store)
+async def _read_limits(store: Store, versions: Versions) -> SharedLimits:
+    providers, model_configs = await read_shared_limits(store)
     return SharedLimits(
-        found.version,
-        {provider.id: provider for provider in found.providers},
-        {(config.model_name, config.provider): config for config in found.model_configs},
+        versions.limits,
+        {provider.id: provider for provider in providers},
+        {(config.model_name, config.provider): config for config in model_configs},
     )
 
 

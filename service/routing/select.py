@@ -62,7 +62,6 @@ class Route:
     model: str | None
     key_id: str | None
     fallbacks: tuple[str, ...]
-    trace: tuple[Step, ...]
 
 
 End = Literal["no_match", "final_rule", "seen_before", "depth"]
@@ -122,7 +121,7 @@ async def select(
             end = "seen_before"
             break
         seen.add(aim)
-    return Selection(route=_route(*last, aim, tuple(trace)) if last is not None else None, trace=tuple(trace), end=end)
+    return Selection(route=_route(*last, aim) if last is not None else None, trace=tuple(trace), end=end)
 
 
 async def _first_match(
@@ -175,7 +174,7 @@ def aim_at(target: RoutingTarget, aim: Aim, known_providers: Collection[str]) ->
     return Aim(*split_model(target.provider or aim.provider, target.model or aim.model, known_providers))
 
 
-def _route(rule: RoutingRule, target: RoutingTarget, aim: Aim, trace: tuple[Step, ...]) -> Route:
+def _route(rule: RoutingRule, target: RoutingTarget, aim: Aim) -> Route:
     return Route(
         rule_id=rule.id,
         rule_name=rule.name,
@@ -183,7 +182,6 @@ def _route(rule: RoutingRule, target: RoutingTarget, aim: Aim, trace: tuple[Step
         model=aim.model,
         key_id=target.key_id,
         fallbacks=tuple(complete_fallback(fallback, aim.model) for fallback in rule.fallbacks),
-        trace=trace,
     )
 
 

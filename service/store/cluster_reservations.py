@@ -93,7 +93,7 @@ class ClusterReservations(Reservations):
             if head.word == "replayed":
                 self._remember(call.request_id, packed)
                 return self._replayed(head, packed, parts)
-            if head.word == "granted" and _is_current(call, versions) and not _is_over(call.plan, head.now_ms):
+            if head.word == "granted" and _is_current(call, versions) and not call.plan.has_expired(head.now_ms):
                 await self._save(call, packed, attempt)
                 self._remember(call.request_id, packed)
                 return reservation_answers.granted(self._granted(head, packed, parts))
@@ -258,7 +258,7 @@ class ClusterReservations(Reservations):
     def _seems_blocked(self, plan: Plan) -> bool:
         """By the clock of this machine, which only says whether to look before taking."""
         now_ms = int(self.store.now_ms) if self.store.now_ms else time.time_ns() // 1_000_000
-        return plan.blocked is not None or _is_over(plan, now_ms)
+        return plan.blocked is not None or plan.has_expired(now_ms)
 
     async def _refusal_in_advance(self, call: Reserve) -> ReserveOutcome | None:
         tokens, cost = call.tokens, call.cost_nanousd
@@ -372,10 +372,6 @@ def _as_planned(packed: PackedPlan) -> PackedPlan:
 
 def _is_current(call: Reserve | Explain, versions: Versions) -> bool:
     return call.plan.global_version == versions.limits and call.basis in ("", versions.basis)
-
-
-def _is_over(plan: Plan, now_ms: int) -> bool:
-    return plan.expires_at_ms is not None and now_ms >= plan.expires_at_ms
 
 
 def _has_part(part: Answer, packed: PackedPlan, head: Answer) -> bool:

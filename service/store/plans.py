@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from service.counters import windows_of_counters
 from service.entities import Kind, LimitOwner
 from service.errors import StoreUnavailable
+from service.models.enforcement import LONGEST_TTL_MS
 from service.remembered import remembered
 from service.reservation import LimitKind, Mode, Plan, PlannedOwner
 from service.store import keys
@@ -25,7 +26,6 @@ from service.store.snapshot import Snapshot, Stored, read
 from service.store.versions import read_versions
 from service.windows import Window
 
-LONGEST_LEASE_MS: Final = 24 * 3_600_000
 _SAVED_FOR_S: Final = 3_600.0
 """A plan in use is written again after this long."""
 UNCHECKED: Final = -1
@@ -164,7 +164,7 @@ def unchecked(packed: PackedPlan) -> PackedPlan:
 
 def plan_ttl_ms(retention_ms: int) -> int:
     """Longer than any record that may name it, although it is saved no more often than each _SAVED_FOR_S."""
-    return LONGEST_LEASE_MS + retention_ms + int(2 * _SAVED_FOR_S * 1000)
+    return LONGEST_TTL_MS + retention_ms + int(2 * _SAVED_FOR_S * 1000)
 
 
 class Plans:

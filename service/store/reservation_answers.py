@@ -108,9 +108,8 @@ def _latest(plan: Plan, waits: Sequence[int | None]) -> int | None:
     moments = [wait for wait in waits if wait is not None]
     if plan.blocked is not None or len(moments) < len(waits):
         return None
-    if plan.expires_at_ms is not None and max(moments) >= plan.expires_at_ms:
-        return None
-    return max(moments)
+    latest = max(moments)
+    return None if plan.has_expired(latest) else latest
 
 
 def _places(numbers: Sequence[int]) -> tuple[int, ...]:

@@ -7,10 +7,11 @@ from itertools import count
 from typing import Any, Final, NamedTuple, Self
 
 from service.errors import StoreUnavailable
+from service.models.enforcement import LONGEST_TTL_MS
 from service.store import keys
 from service.store.connection import Store
 from service.store.packed_integers import pack_integers
-from service.store.plans import LONGEST_LEASE_MS, OwnersOfPlan, PackedPlan, plan_ttl_ms
+from service.store.plans import OwnersOfPlan, PackedPlan, plan_ttl_ms
 
 _STEPS_IN_LEASE: Final = 100
 """Leases end at round times, so that holds which run out together are counted together: at most this part later than asked."""
@@ -117,7 +118,7 @@ def encode_calls(calls: Sequence[Call], *, retention_ms: int, with_versions: boo
         listed.append(pack_integers(number, record, index, call.extra_ms, *call.numbers))
         listed += call.texts
     head = pack_integers(
-        versions, retention_ms, LONGEST_LEASE_MS + retention_ms, plan_ttl_ms(retention_ms), len(shapes), len(numbers), len(calls)
+        versions, retention_ms, LONGEST_TTL_MS + retention_ms, plan_ttl_ms(retention_ms), len(shapes), len(numbers), len(calls)
     )
     return list(places), [head, pack_integers(*records), *shapes, *plans, *listed]
 

@@ -73,7 +73,7 @@ def decide(plan: Plan, over: Sequence[int], now_ms: int) -> tuple[str, list[int]
     before = [number for number in over if number <= plan.gate]
     if before:
         return "refused", before
-    if plan.expires_at_ms is not None and now_ms >= plan.expires_at_ms:
+    if plan.has_expired(now_ms):
         return "expired", []
     if plan.blocked is not None:
         return "blocked", []

@@ -147,19 +147,6 @@ def test_empty_members_of_a_target_are_absent():
     assert (target.provider, target.model, target.key_id) == (None, None, None)
 
 
-SCOPES = [
-    ({"scope": "global", "scope_id": "x"}, None),
-    ({"scope": "team", "scope_id": "t"}, "t"),
-    ({"scope": "customer", "scope_id": "c"}, "c"),
-    ({"scope": "virtual_key", "scope_id": "k"}, "k"),
-]
-
-
-@pytest.mark.parametrize("members, scope_id", SCOPES)
-def test_scope(members: dict[str, Any], scope_id: str | None):
-    assert create(**members).resolved_scope_id == scope_id
-
-
 @pytest.mark.parametrize("scope", ["team", "customer", "virtual_key"])
 @pytest.mark.parametrize("scope_id", [None, "", " "])
 def test_a_scope_other_than_global_needs_its_id(scope: str, scope_id: str | None):
