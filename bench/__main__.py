@@ -2,16 +2,19 @@
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Final
+
+import psutil
 
 from bench import paging
 from bench.context import FULL, SMOKE, Context, Options, rounds_of
@@ -42,7 +45,10 @@ _KEYS: Final = 1_000
 
 
 def main(arguments: Sequence[str]) -> int:
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.sizes and len(set(given.sizes)) < 2:
+        parser.error("argument --sizes: two numbers at least, to compare stores of different sizes")
     options = _options(given)
     # Every server is a process of its own, and started often: none of them shall compile the source anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -52,6 +58,11 @@ def main(arguments: Sequence[str]) -> int:
     rounds = f"{options.rounds} of {options.seconds:g} s for each contender ({options.latency_seconds:g} s for latency), {warmth}"
     names = [name for name in STEPS if _wanted(name, options)]
     findings = Findings({**described(options.seconds), "rounds": rounds}, names)
+    folder = given.results / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(f"nowhere to write: {error}") from error
     stopped = False
     try:
         _measure(options, findings)
@@ -59,11 +70,11 @@ def main(arguments: Sequence[str]) -> int:
         stopped = True
         print("Stopped; what was measured until now is written.", file=sys.stderr)
     finally:
-        folder = given.results / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-        write_report(findings, folder)
+        _end_children()
         print(markdown(findings) if given.print_all else "\n".join(markdown_table(targets(findings))))
         for failure in findings.failures:
             print(f"FAILED {failure.what}: {failure.why}", file=sys.stderr)
+        write_report(findings, folder)
         print(f"\nWritten to {folder}", file=sys.stderr)
     return 1 if stopped or findings.failures else 0
 
@@ -79,7 +90,7 @@ def _measure(options: Options, findings: Findings) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         progress.step("starting Redis and quotad, seeding")
         world = stack.enter_context(opened_world(_KEYS))
-        rounds = rounds_of([world.redis], options, progress, patience)
+        rounds = rounds_of([world.redis], options, progress, findings, patience)
         context = Context(options, progress, rounds, world, findings, folder, patience)
         stack.enter_context(context.kept)
         try:
@@ -98,6 +109,13 @@ def _measure(options: Options, findings: Findings) -> None:
                 findings.tables.append(Table("Steps", ("step", "planned s", "took s", "processor s", "outcome"), took, waited))
 
 
+def _end_children() -> None:
+    """Load generators, and servers that were just being started, when a run is stopped."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
 def _wanted(name: str, options: Options) -> bool:
     return name in options.only if options.only else name != "peers" or options.peers
 
@@ -108,12 +126,24 @@ def _options(given: argparse.Namespace) -> Options:
         "rounds": given.rounds,
         "seconds": given.seconds,
         "latency_seconds": given.seconds,
-        "sizes": given.sizes,
+        "sizes": sorted(given.sizes) if given.sizes else None,
         "soak_s": given.soak,
         "only": frozenset(given.only) if given.only else None,
         "scenarios": frozenset(given.scenarios) if given.scenarios else None,
     }
     return replace(options, **{name: value for name, value in changed.items() if value is not None})
+
+
+def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        number = kind(text)
+        if not 0 < number < math.inf:
+            raise ValueError(text)
+        return number
+
+    # What argparse names in its message.
+    convert.__name__ = "positive number"
+    return convert
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -124,10 +154,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scenarios", nargs="+", choices=names, metavar="NAME", help=f"whose throughput to measure: {', '.join(names)}"
     )
-    parser.add_argument("--rounds", type=int, help=f"rounds of each comparison ({FULL.rounds})")
-    parser.add_argument("--seconds", type=float, help=f"seconds of one run ({FULL.seconds}; {FULL.latency_seconds} for latency)")
-    parser.add_argument("--sizes", type=int, nargs="+", metavar="KEYS", help="numbers of keys in the store, smallest first")
-    parser.add_argument("--soak", type=float, metavar="SECONDS", help=f"length of the soak ({FULL.soak_s})")
+    parser.add_argument("--rounds", type=_positive(int), help=f"rounds of each comparison ({FULL.rounds})")
+    parser.add_argument(
+        "--seconds", type=_positive(float), help=f"seconds of one run ({FULL.seconds}; {FULL.latency_seconds} for latency)"
+    )
+    parser.add_argument(
+        "--sizes", type=_positive(int), nargs="+", metavar="KEYS", help="numbers of keys in the store, at least two"
+    )
+    parser.add_argument("--soak", type=_positive(float), metavar="SECONDS", help=f"length of the soak ({FULL.soak_s})")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results"), help="where to write")
     parser.add_argument("--print-all", action="store_true", help="print the whole report, not only the targets")
     return parser

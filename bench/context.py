@@ -140,11 +140,12 @@ class Context:
             self.progress.tell(f"FAILED {what}: {why}")
 
 
-def rounds_of(nodes: "Sequence[Redis]", options: Options, progress: Progress, patience: Patience) -> Rounds:
+def rounds_of(nodes: "Sequence[Redis]", options: Options, progress: Progress, findings: Findings, patience: Patience) -> Rounds:
     """On the Redis of these nodes."""
     return Rounds(
         nodes,
         progress,
+        findings.runs,
         rounds=options.rounds,
         seconds=options.seconds,
         patience=patience,

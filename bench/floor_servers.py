@@ -109,6 +109,8 @@ def contender(world: World, scenario: Scenario, name: str, server: Server) -> Co
         traffic=partial(scenario.traffic, world),
         before=None if scenario.before is None else partial(scenario.before, world),
         operations=scenario.operations,
+        status=scenario.status,
+        count_wrong=scenario.count_wrong if server is world.quotad else None,
     )
 
 

@@ -21,6 +21,8 @@ _WINDOW: Final = "1M"
 _AT_ONCE: Final = 16
 _PAGE: Final = 100
 _TOLD_EVERY: Final = 5_000
+_MAY_BE_UNANSWERED: Final = 0.05
+"""Share of the calls, where a few were cut off; with more, what the others came to says little."""
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -87,13 +89,21 @@ class Account:
     @property
     def exact(self) -> bool:
         overspent = self.overspent_requests or self.overspent_tokens or self.overspent_dollars
-        return not overspent and abs(self.admitted - self.expected) <= self.unanswered
+        as_allowed = abs(self.admitted - self.expected) <= self.unanswered
+        as_counted = self.admitted <= self.counted <= self.admitted + self.unanswered
+        return self.was_answered and as_allowed and as_counted and not overspent
+
+    @property
+    def was_answered(self) -> bool:
+        return self.unanswered <= _MAY_BE_UNANSWERED * self.asked
 
     @property
     def verdict(self) -> str:
+        if not self.was_answered:
+            return f"NOT KNOWN: {self.unanswered:,} of {self.asked:,} calls brought neither admission nor refusal"
         if self.exact:
             return f"exact: admitted {self.admitted:,}, as the limits allow of {self.asked:,} that asked"
-        return f"NOT EXACT: admitted {self.admitted:,} where the limits allow {self.expected:,}"
+        return f"NOT EXACT: admitted {self.admitted:,} where the limits allow {self.expected:,}, counted {self.counted:,}"
 
 
 class Admin:

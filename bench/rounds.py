@@ -4,6 +4,7 @@ import contextlib
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import median
 from typing import Final
 
@@ -19,6 +20,8 @@ from bench.traffic import Traffic
 
 _BLOCK: Final = 10_000_000
 """Numbers that one run may use."""
+_MEANINGLESS: Final = 0.02
+"""Share of unexpected answers above which a figure says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,10 @@ class Contender:
     traffic: Callable[[int], Traffic]
     before: Callable[[int, int], None] | None = None
     operations: int = 1
+    status: int = 200
+    """What it answers; a refusal: any status from 400 on."""
+    count_wrong: Callable[[str], int] | None = None
+    """Asks the server at this URL how many operations did not end as the traffic wants, where statuses do not tell."""
     connections: int = 64
     pause_ms: int = 0
     at_first_per_s: int = 10_000
@@ -49,6 +56,8 @@ class Run:
     """Share of all processors that was in use."""
     disturbed: bool
     operations: int
+    unexpected: int
+    """Requests that were not answered as they should be."""
     measured: Measured
     server_cpu_s: float
     generator_cpu_s: float
@@ -69,12 +78,13 @@ class Run:
 
 
 class Rounds:
-    """Gives every run numbers of its own."""
+    """Gives every run numbers of its own. `runs` collects those that count, of all comparisons."""
 
     def __init__(
         self,
         nodes: "Sequence[Redis]",
         progress: Progress,
+        runs: list[Run],
         *,
         rounds: int,
         seconds: float,
@@ -88,12 +98,13 @@ class Rounds:
         self._patience = patience
         self._warm_up = warm_up
         self._number = 0
-        self.runs: list[Run] = []
+        self._runs = runs
 
     def measure(self, subject: str, contenders: Sequence[Contender], *, seconds: float | None = None) -> list[Run]:
         """Round 0 warms up and is thrown away; while patience lasts, up to as many again are added for disturbed ones.
 
-        Every other round goes backwards, so that nobody always comes after the same one.
+        Every other round goes backwards, so that nobody always comes after the same one. Raises where a figure would mean
+        nothing.
         """
         seconds = seconds or self._seconds
         kept: list[Run] = []
@@ -118,9 +129,10 @@ class Rounds:
                 pace = {run.contender: run.measured.per_second for run in runs}
             if number:
                 kept += runs
+                self._runs += runs
                 quiet += not any(run.disturbed for run in runs)
-        self.runs += kept
         self._progress.tell("; ".join(f"{name} {median_rate(kept, name):,.0f}/s" for name in names))
+        check(kept)
         return kept
 
     def fresh_number(self) -> int:
@@ -137,6 +149,8 @@ class Rounds:
         return first
 
     def _run(self, subject: str, contender: Contender, first: int, number: int, seconds: float) -> Run:
+        count_wrong = contender.count_wrong or (lambda _: 0)
+        wrong_before = count_wrong(contender.server.url)
         with watching_neighbours() as neighbours, measured_cost(*self._nodes) as cost:
             cpu_before_s, generator_before_s = contender.server.cpu_s(), _ended_children_s()
             measured = drive(
@@ -149,6 +163,8 @@ class Rounds:
             cpu_s = contender.server.cpu_s() - cpu_before_s
             generator_cpu_s = _ended_children_s() - generator_before_s
         contender.server.wait_until_idle()
+        unexpected = measured.broken + (measured.requests - measured.refused if contender.status >= 400 else measured.refused)
+        unexpected += ceil((count_wrong(contender.server.url) - wrong_before) / contender.operations)
         return Run(
             subject=subject,
             contender=contender.name,
@@ -157,6 +173,7 @@ class Rounds:
             busy=neighbours.busy,
             disturbed=neighbours.disturbed,
             operations=contender.operations,
+            unexpected=unexpected,
             measured=measured,
             server_cpu_s=cpu_s,
             generator_cpu_s=generator_cpu_s,
@@ -168,6 +185,14 @@ def _ended_children_s() -> float:
     """The load generator is the only process that begins and ends within a run."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def check(runs: Sequence[Run]) -> None:
+    """Raises where fast wrong answers would pass for throughput."""
+    for run in runs:
+        requests = run.measured.requests
+        if run.unexpected > _MEANINGLESS * requests or not requests:
+            raise RuntimeError(f"{run.subject}, {run.contender}: {run.unexpected} of {requests} answers were unexpected")
 
 
 def undisturbed(runs: Sequence[Run]) -> list[Run]:
@@ -185,7 +210,9 @@ def median_rate(runs: Sequence[Run], contender: str) -> float:
     return median(run.per_second for run in of(runs, contender))
 
 
-def median_ratio(runs: Sequence[Run], contender: str, to: str) -> float:
+def median_ratio(
+    runs: Sequence[Run], contender: str, to: str, figure: Callable[[Run], float] = lambda run: run.per_second
+) -> float:
     """The median of the ratios within each round: both sides had the same weather."""
-    floors = {run.round: run.per_second for run in of(runs, to)}
-    return median(run.per_second / floors[run.round] for run in of(runs, contender))
+    floors = {run.round: figure(run) for run in of(runs, to)}
+    return median(figure(run) / floors[run.round] for run in of(runs, contender))

@@ -23,19 +23,35 @@ class Arrival(NamedTuple):
 
 
 def replayed(path: Path) -> Iterator[Arrival]:
-    """What stands in the file, again and again."""
-    start = due = 0.0
+    """What stands in the file, again and again. Raises ValueError or OSError at once where it is no such file."""
+    if not sum(1 for _ in _arrivals(path)):
+        raise ValueError(f"{path} holds no requests")
+    return _endlessly(path)
+
+
+def _endlessly(path: Path) -> Iterator[Arrival]:
+    start = 0.0
     while True:
-        first: datetime | None = None
-        with path.open(newline="") as rows:
-            for row in csv.DictReader(rows):
-                at = datetime.fromisoformat(row["TIMESTAMP"])
-                first = first or at
-                due = start + (at - first).total_seconds()
-                yield Arrival(due, int(row["ContextTokens"]), int(row["GeneratedTokens"]))
-        if first is None:
-            raise ValueError(f"{path} holds no requests")
+        due = start
+        for arrival in _arrivals(path):
+            due = start + arrival.due
+            yield arrival._replace(due=due)
         start = due
+
+
+def _arrivals(path: Path) -> Iterator[Arrival]:
+    first: datetime | None = None
+    with path.open(newline="") as lines:
+        rows = csv.DictReader(lines)
+        for row in rows:
+            try:
+                at = datetime.fromisoformat(row["TIMESTAMP"])
+                context_tokens, generated_tokens = int(row["ContextTokens"]), int(row["GeneratedTokens"])
+            except (KeyError, TypeError, ValueError) as error:
+                wanted = "TIMESTAMP,ContextTokens,GeneratedTokens"
+                raise ValueError(f"{path}, line {rows.line_num} is no line of {wanted}: {error!r}") from error
+            first = first or at
+            yield Arrival((at - first).total_seconds(), context_tokens, generated_tokens)
 
 
 def drawn_arrivals(trace: Trace, chance: random.Random) -> Iterator[Arrival]:

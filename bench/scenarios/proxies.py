@@ -2,7 +2,7 @@
 
 from bench.plain_http import ask
 from bench.scenarios.reserve_settle import RESERVE_SETTLE
-from bench.scenarios.scenario import GATEWAY, GATEWAY_WITH_KEY, Scenario, reserve_body, settle_body
+from bench.scenarios.scenario import GATEWAY, GATEWAY_WITH_KEY, Scenario, count_refused_and_lost, reserve_body, settle_body
 from bench.traffic import EARLIER, GATEWAY_PATH, KEY, NUMBER, Traffic, get, post
 from bench.world import MODEL, PROVIDER, World
 
@@ -43,5 +43,6 @@ BATCH = Scenario(
     traffic=_batch,
     before=_reserve_earlier,
     operations=BATCHED,
+    count_wrong=count_refused_and_lost,
     against=RESERVE_SETTLE,
 )

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bench.traffic import GATEWAY_PATH, GATEWAY_TOKEN, KEY, NUMBER, Traffic, post
+from bench.plain_http import ask
+from bench.traffic import GATEWAY_PATH, GATEWAY_TOKEN, KEY, NUMBER, Traffic, get, post
 from bench.world import MODEL, PROVIDER, World
 
 INPUT_TOKENS: Final = 1_100
 OUTPUT_TOKENS: Final = 210
-"""About the medians of the traces in bench/trace_quantiles.json, chat and code together."""
+"""About the medians of the traces in bench/traffic_quantiles.py, chat and code together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class Scenario:
     operations: int = 1
     """Decisions in one request."""
     status: int = 200
+    count_wrong: Callable[[str], int] | None = None
+    """Asks quotad at this URL how many operations did not end as they are meant to, where no status of an answer tells."""
     has_floor: bool = True
     """Endpoints that do nothing take their turns, too."""
     against: "Scenario | None" = None
@@ -33,6 +36,20 @@ class Scenario:
 GATEWAY: Final = {"authorization": f"Bearer {GATEWAY_TOKEN}"}
 GATEWAY_WITH_KEY: Final = {**GATEWAY, "x-bf-vk": KEY}
 """Headers of a gateway, without and with the key whose quota is used."""
+
+
+def count_refused_and_lost(url: str) -> int:
+    """Reserves that were not admitted, and settles of what was not reserved or settled before, by quotad's metrics."""
+    lines = ask(url, [get("/metrics", {})])[0].body.decode().splitlines()
+    counts = {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}
+    wrong = (
+        value
+        for series, value in counts.items()
+        if (series.startswith("quotad_decisions_total") and 'result="allow"' not in series)
+        or (series.startswith("quotad_settlements_total") and 'outcome="commit"' not in series)
+        or (series.startswith("quotad_uncharged_total") and 'reason="unknown_reservation"' in series)
+    )
+    return round(sum(wrong))
 
 
 def reserve_body(request_id: str = NUMBER) -> dict[str, Any]:

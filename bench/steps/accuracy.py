@@ -63,8 +63,11 @@ class _Case:
     mode: str
     limits: dict[str, Any]
     limit: float
+    each: float = 1
+    """What an admitted call uses of it."""
     turns: int
-    expected: str
+    expected: tuple[int, int]
+    """How many may be admitted: at least, at most."""
     call: Call
     keys: int = 1
     spent: Callable[[dict[str, Any]], float]
@@ -79,27 +82,35 @@ def measure(context: Context) -> None:
     context.progress.step("accuracy of limits")
     rows: list[list[Cell]] = []
     overspent = 0.0
+    surprises: list[str] = []
     with context.two_workers() as server:
         for case in _cases():
             keys = [_key(server.url, case) for _ in range(case.keys)]
             with measured_cost(context.world.redis) as cost:
                 tally, excess = asyncio.run(_run(server.url, case, keys, context.options.crowding))
             overspent += excess if case.mode == "strict" else 0
+            least, most = case.expected
+            expected = f"{least}" if least == most else f"{least} to {most}"
+            if not least <= tally.admitted <= most:
+                surprises.append(f"{case.scenario}, {case.what}, {case.mode}: {tally.admitted} admitted, expected {expected}")
             share = f"{min(tally.used_at_refusal):.1%}" if tally.used_at_refusal else None
             decisions = tally.admitted + tally.refused
             each = (cost[0].commands / decisions, (cost[0].bytes_in + cost[0].bytes_out) / decisions)
-            counted = (tally.admitted, tally.refused, case.expected, excess, share)
+            counted = (tally.admitted, tally.refused, expected, excess, share)
             rows.append([case.scenario, case.what, case.mode, *counted, round(each[0], 1), round(each[1])])
     columns = ("scenario", "limit", "mode", "admitted", "refused", "expected", "overspent", "limit in use at first refusal")
     note = (
-        f"{_CALLERS} callers at once, two workers. Expected: how many may be admitted. Every admitted call is settled with what "
-        "it was estimated to use. Commands, those inside scripts too, and bytes to and from Redis are for each call that asked "
-        "for admission, its settlement included."
+        f"{_CALLERS} callers at once, two workers. Expected: how many may be admitted. Overspent: by what callers were admitted "
+        "for, or by what quotad has counted, whichever is more. Admitted calls are settled with what they were estimated to use, "
+        "but for authorize and batch. Commands, those inside scripts too, and bytes to and from Redis are for each call that "
+        "asked for admission, its settlement included."
     )
     context.findings.tables.append(
         Table("Accuracy", (*columns, "Redis commands per decision", "Redis bytes per decision"), rows, note)
     )
     context.findings.measured("overspend", overspent)
+    if surprises:
+        raise RuntimeError("; ".join(surprises))
 
 
 async def _run(url: str, case: _Case, keys: Sequence[str], crowding: float) -> tuple[_Tally, float]:
@@ -113,7 +124,9 @@ async def _run(url: str, case: _Case, keys: Sequence[str], crowding: float) -> t
 
         await asyncio.gather(*(work(connection) for connection in made))
         spent = [case.spent(await _quota(made[0], key)) for key in keys]
-    return tally, round(sum(max(0.0, used - case.limit) for used in spent), 6)
+    counted = sum(max(0.0, used - case.limit) for used in spent)
+    admitted = tally.admitted * case.each - case.limit * case.keys
+    return tally, round(max(0.0, counted, admitted), 6)
 
 
 def _key(url: str, case: _Case) -> str:
@@ -179,9 +192,9 @@ def _cases() -> Sequence[_Case]:
     tokens = {"rate_limit": rate_limit("1d", tokens=_TOKEN_LIMIT), "budgets": [budget("1d", ENDLESS_DOLLARS)]}
     dollars = {"rate_limit": rate_limit("1d", requests=ENDLESS), "budgets": [budget("1d", _DOLLAR_LIMIT)]}
     expected = {
-        "strict": f"{_GRANTED_BY_STRICT}",
-        "clamp": f"{_GRANTED_BY_STRICT + 1}",
-        "postpaid": f"{_GRANTED_BY_STRICT + 1} to {_GRANTED_BY_STRICT + _CALLERS}",
+        "strict": (_GRANTED_BY_STRICT, _GRANTED_BY_STRICT),
+        "clamp": (_GRANTED_BY_STRICT + 1, _GRANTED_BY_STRICT + 1),
+        "postpaid": (_GRANTED_BY_STRICT + 1, _GRANTED_BY_STRICT + _CALLERS),
     }
     counted = [
         ("hot_tenant", f"{_REQUESTS} requests", requests, _REQUESTS, 4 * _REQUESTS, 1, _reserve_and_settle),
@@ -199,7 +212,7 @@ def _cases() -> Sequence[_Case]:
                 limits=limits,
                 limit=limit,
                 turns=turns,
-                expected=str(limit * keys),
+                expected=(limit * keys, limit * keys),
                 call=call,
                 keys=keys,
                 spent=_requests_used,
@@ -213,14 +226,15 @@ def _cases() -> Sequence[_Case]:
                 mode=mode,
                 limits=limits,
                 limit=limit,
+                each=each,
                 turns=600,
                 expected=expected[mode],
                 call=_reserve_and_settle,
                 spent=spent,
             )
-            for what, limits, limit, spent in (
-                (f"{_TOKEN_LIMIT:,} tokens, {_TOKENS:,} each", tokens, _TOKEN_LIMIT, _tokens_used),
-                (f"${_DOLLAR_LIMIT:.0f}, ${_DOLLARS} each", dollars, _DOLLAR_LIMIT, _dollars_used),
+            for what, limits, limit, each, spent in (
+                (f"{_TOKEN_LIMIT:,} tokens, {_TOKENS:,} each", tokens, _TOKEN_LIMIT, _TOKENS, _tokens_used),
+                (f"${_DOLLAR_LIMIT:.0f}, ${_DOLLARS} each", dollars, _DOLLAR_LIMIT, _DOLLARS, _dollars_used),
             )
             for mode in ("strict", "clamp", "postpaid")
         ),

@@ -9,7 +9,7 @@ from bench.context import Context, Options
 from bench.findings import Table
 from bench.floor_servers import FLOOR, QUOTAD, contenders
 from bench.load import CONNECTIONS, drive
-from bench.rounds import Contender, Run, of
+from bench.rounds import Contender, Run, median_ratio, of
 from bench.scenarios import QUOTA_READ, RESERVE
 from bench.scenarios.scenario import Scenario
 
@@ -18,7 +18,7 @@ _PROBE_S: Final = 1
 
 def planned_s(options: Options) -> float:
     runs_s = 2 * 2 * (options.rounds + options.warm_up) * (options.latency_seconds + 0.5)
-    return len(_scenarios(options)) * (runs_s + (2 * options.tuning + 2) * (_probe_s(options) + 0.5))
+    return len(_scenarios(options)) * (runs_s + (3 * options.tuning + 1) * (_probe_s(options) + 0.5))
 
 
 def measure(context: Context) -> None:
@@ -32,10 +32,10 @@ def measure(context: Context) -> None:
             for load, loaded in (("half", paced), ("one caller", [replace(contender, connections=1) for contender in made])):
                 seconds = context.options.latency_seconds
                 runs = context.rounds.measure(f"{scenario.name}, {load}", loaded, seconds=seconds)
-                context.findings.runs += runs
                 rows += [[scenario.name, load, name, *_row(runs, name)] for name in (FLOOR, QUOTAD)]
                 if scenario is QUOTA_READ and loaded is paced:
-                    context.findings.measured("latency", _p99_us(runs, QUOTAD) / _p99_us(runs, FLOOR))
+                    ratio = median_ratio(runs, QUOTAD, FLOOR, lambda run: run.measured.p99_us)
+                    context.findings.measured("latency", ratio)
     context.findings.tables.append(
         Table(
             "Latency at half the maximum throughput of quotad, and of one caller",
@@ -61,10 +61,6 @@ def _row(runs: Sequence[Run], name: str) -> list[float]:
     ]
 
 
-def _p99_us(runs: Sequence[Run], name: str) -> float:
-    return median(run.measured.p99_us for run in of(runs, name))
-
-
 def _probe_s(options: Options) -> float:
     return min(_PROBE_S, options.seconds)
 
@@ -75,9 +71,8 @@ def _rate(context: Context, contender: Contender, pause_ms: int = 0) -> float:
 
 
 def _warm_maximum(context: Context, contender: Contender) -> float:
-    # The first time every key is still read for the first time.
-    _rate(context, contender)
-    return _rate(context, contender)
+    """The best of several: neighbours only ever slow it down, and the first time every key is read for the first time."""
+    return max(_rate(context, contender) for _ in range(1 + context.options.tuning))
 
 
 def _paced(context: Context, contender: Contender, rate: float) -> Contender:

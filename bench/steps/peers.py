@@ -3,6 +3,8 @@
 import contextlib
 import importlib.util
 import tempfile
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +15,7 @@ from bench.floor_servers import FLOOR, contenders
 from bench.peers import nginx
 from bench.peers.five_limits import ENDLESS, LAST_LIMIT, TOKEN_LIMIT, TOKENS_OF_A_REQUEST
 from bench.peers.service import PEER, REDIS_URL
-from bench.plain_http import ask
+from bench.plain_http import Answer, ask
 from bench.rounds import Contender, median_rate, median_ratio
 from bench.scenarios import RESERVE
 from bench.scenarios.scenario import GATEWAY
@@ -52,7 +54,6 @@ def measure(context: Context) -> None:
         reserve = Traffic((post(f"{GATEWAY_PATH}/reserve", {**GATEWAY, "x-bf-vk": key}, _SPEED),))
         named.append(Contender(name=_QUOTAD, server=context.world.quotad, traffic=lambda _: reserve))
         runs = context.rounds.measure("five limits, one caller", named)
-    context.findings.runs += runs
     names = [contender.name for contender in named]
     counted: dict[str, _Counted] = {}
     with contextlib.ExitStack() as stack:
@@ -112,23 +113,29 @@ def _counted(server: Server, caller: str) -> _Counted:
     def call(path: str) -> bytes:
         return post(path, {"x-caller": caller}, {})
 
-    answers = ask(server.url, [call("/take")] * (_ADMITTED + _REFUSED), at_once=_AT_ONCE)
+    admitted, refused = _admitted_and_refused(ask(server.url, [call("/take")] * (_ADMITTED + _REFUSED), at_once=_AT_ONCE))
     first = int(ask(server.url, [call("/first")])[0].body)
     used = ask(server.url, [call("/answer")] * _AT_ONCE, at_once=_AT_ONCE)
+    _admitted_and_refused(used)
     tokens = sum(int(answer.body) for answer in used if answer.status == 200)
-    admitted = sum(answer.status == 200 for answer in answers)
-    return _Counted(admitted, len(answers) - admitted, first, max(0, tokens - TOKEN_LIMIT))
+    return _Counted(admitted, refused, first, max(0, tokens - TOKEN_LIMIT))
+
+
+def _admitted_and_refused(answers: Sequence[Answer]) -> tuple[int, int]:
+    counts = Counter(answer.status for answer in answers)
+    if counts.keys() - {200, 429}:
+        raise RuntimeError(f"neither admitted nor refused: {dict(counts)}")
+    return counts[200], counts[429]
 
 
 def _counted_by_quotad(context: Context) -> _Counted:
     url = context.world.quotad.url
     key = _key_with_five_limits(url, _COUNTED, last_limit=_ADMITTED)
     call = post(f"{GATEWAY_PATH}/reserve", {**GATEWAY, "x-bf-vk": key}, _COUNTED)
-    answers = ask(url, [call] * (_ADMITTED + _REFUSED), at_once=_AT_ONCE)
-    admitted = sum(answer.status == 200 for answer in answers)
+    admitted, refused = _admitted_and_refused(ask(url, [call] * (_ADMITTED + _REFUSED), at_once=_AT_ONCE))
     explained = ask(url, [post(f"{GATEWAY_PATH}/explain", {**GATEWAY, "x-bf-vk": key}, _COUNTED)])[0].json()
     first = next(limit["usage"] for limit in explained["limits"] if limit["scope"] == "provider")
-    return _Counted(admitted, len(answers) - admitted, first, _overspent_by_quotad(url))
+    return _Counted(admitted, refused, first, _overspent_by_quotad(url))
 
 
 def _overspent_by_quotad(url: str) -> int:
@@ -136,7 +143,9 @@ def _overspent_by_quotad(url: str) -> int:
     key = create_key(url, _key("tokens", _COUNTED["provider"], rate_limit=rate_limit("1d", tokens=TOKEN_LIMIT))).value
     headers = {**GATEWAY, "x-bf-vk": key}
     call = post(f"{GATEWAY_PATH}/reserve", headers, {**_COUNTED, "tokens": TOKENS_OF_A_REQUEST})
-    admitted = [answer.json() for answer in ask(url, [call] * _AT_ONCE, at_once=_AT_ONCE) if answer.status == 200]
+    answers = ask(url, [call] * _AT_ONCE, at_once=_AT_ONCE)
+    _admitted_and_refused(answers)
+    admitted = [answer.json() for answer in answers if answer.status == 200]
     settlements = [{"reservation_id": one["reservation_id"], "output_tokens": TOKENS_OF_A_REQUEST} for one in admitted]
     ask(url, [post(f"{GATEWAY_PATH}/settle", headers, settlement) for settlement in settlements], at_once=_AT_ONCE)
     quota = ask(url, [get(QUOTA_PATH, {"x-bf-vk": key})])[0].json()

@@ -5,6 +5,7 @@ from typing import Final
 
 from bench.context import FULL, Context, Options
 from bench.findings import Cell, Plot, Series, Table
+from bench.floor_servers import FLOOR, bare, contender
 from bench.rounds import Contender, Run, median_rate, median_ratio
 from bench.scenarios import QUOTA_READ, RESERVE
 from bench.scenarios.scenario import Scenario
@@ -20,7 +21,7 @@ _ALL: Final = "large store, all in use"
 
 
 def planned_s(options: Options) -> float:
-    runs = (len(options.sizes) - 1) * len(_MEASURED) * 3 * (options.rounds + options.warm_up)
+    runs = (len(options.sizes) - 1) * len(_MEASURED) * 4 * (options.rounds + options.warm_up)
     return runs * (options.seconds + 0.5) + max(options.sizes) / _SEEDED_PER_S + 4
 
 
@@ -28,17 +29,22 @@ def measure(context: Context) -> None:
     smallest, *larger = context.options.sizes
     runs: dict[tuple[str, int], list[Run]] = {}
     with context.world_of(smallest) as small, context.world_of(larger[0]) as large:
-        for size in larger:
-            context.progress.step(f"throughput with {size:,} keys")
-            large.grow(size)
-            for scenario in _MEASURED:
-                contenders = [
-                    _contender(_SMALL, small, scenario, smallest),
-                    _contender(_FEW, large, scenario, smallest),
-                    _contender(_ALL, large, scenario, size),
-                ]
-                runs[scenario.name, size] = context.rounds.measure(f"{scenario.name}, {size:,} keys", contenders)
-    context.findings.runs += [run for measured in runs.values() for run in measured]
+        try:
+            for size in larger:
+                context.progress.step(f"throughput with {size:,} keys")
+                large.grow(size)
+                for scenario in _MEASURED:
+                    with bare(small, scenario, context.folder, workers=1) as floor:
+                        contenders = [
+                            contender(small, scenario, FLOOR, floor),
+                            _contender(_SMALL, small, scenario, smallest),
+                            _contender(_FEW, large, scenario, smallest),
+                            _contender(_ALL, large, scenario, size),
+                        ]
+                        runs[scenario.name, size] = context.rounds.measure(f"{scenario.name}, {size:,} keys", contenders)
+        finally:
+            # Also of a run that is stopped.
+            context.findings.tables.append(_table(context.options, runs))
     _report(context, runs)
 
 
@@ -50,16 +56,20 @@ def _contender(name: str, world: World, scenario: Scenario, in_use: int) -> Cont
     return Contender(name=name, server=world.quotad, traffic=traffic)
 
 
-def _report(context: Context, runs: dict[tuple[str, int], list[Run]]) -> None:
-    smallest, *larger = context.options.sizes
+def _table(options: Options, runs: dict[tuple[str, int], list[Run]]) -> Table:
+    smallest = options.sizes[0]
     rows: list[list[Cell]] = []
     for (name, size), measured in runs.items():
         for kind, stored, in_use in ((_SMALL, smallest, smallest), (_FEW, size, smallest), (_ALL, size, size)):
-            ratio = round(median_ratio(measured, kind, _SMALL), 2)
-            rows.append([name, f"{stored:,}", f"{in_use:,}", round(median_rate(measured, kind)), ratio])
-    columns = ("scenario", "keys stored", "keys in use", "requests/s", "ratio to the small store")
+            ratios = [round(median_ratio(measured, kind, to), 2) for to in (_SMALL, FLOOR)]
+            rows.append([name, f"{stored:,}", f"{in_use:,}", round(median_rate(measured, kind)), *ratios])
+    columns = ("scenario", "keys stored", "keys in use", "requests/s", "ratio to the small store", "ratio to F")
     note = "A worker keeps the configurations of QUOTAD_CACHED_KEYS keys (10,000); a key beyond them is read and decoded anew."
-    context.findings.tables.append(Table("Throughput over the number of keys", columns, rows, note))
+    return Table("Throughput over the number of keys", columns, rows, note)
+
+
+def _report(context: Context, runs: dict[tuple[str, int], list[Run]]) -> None:
+    smallest, *larger = context.options.sizes
 
     def rates(scenario: Scenario, kind: str) -> list[float]:
         """Both stores took their turns at every size: the small one's rate is the first point of all."""

@@ -2,13 +2,15 @@
 
 import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from statistics import mean
 from typing import Final, cast
 
 from bench.context import Context, Options
 from bench.findings import Cell, Plot, Series, Table
-from bench.load import drive
+from bench.load import Measured, drive
 from bench.scenarios.proxies import AUTHORIZE
 from bench.scenarios.quota_read import QUOTA_READ
 from bench.scenarios.reserve_settle import RESERVE_SETTLE
@@ -58,12 +60,22 @@ def measure(context: Context) -> None:
         "cached_reservations": _CACHED,
     }
     with opened_world(min(_KEYS, max(context.options.sizes)), used_up=0, **settings) as world:
-        before = _records(world)
-        samples, requests = _run(world, soak_s)
-        if soak_s >= _LONG_S:
-            left, seconds = _records_left(world, before)
-            note = f"{seconds:.0f} s after the last request; a lease lasts {_LEASE_S} s, a record {_RETENTION_S} s longer"
-            context.findings.measured("soak expiry", left, note)
+        before, samples, requests = _records(world), list[_Sample](), 0
+        try:
+            requests = _run(world, soak_s, samples)
+            if soak_s >= _LONG_S:
+                left, seconds = _records_left(world, before)
+                note = f"{seconds:.0f} s after the last request; a lease lasts {_LEASE_S} s, a record {_RETENTION_S} s longer"
+                context.findings.measured("soak expiry", left, note)
+        finally:
+            # Also of a run that is stopped.
+            if samples:
+                _report(context, samples, requests, len(world.keys))
+
+
+def _report(context: Context, samples: Sequence[_Sample], requests: int, keys: int) -> None:
+    """`requests` 0: the soak did not come to its end, so it keeps no promise."""
+    soak_s = context.options.soak_s
     warm = [sample for sample in samples if sample.at_s >= _WARM_UP * soak_s] or samples
     half = len(warm) // 2
     rows: list[list[Cell]] = []
@@ -74,11 +86,11 @@ def measure(context: Context) -> None:
     ):
         growth = mean(values[half:]) / mean(values[: max(1, half)])
         rows.append([what, values[0], max(values), values[-1], round(growth, 3)])
-        if soak_s >= _LONG_S:
+        if requests and soak_s >= _LONG_S:
             context.findings.measured(promise, growth, f"{values[0]:,} when warm, {values[-1]:,} at the end of {soak_s:.0f} s")
     columns = ("what", "warm", "highest", "at the end", "second half / first half")
     note = (
-        f"{requests:,} requests in {soak_s:.0f} s: reserve, settle, authorize and quota reads over {len(world.keys):,} keys; "
+        f"{requests:,} requests in {samples[-1].at_s:.0f} s: reserve, settle, authorize and quota reads over {keys:,} keys; "
         f"records and leases that nobody settles last {_RETENTION_S} s, caches hold {_CACHED:,} entries each."
     )
     context.findings.tables.append(Table("Soak", columns, rows, note))
@@ -91,7 +103,8 @@ def measure(context: Context) -> None:
     context.findings.plots.append(Plot("soak.png", "Soak: relative to the end", "lines", "s", "share of the end", axis, series))
 
 
-def _run(world: World, soak_s: float) -> tuple[list[_Sample], int]:
+def _run(world: World, soak_s: float, samples: list[_Sample]) -> int:
+    """Adds to `samples`; how many requests were answered."""
     requests = (
         post(f"{GATEWAY_PATH}/reserve", GATEWAY_WITH_KEY, {**reserve_body(), "ttl": f"{_LEASE_S}s"}),
         RESERVE_SETTLE.traffic(world, 0).requests[-1],
@@ -101,24 +114,26 @@ def _run(world: World, soak_s: float) -> tuple[list[_Sample], int]:
     traffic = Traffic(requests, world.keys, first=1_000, lag=1_000)
     assert RESERVE_SETTLE.before is not None
     RESERVE_SETTLE.before(world, 1_000, 0)
-    answered: list[int] = []
+    outcome: Future[Measured] = Future()
 
     def load() -> None:
-        run = drive(world.quotad.url, traffic, seconds=soak_s, connections=_CONNECTIONS, pause_ms=_PAUSE_MS)
-        if run.broken or run.refused > 0.001 * run.requests:
-            raise RuntimeError(f"of {run.requests} answers {run.refused} were refusals and {run.broken} broken")
-        answered.append(run.requests)
+        try:
+            outcome.set_result(drive(world.quotad.url, traffic, seconds=soak_s, connections=_CONNECTIONS, pause_ms=_PAUSE_MS))
+        except Exception as error:
+            outcome.set_exception(error)
 
-    thread = threading.Thread(target=load)
-    thread.start()
+    # A daemon: whoever stops the run need not wait for its end.
+    threading.Thread(target=load, daemon=True).start()
     started = time.monotonic()
-    samples = []
-    while thread.is_alive():
+    while not outcome.done():
         samples.append(_sample(world, world.quotad, time.monotonic() - started))
-        thread.join(soak_s / _SAMPLES)
-    if not answered:
-        raise RuntimeError("the load of the soak failed")
-    return samples[:-1], answered[0]
+        wait([outcome], soak_s / _SAMPLES)
+    # Taken as the load ended, or behind it.
+    samples.pop()
+    run = outcome.result()
+    if run.broken or run.refused > 0.001 * run.requests:
+        raise RuntimeError(f"of {run.requests} answers {run.refused} were refusals and {run.broken} broken")
+    return run.requests
 
 
 def _sample(world: World, server: Server, at_s: float) -> _Sample:

@@ -82,9 +82,11 @@ def test_the_reason_why_two_workers_gain_less_is_measured():
         given["redis"] = SimpleNamespace(cpu_s=given.pop("redis_cpu_s", 1))
         return [cast("Run", SimpleNamespace(**given))]
 
-    assert why_not(runs(busy=0.97), 1.5).startswith("all ")
-    assert ", 0.50 for the load generator, " in why_not(runs(busy=0.97, neighbours=0.3), 1.5)
-    assert why_not(runs(redis_cpu_s=1.9), 1.5).startswith("Redis, which runs scripts on one processor")
+    one, full = runs(), runs(busy=0.8)
+    assert why_not(full, runs(busy=0.97), 1.5).startswith("with one worker 80% of ")
+    assert "there is room for 1.25 times as much. With two: " in why_not(full, runs(busy=0.97), 1.5)
+    assert ", 0.50 for the load generator, " in why_not(full, runs(busy=0.97, neighbours=0.3), 1.5)
+    assert why_not(one, runs(redis_cpu_s=1.9), 1.5).startswith("Redis, which runs scripts on one processor")
     assert "1.00 processors for workers, 0.50 for Redis, 0.50 for the load generator; F itself gained 1.50" in why_not(
-        runs(), 1.5
+        one, runs(), 1.5
     )
