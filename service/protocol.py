@@ -56,13 +56,13 @@ class Protocol(HttpToolsProtocol):
         self._fields_bytes = 0
         self._head_is_known = False
         self._hosts = 0
-        self._unfed: bytes | memoryview[int] = b""
-        """What came behind queued requests."""
+        self._unfed: bytes | memoryview[int] = b""  # what came behind queued requests
         self._refusal = b""
         """The last answer of the connection, behind those that are under way."""
-        self._ends = False
-        """No further request is to come; answers are under way."""
+        self._ends = False  # no further request is to come
         self._blocked_since: float | None = None
+        """Since then the client has taken nothing of what fills the transport."""
+        self._unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._out = OneWrite(transport, self.loop)
@@ -86,6 +86,8 @@ class Protocol(HttpToolsProtocol):
                 return
             rest = rest[self._feed(rest[:_FED_AT_ONCE]) :]
         self._unfed = b""
+        if self._ends:
+            self._end()
 
     def _feed_rest(self) -> None:
         if not self.transport.is_closing():
@@ -95,13 +97,7 @@ class Protocol(HttpToolsProtocol):
         """How many bytes were taken."""
         taken, fields = len(part), self._fields
         try:
-            self.parser.feed_data(part)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self.cycle.scope["method"] == "CONNECT":
-                self._unsupported_upgrade_warning()
-                return taken
-            self._ignore_upgrade()
-            taken = upgrade.args[0]
+            taken = self._parse(part)
         except httptools.HttpParserError as error:
             complaint = str(error.__context__) if isinstance(error.__context__, _Malformed) else _NOT_HTTP
             _unread.warning("refused what is no HTTP request: %s", complaint)
@@ -116,6 +112,16 @@ class Protocol(HttpToolsProtocol):
         if cycle is None or cycle.more_body or cycle.response_complete:
             self._wait_for_client()
         return taken
+
+    def _parse(self, part: "bytes | memoryview[int]") -> int:
+        try:
+            self.parser.feed_data(part)
+        except httptools.HttpParserUpgrade as upgrade:
+            # What follows CONNECT is for whoever it was sent to connect to, which we do not.
+            if self.cycle.scope["method"] != "CONNECT":
+                self._ignore_upgrade()
+                return int(upgrade.args[0])
+        return len(part)
 
     def _ignore_upgrade(self) -> None:
         """As RFC 9110, 7.8 allows. The parser takes what follows the head for another protocol, and the request for complete.
@@ -143,19 +149,24 @@ class Protocol(HttpToolsProtocol):
         if self.pipeline and self.pipeline[0][0].more_body:
             # It is the body of the last one that is wrong.
             self.pipeline.popleft()
-        answering = self._answering
-        if answering is None or answering.response_complete or answering.more_body:
-            self._send_refusal()
-
-    def _send_refusal(self) -> None:
-        self._abandon()
-        self.transport.write(self._refusal)
-        self.transport.close()
+        self._end()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """True: the connection stays for the answers that are under way."""
-        self._ends = self._answering is not None and not self._answering.response_complete and not self.cycle.more_body
-        return self._ends
+        self._ends = True
+        self._end()
+        return True
+
+    def _end(self) -> None:
+        """Where no further request is to come: once nothing is left that has come as a whole and is not answered yet."""
+        answering = self._answering
+        is_answering = answering is not None and not answering.response_complete and not answering.more_body
+        if is_answering or self.pipeline or self._unfed or self.transport.is_closing():
+            return
+        self._abandon()
+        if self._refusal:
+            self.transport.write(self._refusal)
+        self.transport.close()
 
     def _abandon(self) -> None:
         """Nobody will read the answers that are still to come; uvicorn tells so to the last request only."""
@@ -177,16 +188,16 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
-            return None
+            return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
             if self._unfed and not self.pipeline:
                 self.loop.call_soon(self._feed_rest)
-        elif self._ends and not self._unfed:
-            return self._send_refusal() if self._refusal else self.transport.close()
         else:
             self._wait_for_client()
         self.flow.resume_reading()
+        if self._ends:
+            self._end()
 
     def _wait_for_client(self) -> None:
         self._idle_since = self.loop.time()
@@ -213,7 +224,7 @@ class Protocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._blocked_since = self.loop.time()
+        self._blocked_since, self._unsent = self.loop.time(), self._out.get_write_buffer_size()
         if self.timeout_keep_alive_task is None:
             self._look_after(self.timeout_keep_alive)
 
@@ -222,7 +233,11 @@ class Protocol(HttpToolsProtocol):
         self._blocked_since = None
 
     def _look_after_blocked(self, since: float) -> None:
-        """A client that does not take its answers is as good as gone."""
+        """A client that does not take its answers is as good as gone; one that takes them slowly is not."""
+        unsent = self._out.get_write_buffer_size()
+        if unsent < self._unsent:
+            since = self._blocked_since = self.loop.time()
+            self._unsent = unsent
         left_s = since + self.timeout_keep_alive - self.loop.time()
         if left_s > 0:
             self._look_after(left_s)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.api.at_once import JSON, header_lines, read_at_once, send_at_once
-from tests.test_protocol import ANSWER, GET, a_few_turns, at_once, closed_after_s, connected
+from tests.test_protocol import ANSWER, GET, a_few_turns, at_once, closed_after_s, connected, in_two_messages
 from tests.test_protocol_clients import POST, reads_and_answers
 
 
@@ -141,10 +141,67 @@ async def test_who_sends_no_more_still_gets_the_answers(count: int):
 
 @pytest.mark.parametrize("sent", [b"", GET[:-2], POST + b"Content-Length: 9\r\n\r\nhalf"])
 async def test_who_sends_no_more_of_a_request_is_gone(sent: bytes):
-    protocol, _ = connected(reads_and_answers)
+    protocol, wire = connected(reads_and_answers)
     protocol.data_received(sent)
     await a_few_turns()
-    assert not protocol.eof_received()
+    protocol.eof_received()
+    await a_few_turns()
+    assert wire.is_closing()
+    assert wire.written == []
+
+
+async def test_an_answer_that_waits_to_be_sent_is_sent_to_who_sends_no_more():
+    protocol, wire = connected(in_two_messages)
+    protocol.data_received(GET)
+    await asyncio.sleep(0)
+    # The answer is complete, but goes out with the next turn.
+    assert wire.written == []
+    protocol.eof_received()
+    assert wire.written == [ANSWER]
+    assert wire.is_closing()
+
+
+LARGE = POST + b"Content-Length: 10000\r\n\r\n" + b"x" * 10_000
+
+
+@pytest.mark.parametrize("last, answers", [(LARGE, 1), (LARGE[:-1], 0), (b"\r\n", 0), (GET[:7], 0)])
+@pytest.mark.parametrize("count", [1, 2, 64])
+@pytest.mark.parametrize("app", [at_once, in_two_messages, reads_and_answers])
+async def test_what_came_whole_before_the_end_is_answered(app: Any, count: int, last: bytes, answers: int):
+    """Whatever comes behind it, and however late it is read."""
+    protocol, wire = connected(app)
+    protocol.data_received(GET * count + last)
+    protocol.eof_received()
+    for _ in range(count + 5):
+        await a_few_turns()
+    # An application that does not read the body answers without its end, while the connection is there.
+    assert count + answers <= b"".join(wire.written).count(b"HTTP/1.1 200 OK") <= count + (last[:4] == b"POST")
+    assert wire.is_closing()
+
+
+@pytest.mark.parametrize("framing", [b"identity", b"gzip", b"xchunked", b"chunked;a=b"])
+async def test_a_body_of_unknown_end_behind_a_wish_for_another_protocol(framing: bytes, caplog: pytest.LogCaptureFixture):
+    protocol, wire = connected(reads_and_answers)
+    wish = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: a\r\nTransfer-Encoding: %b\r\n\r\n" % framing
+    protocol.data_received(GET * 3 + wish)
+    for _ in range(5):
+        await a_few_turns()
+    answers = b"".join(wire.written)
+    assert (answers.count(b"HTTP/1.1 200 OK"), answers.count(b"HTTP/1.1 400 Bad Request")) == (3, 1)
+    assert wire.is_closing()
+
+
+async def test_a_client_that_takes_a_long_answer_slowly_is_not_gone():
+    """Only when it takes nothing any more."""
+    protocol, wire = connected(at_once, keep_alive_s=0.01)
+    aborted = asyncio.Event()
+    wire.abort = aborted.set  # type: ignore[method-assign]
+    unsent = [5, 4, 3, 3, 2]
+    wire.get_write_buffer_size = lambda: unsent.pop(0)  # type: ignore[method-assign]
+    protocol.pause_writing()
+    await asyncio.wait_for(aborted.wait(), 2)
+    assert unsent == [2]
+    protocol.connection_lost(None)
 
 
 async def test_to_go_on_is_said_to_http_1_1_only():
