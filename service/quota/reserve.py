@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from service.errors import Conflict, StoreUnavailable
+from service.errors import Conflict, InvalidRequest, StoreUnavailable
 from service.logs import SparingLog
 from service.models.enforcement import ReserveRequest
 from service.names import names_of_model
@@ -103,7 +103,7 @@ async def _reserve(
             enforcer, holder, routed, request_id, estimates
         )
         if not enforcer.admits_unpriced:
-            routes = await priced_routes(enforcer, shared, routes, estimates)
+            routes = await _priced_or_reserved(enforcer, shared, routes, estimates, request_id)
         outcome = await _take(enforcer, routes, routed, request, holder, request_id, estimates)
         if isinstance(outcome, Verdict):
             refusal = sooner(refusal, outcome)
@@ -116,6 +116,18 @@ async def _reserve(
     if refusal is not None:
         return refusal
     raise StoreUnavailable(KEEPS_CHANGING)
+
+
+async def _priced_or_reserved(
+    enforcer: Enforcer, shared: Shared, routes: list[Route], estimates: Estimates, request_id: str
+) -> list[Route]:
+    """All of them where the id is reserved already: it had a price then, and is told its first answer."""
+    try:
+        return await priced_routes(enforcer, shared, routes, estimates)
+    except InvalidRequest:
+        if await enforcer.reservations.is_known(request_id):
+            return routes
+        raise
 
 
 async def priced_routes(enforcer: Enforcer, shared: Shared, routes: list[Route], estimates: Estimates) -> list[Route]:

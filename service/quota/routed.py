@@ -140,12 +140,11 @@ def avoid_also(
 ) -> frozenset[str] | None:
     """Which providers to avoid from now on, where a rule has a target elsewhere; None: nothing is left to try.
 
-    A provider that is over a limit of its own is left out of the draw.
+    A provider that is over a limit of its own is left out of the draw, be the request over other limits, too: the provider's may
+    be the last to be open again.
     """
     provider = routed.aim.provider
-    if provider is None or not refusal.violations:
-        return None
-    if not all(violation.planned.scope in _OF_PROVIDER for violation in refusal.violations):
+    if provider is None or not any(violation.planned.scope in _OF_PROVIDER for violation in refusal.violations):
         return None
     more = avoided | {provider}
     drawn = (step for step in routed.selection.trace if step.target is not None)

@@ -60,6 +60,10 @@ async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, reques
         only = drawn[0].provider if drawn else None
         return [Route(await enforcer.plans.plan(holder, only, model, estimates.request_type))]
     plans = [await enforcer.plans.plan(holder, config.provider, model, estimates.request_type) for config in drawn]
+    priced = [place for place, plan in enumerate(plans) if _has_price(enforcer, plan, estimates)]
+    if priced:
+        # The others would be refused for want of a price: where these only have to wait, that is what to say.
+        drawn, plans = [drawn[place] for place in priced], [plans[place] for place in priced]
     own = _own_limits(plans)
     refusals = await _own_refusals(enforcer, plans, own, estimates)
     if refusals is None:
@@ -69,9 +73,8 @@ async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, reques
         # The one drawn first says why.
         frees_at_ms = [refusal.retry_at_ms for refusal in refusals[1:] if refusal is not None]
         return [Route(plans[0], own[0], others_free_at_ms=earliest(*frees_at_ms))]
-    priced = [place for place in usable if _has_price(enforcer, plans[place], estimates)]
     return [
-        Route(plans[place], own[place], tuple(fallbacks((drawn[other] for other in priced if other != place), model)))
+        Route(plans[place], own[place], tuple(fallbacks((drawn[other] for other in usable if other != place), model)))
         for place in usable
     ]
 
@@ -130,4 +133,5 @@ async def _own_refusal(enforcer: Enforcer, plan: Plan, own: frozenset[int], esti
         await enforcer.plans.refresh(plan)
         return explained
     outcome = explained.outcome
-    return outcome if isinstance(outcome, Refused) and not own.isdisjoint(outcome.violations) else None
+    # Of all that would refuse: what is judged first may bind the others, too, and be open again long before this one's own.
+    return outcome if isinstance(outcome, Refused) and not own.isdisjoint(outcome.over) else None

@@ -39,12 +39,11 @@ from service.reservation import (
     Stale,
     Unknown,
 )
-from service.store import keys, reservation_answers
+from service.store import reservation_answers
 from service.store.connection import Store
 from service.store.plans import UNCHECKED, PackedPlan, pack_with, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms
 from service.store.reservations import ATTEMPTS, Due, Reservations, Swept
-from service.store.scripts import store_errors
 from service.store.shards import Merged, Shard, decide, head_of, shards_of, taken_of
 from service.store.versions import Versions, read_versions
 
@@ -78,7 +77,7 @@ class ClusterReservations(Reservations):
 
     async def _try(self, call: Reserve) -> ReserveOutcome | None:
         """None: another attempt of the same request is on its way, or left something behind."""
-        if self._seems_blocked(call.plan) and not await self._is_known(call.request_id):
+        if self._seems_blocked(call.plan) and not await self.is_known(call.request_id):
             # Whoever cannot be admitted takes nothing, not even for a moment.
             refusal = await self._refusal_in_advance(call)
             if refusal is not None:
@@ -269,10 +268,6 @@ class ClusterReservations(Reservations):
             return None
         rest = answer.rest[:4] if answer.word == "refused" else [answer.rest[2]]
         return reservation_answers.refused_or_blocked(answer._replace(rest=rest), call.plan, tokens, cost)
-
-    async def _is_known(self, request_id: str) -> bool:
-        with store_errors("looking for a reservation"):
-            return bool(await self.store.redis.exists(keys.reservation(request_id)))
 
     async def _explain(self, call: Explain) -> Answer:
         packed = self._plans.pack(call.plan)

@@ -156,6 +156,11 @@ class Reservations:
         answer = await self._ask("explain", Call(packed, (call.tokens, call.cost_nanousd), (call.basis,)))
         return Stale() if answer.word == "stale" else reservation_answers.explained(answer, call)
 
+    async def is_known(self, request_id: str) -> bool:
+        """Whether somebody reserved this id, and it is remembered."""
+        with store_errors("looking for a reservation"):
+            return bool(await self.store.redis.exists(keys.reservation(request_id)))
+
     async def sweep(self, size_of_part: Callable[[], int]) -> AsyncIterator[Swept]:
         """Returns what expired leases still hold, in parts, so that whoever sweeps can count and rest after each, and say how
         many reservations the next may have. Safe to run in every worker at once.

@@ -9,7 +9,7 @@ from redis import Redis
 
 from tests.api.calls import PRICING_OVERRIDES, VIRTUAL_KEYS, Entity, create, delete, get, refusal, update
 from tests.api.conftest import NOW_MS, MakeClient
-from tests.api.gateway import OPENAI, admitted, budget, call, counts, create_key, explain, refused, reserve, settle
+from tests.api.gateway import OPENAI, admitted, budget, call, counts, create_key, explain, rate_limit, refused, reserve, settle
 from tests.api.redis_state import traffic
 from tests.api.rule_calls import create_rule, key_of_all, target
 
@@ -338,8 +338,9 @@ async def test_a_refusal_for_want_of_a_price_is_never_stale(make_client: MakeCli
         await admitted(worker, key, model="unheard-of", request_id="known")
         await delete(admin, PRICING_OVERRIDES, made["id"])
         assert (await reserve(worker, key, model="unheard-of")).status_code == 400
-        # As docs/costs.md has it: who knows that there is no price does not look for a first answer.
-        assert (await reserve(worker, key, model="unheard-of", request_id="known")).status_code == 400
+        # What was admitted while it had a price is told its first answer, also by who knows that it has none any more.
+        assert (await admitted(worker, key, model="unheard-of", request_id="known"))["replayed"] is True
+        assert (await reserve(worker, key, model="unheard-of", request_id="known", tokens=7)).status_code == 409
 
 
 async def test_who_may_not_go_anyway_is_told_why(make_client: MakeClient):
@@ -348,6 +349,16 @@ async def test_who_may_not_go_anyway_is_told_why(make_client: MakeClient):
         assert (await refused(client, inactive, model="unheard-of"))["decision"] == "virtual_key_blocked"
         choosy = await create_key(client, provider_configs=[{**OPENAI, "allowed_models": ["gpt-4o"]}])
         assert (await refused(client, choosy, model="unheard-of"))["decision"] == "model_blocked"
+
+
+async def test_who_only_has_to_wait_is_not_told_of_providers_without_a_price(make_client: MakeClient):
+    async with make_client(unknown_price="refuse") as client:
+        limited = {**OPENAI, "rate_limit": rate_limit(requests=1)}
+        key = await create_key(client, provider_configs=[limited, {**OPENAI, "provider": "vllm", "weight": 1_000}])
+        await admitted(client, key, provider=None)
+        for number in range(5):
+            assert (await refused(client, key, provider=None, request_id=f"r{number}"))["decision"] == "request_limited"
+            assert (await explain(client, key, provider=None, request_id=f"r{number}"))["decision"] == "request_limited"
 
 
 async def test_a_provider_that_has_a_price_is_chosen_where_the_other_has_none(make_client: MakeClient):

@@ -83,6 +83,18 @@ async def test_when_all_targets_are_over_it_makes_sense_to_try_again_as_soon_as_
     assert 3_500 < (await explain(client, key))["retry_after"] <= 3_600
 
 
+async def test_another_target_may_be_open_sooner_where_the_key_is_over_a_limit_too(client: httpx.AsyncClient):
+    key = await key_of_all(
+        client, provider_configs=[OPENAI, {**AZURE, "rate_limit": rate_limit(requests=1, per="1d")}],
+        rate_limit=rate_limit(requests=1, per="1h"),
+    )  # fmt: skip
+    await use_up(client, key, provider="azure")
+    await create_rule(client, target("openai/", 0.5), target("azure/", 0.5))
+    for number in range(10):
+        assert 3_500 < (await refused(client, key, request_id=f"r{number}"))["retry_after"] <= 3_600
+        assert 3_500 < (await explain(client, key, request_id=f"r{number}"))["retry_after"] <= 3_600
+
+
 async def test_a_limit_of_the_key_is_no_reason_to_draw_again(client: httpx.AsyncClient, redis: Redis):
     key = await key_of_all(client, rate_limit=rate_limit(requests=1))
     await create_rule(client, target("azure/", 0.5), target("groq/", 0.5))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.calls import VIRTUAL_KEYS, update
 from tests.api.conftest import NOW_MS
-from tests.api.gateway import OPENAI, admitted, budget, create_key, explain, rate_limit, refused, release
+from tests.api.gateway import OPENAI, admitted, budget, create_key, explain, rate_limit, refused, release, settle
 from tests.api.redis_state import traffic
 
 MakeClient = Callable[..., httpx.AsyncClient]
@@ -109,6 +109,26 @@ async def test_when_all_are_over_it_makes_sense_to_try_again_as_soon_as_one_is_o
         assert answer["retry_after"] == explained["retry_after"] == 10
     async with make_client(now_ms=NOW_MS + 10_000) as later:
         assert (await choose(later, key))["provider"] == "azure"
+
+
+@pytest.mark.parametrize("weights", [(1, 1_000_000), (1_000_000, 1)])
+async def test_a_provider_over_a_limit_of_its_own_is_no_choice_whatever_else_refuses(
+    make_client: MakeClient, weights: tuple[int, int]
+):
+    """The model's limit is judged first, and starts anew long before that of azure."""
+    async with make_client(now_ms=NOW_MS) as client:
+        body = {"model_name": "gpt-4o", "scope": "global", "budgets": [budget(1, "20s")]}
+        assert (await client.post("/model-configs", json=body)).status_code == 200
+        own = {"budgets": [budget(1, "1M")]}
+        key = await create_key(client, provider_configs=[config("openai", weights[0]), config("azure", weights[1], **own)])
+        await choose(client, key, "spent", provider="azure", cost=1)
+        await settle(client, "spent", cost=1)
+        for number in range(5):
+            answer = await refused(client, key, provider=None, request_id=f"r{number}", cost=1)
+            explained = await explain(client, key, provider=None, request_id=f"r{number}", cost=1)
+            assert answer["retry_after"] == explained["retry_after"] == 20
+    async with make_client(now_ms=NOW_MS + 20_000) as later:
+        assert (await choose(later, key, cost=1))["provider"] == "openai"
 
 
 async def test_a_limit_of_the_key_refuses_whatever_provider(client: httpx.AsyncClient):
