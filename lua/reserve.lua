@@ -96,8 +96,10 @@ local function answer(at)
     if record[FINGERPRINT] ~= fingerprint then
       return { 'conflict' }
     end
-    if attempt ~= '' and record[STATE] == 'open' then
-      -- Whoever withdraws an earlier attempt must leave this one what it was told it has.
+    local is_ours = batch.plans[plan_number].digest == record[DIGEST] and record[STATE] == 'open'
+    if attempt ~= '' and is_ours and record[EXPIRES_AT] > now then
+      -- Whoever withdraws an earlier attempt must leave this one what it was told it has. One by another plan is told nothing, and
+      -- one that comes when the lease has ended must not prolong what a crash has left.
       record[ATTEMPTS] = record[ATTEMPTS] .. ' ' .. attempt
       changed[place] = { index, id, extra_ms }
     end

@@ -152,10 +152,10 @@ class Cluster(RedisCluster):
             self.nodes_manager.nodes_cache[node.name] = node
         return node
 
-    async def aclose(self) -> None:
+    def stop_looking(self) -> None:
+        """Before the client is closed for good. redis-py closes it, too, to begin anew, while others wait for the layout."""
         if self._looking is not None:
             self._looking.cancel()
-        await super().aclose()
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         if self._initialize:

@@ -90,11 +90,9 @@ class ClusterReservations(Reservations):
             return await self._replay(call, await self._plan(head.rest[0]))
         if all(_has_part(part, packed, head) for part in parts):
             if head.word == "replayed":
-                self._remember(call.request_id, packed)
-                return self._replayed(head, packed, parts)
+                return await self._replayed(call, packed, attempt, head, parts)
             if head.word == "granted" and _is_current(call, versions) and not call.plan.has_expired(head.now_ms):
                 await self._save(call, packed, attempt)
-                self._remember(call.request_id, packed)
                 return reservation_answers.granted(self._granted(head, packed, parts))
         await self._withdraw(call, packed, attempt)
         if head.word == "conflict" or (head.word == "granted" and any(part.word == "conflict" for part in parts)):
@@ -194,11 +192,13 @@ class ClusterReservations(Reservations):
         return versions, head, parts
 
     async def _save(self, call: Reserve, packed: PackedPlan, attempt: str) -> None:
+        """Before anybody is told that the request is admitted: every worker must find the plan to settle by."""
         try:
             await self._plans.save(packed)
         except StoreUnavailable:
             await self._withdraw(call, packed, attempt)
             raise
+        self._remember(call.request_id, packed)
 
     async def _withdraw(self, call: Reserve, packed: PackedPlan, attempt: str) -> None:
         """At once where nodes answer, else by one of the sweeps that follow."""
@@ -222,12 +222,13 @@ class ClusterReservations(Reservations):
         packed, attempt = _as_planned(await self._as_configured(packed)), token_hex(4)
         _, head, parts = await self._take(call, packed, attempt)
         if head.word == "replayed" and all(part.word == "replayed" and _has_part(part, packed, head) for part in parts):
-            self._remember(call.request_id, packed)
-            return self._replayed(head, packed, parts)
+            return await self._replayed(call, packed, attempt, head, parts)
         await self._withdraw(call, packed, attempt)
         return IdConflict() if head.word == "conflict" else None
 
-    def _replayed(self, head: Answer, packed: PackedPlan, parts: Sequence[Answer]) -> Replayed:
+    async def _replayed(self, call: Reserve, packed: PackedPlan, attempt: str, head: Answer, parts: Sequence[Answer]) -> Replayed:
+        # The attempt that made it may not have come to that.
+        await self._save(call, packed, attempt)
         _, _, now_ms, expires_at_ms, tokens, cost, _, detail, _ = head.rest
         whole = self._granted(Answer(now_ms, "granted", [expires_at_ms, tokens, cost, b""]), packed, parts)
         return Replayed(first=reservation_answers.granted(whole), plan=packed.plan, detail=detail)

@@ -50,6 +50,8 @@ class Store:
 
     async def close(self) -> None:
         await self.scripts.close()
+        if isinstance(self.redis, Cluster):
+            self.redis.stop_looking()
         await self.redis.aclose()
 
 

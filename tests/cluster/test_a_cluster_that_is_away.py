@@ -1,5 +1,6 @@
 """No node of a cluster answers, or not for all slots: callers are told so in time, or admitted where the operator wants it."""
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -12,9 +13,11 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
+from redis.asyncio import RedisCluster
 
 from service.app import create_app
 from service.settings import Settings
+from service.store.connection import open_store
 from tests.api.gateway import CALL, OPENAI, admitted, call, create_key, rate_limit
 from tests.redis_cluster import SLOTS, redis_cluster
 from tests.redis_servers import binaries, free_port
@@ -111,3 +114,21 @@ async def test_open_admits_uncounted(node: Redis, trouble: Trouble):
         with trouble(node):
             for _ in range(5):
                 assert (await admitted(client, key))["degraded"] is True
+
+
+async def test_who_waits_for_the_layout_outlives_that_redis_py_begins_anew(node: Redis, monkeypatch: pytest.MonkeyPatch):
+    """It closes its client, and goes on with it, when a node says that the cluster is down."""
+    store = open_store(Settings(redis_cluster=True), f"redis://127.0.0.1:{port_of(node)}", timeout_ms=5_000)
+    look, may_look = RedisCluster.initialize, asyncio.Event()
+
+    async def look_late(self: Any, *arguments: Any) -> Any:
+        await may_look.wait()
+        return await look(self, *arguments)
+
+    monkeypatch.setattr(RedisCluster, "initialize", look_late)
+    waiting = asyncio.create_task(store.ping())
+    await asyncio.sleep(0.01)
+    await store.redis.aclose()
+    may_look.set()
+    await waiting
+    await store.close()

@@ -285,3 +285,14 @@ async def test_records_of_parts_outlive_the_head(desk: Desk, redis: Redis):
     assert len(parts) == 3
     assert all(part > head + 50_000 for part in parts)
     assert {key for key in redis.scan_iter() if redis.pttl(key) < 0} == {usage_key(name) for name in ("key", "team", "customer")}
+
+
+async def test_whoever_is_told_the_first_answer_can_settle(desk: Desk, redis: Redis):
+    """Also where the attempt that made it did not come to save its plan."""
+    plan = plan_of(*SLOTS)
+    create(redis, plan)
+    assert await desk.call(plan, "reserve", "a", 60, 7) == "granted 60/7"
+    for key in redis.scan_iter(match="q1:{plan:*"):
+        redis.delete(key)
+    assert await desk.another_worker().call(plan, "reserve", "a", 60, 7) == "replayed 60/7"
+    assert await desk.another_worker().call(plan, "settle", "a", 50, 5) == "settled 50/5"

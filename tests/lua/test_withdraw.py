@@ -108,3 +108,23 @@ async def test_another_body_is_no_attempt(desk: Desk, redis: Redis):
     assert await part(desk, PLAN, "reserve", "y", fingerprint="another") == "conflict"
     assert await part(desk, PLAN, "withdraw", "y") == "done"
     assert await part(desk, PLAN, "withdraw", "x") == "withdrawn"
+
+
+async def test_an_attempt_by_another_plan_is_told_nothing_and_keeps_nothing(desk: Desk, redis: Redis):
+    """It cannot withdraw what it does not know."""
+    create(redis, PLAN)
+    changed = plan_of(tokens("key", 200, MINUTELY), requests("key", 9, MINUTELY), budget("key", 50), global_version=-1)
+    await part(desk, PLAN, "reserve", "x")
+    record = redis.dump(RECORD)
+    assert await part(desk, changed, "reserve", "y") == "replayed"
+    assert redis.dump(RECORD) == record
+    assert await part(desk, PLAN, "withdraw", "x") == "withdrawn"
+
+
+async def test_an_attempt_that_comes_when_the_lease_has_ended_prolongs_nothing(desk: Desk, redis: Redis):
+    create(redis, PLAN)
+    await part(desk, PLAN, "reserve", "x")
+    desk.at(NOW + 11 * MINUTE)
+    redis.pexpire(RECORD, 5_000)
+    assert await part(desk, PLAN, "reserve", "y") == "replayed"
+    assert 0 < redis.pttl(RECORD) <= 5_000
