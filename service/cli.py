@@ -20,6 +20,7 @@ from service.store.embedded import embedded_redis
 
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client when it is imported, which the workers do."""
+_SHARED_MEMORY = "/dev/shm"
 FAILED = 1
 MISUSED = 2
 FLAGS = {
@@ -42,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         settings = load_settings(**{name: getattr(given, name) for name in FLAGS[given.command]})
+        if given.data_dir and settings.redis_url is not None:
+            raise BadSettings(
+                f"--data-dir is given, and a Redis elsewhere ({settings.redis_display}), too: leave out one of them."
+            )
         configure_logging(settings)
         match given.command:
             case "serve":
@@ -89,25 +94,31 @@ def _seed(settings: Settings) -> int:
 
 def _prepare(settings: Settings) -> None:
     """Only `serve` does: other commands may be given while a worker of an earlier version runs."""
-    from service.store.connection import Store, with_store
-    from service.store.server_check import check_server
+    from service.store.connection import with_store
     from service.store.upgrade import upgrade_counters
 
-    async def prepare(store: Store) -> tuple[str | None, int]:
-        return await check_server(store), await upgrade_counters(store)
-
     try:
-        warning, owners = with_store(settings, prepare)
+        _check(settings)
+        owners = with_store(settings, upgrade_counters)
     except StoreUnavailable as failure:
         log.warning("Redis does not answer yet: %s", failure.reason)
         log.warning("If an earlier version of quotad used this Redis, start again when it answers")
         return
-    except BadSettings as bad:
-        raise BadSettings(f"Redis ({settings.redis_display}) cannot be used: {bad}.") from None
-    if warning is not None:
-        log.warning("%s", warning)
     if owners:
         _say(f"Counters of {owners:,} owners are kept in a new format now; earlier versions of quotad cannot read them.")
+
+
+def _check(settings: Settings) -> None:
+    """Raises BadSettings for a Redis that cannot be used as it is configured, StoreUnavailable for one that does not answer."""
+    from service.store.connection import with_store
+    from service.store.server_check import check_server
+
+    try:
+        warning = with_store(settings, check_server)
+    except BadSettings as bad:
+        raise BadSettings(f"Redis ({settings.redis_display}) cannot be used: {str(bad).rstrip('.')}.") from None
+    if warning is not None:
+        log.warning("%s", warning)
 
 
 def _seed_demo(settings: Settings, url: str) -> None:
@@ -141,7 +152,8 @@ def _prices(settings: Settings, given: argparse.Namespace) -> int:
     return 0
 
 
-def _redis_in_use(settings: Settings, *, must_exist: bool) -> contextlib.AbstractContextManager[Settings]:
+@contextlib.contextmanager
+def _redis_in_use(settings: Settings, *, must_exist: bool) -> Iterator[Settings]:
     """A running `quotad serve` holds the data directory: then its Redis is the one that is meant."""
     if settings.redis_url is None:
         directory = settings.data_dir.absolute()
@@ -151,7 +163,11 @@ def _redis_in_use(settings: Settings, *, must_exist: bool) -> contextlib.Abstrac
                 "--data-dir, or its Redis with --redis-url."
             )
         _say(f"Data in {directory}.")
-    return _redis(settings, settings.redis_url or running_embedded_redis(settings.data_dir))
+    else:
+        _say(f"Redis: {settings.redis_display}.")
+    with _redis(settings, settings.redis_url or running_embedded_redis(settings.data_dir)) as running:
+        _check(running)
+        yield running
 
 
 @contextlib.contextmanager
@@ -175,7 +191,13 @@ def _metrics_of(workers: int) -> Iterator[None]:
     if workers == 1 or given is not None:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="quotad-metrics-") as directory:
+    with contextlib.ExitStack() as stack:
+        # These files are memory of the workers: on a disk that is full, writing to it would end them.
+        parent = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+        try:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="quotad-metrics-", dir=parent))
+        except OSError as error:
+            raise BadSettings(f"No directory for the metrics of several workers can be made ({error}): set TMPDIR.") from error
         os.environ[METRICS_DIRECTORY] = directory
         yield
         del os.environ[METRICS_DIRECTORY]

@@ -167,6 +167,11 @@ def uncharged(reason: str) -> Count | Counter:
     return _count(_UNCHARGED, reason)
 
 
+# An alarm on the first increase needs a series to begin with.
+for _reason in ("no_price", "no_usage", "unknown_reservation", "expired", "degraded"):
+    uncharged(_reason)
+
+
 def _of_model(counter: Counter, *named: str) -> Count | Counter:
     return counter.labels(*named) if _SEVERAL_WORKERS else Count(counter.labels(*named))
 

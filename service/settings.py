@@ -238,6 +238,11 @@ def _is_usable(url: str) -> bool:
 def load_settings(**overrides: object) -> Settings:
     """Settings of this process; an override of None, or an empty one, means not given. Raises BadSettings."""
     known = {variable(name) for name in Settings.model_fields}
+    if os.environ.get(variable("port"), "").startswith("tcp://") or f"{PREFIX}SERVICE_HOST" in os.environ:
+        raise BadSettings(
+            f"Kubernetes has set variables such as {variable('port')} for a service named {PREFIX.rstrip('_').lower()}: set "
+            "enableServiceLinks: false in the specification of the pod, or name the service otherwise."
+        )
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name not in known:
             raise BadSettings(f"{name} is not a setting of quotad{_suggestion(name.upper(), known)}")

@@ -56,6 +56,14 @@ def test_help_names_the_variables(tmp_path: Path, command: str):
         (["serve", "--port", "0", "--data-dir", "/dev/null/x"], {}, 1, "Cannot use the data directory /dev/null/x: "),
         (["serve", "--port", "0"], {"QUOTAD_ADMIN_TOKEN": "se cret"}, 2, "QUOTAD_ADMIN_TOKEN is not valid: "),
         (["serve", "--port", "0"], {"QUOTAD_REDIS_CLUSTER": "true"}, 2, "QUOTAD_REDIS_CLUSTER needs a QUOTAD_REDIS_URL"),
+        (
+            ["prices", "clear", "--data-dir", "x"],
+            {"QUOTAD_REDIS_URL": "redis://:cret@r/0"},
+            2,
+            "--data-dir is given, and a Redis ",
+        ),
+        (["serve"], {"QUOTAD_PORT": "tcp://10.0.0.1:80"}, 2, "Kubernetes has set variables such as QUOTAD_PORT "),
+        (["serve"], {"QUOTAD_SERVICE_HOST": "10.0.0.1"}, 2, "Kubernetes has set variables such as QUOTAD_PORT "),
     ],
 )
 def test_what_stops_the_start_is_one_sentence(
@@ -147,13 +155,46 @@ def redis_port() -> Iterator[str]:
         ("redis://127.0.0.1:{}", {"QUOTAD_REDIS_CLUSTER": "true"}, "it is no cluster, but QUOTAD_REDIS_CLUSTER is set"),
     ],
 )
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["seed", "--demo"], ["prices", "clear"]])
 def test_a_redis_that_answers_but_cannot_be_used_stops_the_start(
-    tmp_path: Path, redis_port: str, url: str, settings: dict[str, str], complaint: str
+    tmp_path: Path, redis_port: str, url: str, settings: dict[str, str], complaint: str, command: list[str]
 ):
-    result = _run("serve", "--port", "0", cwd=tmp_path, QUOTAD_REDIS_URL=url.format(redis_port), **settings)
+    result = _run(*command, cwd=tmp_path, QUOTAD_REDIS_URL=url.format(redis_port), **settings)
     assert result.returncode == 2
     assert re.fullmatch(rf"quotad: Redis \(redis://\S+\) cannot be used: .*{complaint}.*\.\n", result.stderr), result.stderr
     assert "secret" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("rights", ["~other:* +@all", "~q1:* +@all -@scripting", "~q1:* +@all -@dangerous"])
+def test_a_user_that_may_not_do_what_decisions_need_stops_the_start(tmp_path: Path, redis_port: str, rights: str):
+    with Redis(port=int(redis_port)) as redis:
+        redis.execute_command("ACL", "SETUSER", "quotad", "reset", "on", ">pw", *rights.split())
+    result = _run("serve", "--port", "0", cwd=tmp_path, QUOTAD_REDIS_URL=f"redis://quotad:pw@127.0.0.1:{redis_port}")
+    assert result.returncode == 2
+    assert "permission" in result.stderr
+    assert "docs/operating.md" in result.stderr
+
+
+def test_the_user_of_the_documentation_may_do_all_that_is_needed(tmp_path: Path, redis_port: str):
+    written = (Path(__file__).parents[1] / "docs" / "operating.md").read_text()
+    rights = re.search(r"needs `(~q1:.*?)`", written)
+    assert rights is not None
+    with Redis(port=int(redis_port)) as redis:
+        redis.execute_command("ACL", "SETUSER", "quotad", "reset", "on", ">pw", *rights[1].split())
+    url = f"redis://quotad:pw@127.0.0.1:{redis_port}"
+    with serve("--demo", "--redis-url", url, cwd=tmp_path) as served:
+        assert "Demo key: sk-bf-" in served.said
+        assert served.stop(signal.SIGTERM)[0] == 0
+
+
+def test_what_lies_on_disk_is_for_its_owner_only(tmp_path: Path):
+    """Also in a directory that others may read: virtual keys stand there in clear."""
+    (tmp_path / "data").mkdir(mode=0o755)
+    with serve("--demo", "--data-dir", "data", cwd=tmp_path) as served:
+        assert served.stop(signal.SIGTERM)[0] == 0
+    kept = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert kept
+    assert [path.name for path in kept if path.stat().st_mode & 0o077 and "appendonly" in path.name] == []
 
 
 def test_a_redis_that_may_evict_counters_is_told_of(tmp_path: Path, redis: Redis, redis_url: str):

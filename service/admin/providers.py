@@ -30,13 +30,15 @@ async def update(store: Store, name: str, request: UpdateProviderGovernanceReque
     await transact(store, [Ref(Kind.PROVIDER, name)], build)
 
 
-async def delete(store: Store, name: str) -> None:
-    """The provider itself stays usable, without limits."""
+async def delete(store: Store, name: str, known: frozenset[str]) -> None:
+    """The provider itself stays usable, without limits. One that has left the settings may still have some to be removed."""
 
     def build(snapshot: Snapshot) -> Change:
         stored = snapshot.provider(name)
         change = Change(snapshot.now_ms)
-        if stored is not None:
+        if stored is None:
+            require_known(name, known)
+        else:
             edited = rules.cleared(stored.entity, now_ms=snapshot.now_ms)
             change.replace(Kind.PROVIDER, stored, edited.entity, edited.counters)
         return change

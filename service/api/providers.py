@@ -48,8 +48,7 @@ async def update_provider_governance(request: Request) -> Response:
 async def delete_provider_governance(request: Request) -> Response:
     services = services_of(request)
     name: str = request.path_params["provider_name"]
-    admin.require_known(name, services.providers)
-    await admin.delete(services.store, name)
+    await admin.delete(services.store, name, services.providers)
     return json_answer({"message": "Provider governance deleted successfully"})
 
 

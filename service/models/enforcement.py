@@ -22,6 +22,10 @@ DEFAULT_TTL = "10m"
 MAX_TEXTS = 256
 LONGEST_TEXT = 65_536
 DEFAULT_REQUEST_TYPE = "chat_completion"
+PRICED_REQUEST_TYPES = (
+    "chat_completion, text_completion, responses, embedding, rerank, speech, transcription, image_generation, image_variation, "
+    "image_edit, video_generation or video_remix, each also with _stream"
+)
 
 _PRINTABLE = r"^[^\u0000-\u001f\u007f]{1,128}$"
 """For the document; the rule itself is str.isprintable."""
@@ -84,7 +88,9 @@ class _RequestOfKey(StrictModel):
         None, description="Unset: taken from a model of the form `provider/model`, else chosen by the weights of the key."
     )
     model: ModelName | None = Field(None, description="Unset: limits of models do not apply.")
-    request_type: RequestType | None = Field(None, description=f"Says which prices apply. Unset: {DEFAULT_REQUEST_TYPE}.")
+    request_type: RequestType | None = Field(
+        None, description=f"Says which prices apply: {PRICED_REQUEST_TYPES}; no other one has any. Unset: {DEFAULT_REQUEST_TYPE}."
+    )
     virtual_key: VirtualKeyValue | None = Field(
         None, description="The secret of the key whose quota is used, instead of a header such as x-bf-vk."
     )

@@ -107,6 +107,8 @@ class _Server:
                 preexec_fn=_end_with_parent(),
                 # Inherited, so the data directory stays locked until Redis itself is gone.
                 pass_fds=() if self._lock_fd is None else (self._lock_fd,),
+                # Its files hold virtual keys in clear, whoever may read the directory that was given.
+                umask=0o077,
             )
         if meanwhile is not None:
             meanwhile()
@@ -219,7 +221,12 @@ def _options(binary: RedisBinary, folder: Path, durable: bool, socket: Path, por
 @contextlib.contextmanager
 def _private_directory() -> Iterator[str]:
     """A directory only we can enter; its path is short because that of a Unix socket may have 107 bytes."""
-    path = tempfile.mkdtemp(prefix=RUNTIME_PREFIX)
+    try:
+        path = tempfile.mkdtemp(prefix=RUNTIME_PREFIX)
+    except OSError as error:
+        raise EmbeddedRedisError(
+            f"No directory for the socket of the embedded Redis can be made ({error}): set TMPDIR."
+        ) from error
     if len(os.fsencode(path)) > 90:
         Path(path).rmdir()
         path = tempfile.mkdtemp(prefix=RUNTIME_PREFIX, dir="/tmp")

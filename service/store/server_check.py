@@ -5,11 +5,14 @@ from typing import Any, Final
 from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError, ResponseError
 
 from service.settings import BadSettings, variable
+from service.store import keys
 from service.store.connection import Store
 from service.store.scripts import store_errors
 
 _NO_CLUSTER = "Cluster mode is not enabled on this node"
 """So redis-py says, among other things."""
+_NOT_TRUSTED = "CERTIFICATE_VERIFY_FAILED"
+_SCRIPT = "return redis.call('EXISTS', KEYS[1])"
 _FOR_NOW: Final = ("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN")
 """How answers begin that will be others soon."""
 
@@ -19,7 +22,11 @@ async def check_server(store: Store) -> str | None:
     with store_errors("looking at the server"):
         try:
             found = await store.redis.info("everything")
-        except (AuthenticationError, NoPermissionError) as error:
+            # Every decision is a script on keys like this.
+            await store.redis.eval(_SCRIPT, 1, keys.versions())
+        except NoPermissionError as error:
+            raise BadSettings(f"{error} (see docs/operating.md for what this user must be allowed)") from error
+        except AuthenticationError as error:
             raise BadSettings(str(error)) from error
         except ResponseError as error:
             if str(error).startswith(_FOR_NOW):
@@ -29,6 +36,10 @@ async def check_server(store: Store) -> str | None:
         except ConnectionError as error:
             if _NO_CLUSTER in str(error):
                 raise BadSettings(f"it is no cluster, but {variable('redis_cluster')} is set") from error
+            if _NOT_TRUSTED in str(error):
+                raise BadSettings(
+                    f"{error}: name its certificate authority by ssl_ca_certs in {variable('redis_url')}"
+                ) from error
             raise
     info = _of_one_node(found)
     if info.get("cluster_enabled") and not store.clustered:

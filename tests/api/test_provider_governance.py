@@ -94,6 +94,16 @@ async def test_deleting_is_for_every_known_provider_and_any_number_of_times(clie
     assert await put(client, "openai") == {**DONE, "provider": "openai", "calendar_aligned": False}
 
 
+async def test_one_that_has_left_the_settings_may_be_rid_of_its_limits(make_client: MakeClient):
+    async with make_client(providers=("house",)) as client:
+        await put(client, "house", budgets=[DAY])
+    async with make_client() as client:
+        assert (await listed(client)).keys() == {"house"}
+        assert (await client.put("/providers/house", json={"budgets": [DAY]})).status_code == 404
+        assert (await client.delete("/providers/house")).status_code == 200
+        assert await listed(client) == {}
+
+
 async def test_a_provider_without_limits_can_still_be_used_by_keys(client: httpx.AsyncClient):
     await put(client, "openai", budgets=[DAY])
     await client.delete("/providers/openai")
