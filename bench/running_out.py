@@ -29,7 +29,7 @@ WATCHED_EVERY_S = 5.0
 
 def open_and_due(world: World) -> tuple[int, int]:
     seconds, _ = world.redis.time()
-    indexes = keys.all_open_reservations()
+    indexes = keys.all_open_indexes()
     is_open = sum(int(world.redis.zcard(index)) for index in indexes)
     return is_open, sum(int(world.redis.zcount(index, "-inf", seconds * 1000)) for index in indexes)
 

@@ -21,13 +21,13 @@ from redis import Redis
 from service.entities import Counter, Kind
 from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
 from service.store import keys
-from service.store.codec import encode_counters
 from service.store.embedded import embedded_redis
 from service.store.keys import Ref
 from service.store.plans import PackedPlan, pack
 from service.store.reservation_calls import Call, encode_calls, granule_ms
 from service.store.scripts import compose, with_flags
 from service.windows import Window
+from tests.store.stored_counters import encode_counters
 
 LEASE_MS = 600_000
 RETENTION_MS = 600_000
@@ -118,7 +118,7 @@ def configure(redis: Redis, plans: Sequence[Plan], already_open: int) -> None:
     began_ms = int(time.time() * 1000)
     with redis.pipeline(transaction=False) as pipe:
         for request_id in (f"earlier-{number}" for number in range(already_open)):
-            pipe.zadd(keys.open_reservations(request_id), {request_id: began_ms + LEASE_MS})
+            pipe.zadd(keys.open_index(request_id), {request_id: began_ms + LEASE_MS})
         pipe.execute()
     for one in plans:
         for place, owner in enumerate(one.owners):

@@ -27,7 +27,7 @@ WRITES
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
---- @include "keep_owners"
+--- @include "mark_owners"
 --- @include "answer_calls"
 --- @include "write_owners"
 local ARGUMENTS_OF_A_CALL = 2
@@ -54,9 +54,9 @@ end
 -- Whether owners of this plan may still hold something of a lease that ended then. Whoever reads an owner returns all that has
 -- run out by now, so most often it was returned already: a busy owner keeps many moments and takes long to read.
 local function may_hold(plan, ended_at)
-  local limits, numbers = plan.limits, plan.numbers
-  for place = 1, limits.owners do
-    local earliest_end = earliest_of(KEYS[numbers[limits.keys + place]])
+  local shape, numbers = plan.shape, plan.numbers
+  for place = 1, shape.owners do
+    local earliest_end = earliest_of(KEYS[numbers[shape.keys + place]])
     if earliest_end and earliest_end <= ended_at then
       return true
     end
@@ -87,7 +87,7 @@ local function answer(at, number)
       return { 'stale' }
     end
     -- read_plan returned what has run out; writing it is all there is to do.
-    keep_owners(plan)
+    mark_owners(plan)
     if by_index and may_hold(plan, ended_at) then
       return { 'charges' }
     end

@@ -26,7 +26,7 @@ WRITES
 --- @include "read_plan"
 --- @include "hold_field"
 --- @include "return_taken"
---- @include "keep_owners"
+--- @include "mark_owners"
 --- @include "answer_calls"
 --- @include "write_owners"
 --- @include "write_records"
@@ -55,7 +55,7 @@ local function answer(at)
     return { 'stale' }
   end
   return_taken(record, plan, field, false)
-  keep_owners(plan)
+  mark_owners(plan)
   record[STATE] = 'released'
   changed[place] = { index, ARGV[at + 1], extra_ms }
   return { 'released', record[DIGEST] }

@@ -28,7 +28,7 @@ WRITES
 --- @include "add_holds"
 --- @include "read_holds"
 --- @include "remove_hold"
---- @include "keep_owners"
+--- @include "mark_owners"
 --- @include "answer_calls"
 --- @include "write_owners"
 --- @include "write_records"
@@ -41,16 +41,16 @@ local global_version = read_versions(KEYS[batch.versions])
 local owners = {}
 
 local function extend(record, plan, was, expires_at)
-  local limits, taken = plan.limits, read_taken(record, plan)
-  for number, kind in ipairs(limits.kind) do
-    local state, amount = plan.states[limits.state[number]], taken[number]
-    local is_held = kind ~= 'requests' and amount > 0 and state[limits.place[number] + 1] >= 0
-    if not is_held or not remove_hold(limits, number, state, read_holds(plan.owners[limits.owner[number]], was), amount) then
+  local shape, taken = plan.shape, read_taken(record, plan)
+  for number, kind in ipairs(shape.kind) do
+    local state, amount = plan.states[shape.state[number]], taken[number]
+    local is_held = kind ~= 'requests' and amount > 0 and state[shape.place[number] + 1] >= 0
+    if not is_held or not remove_hold(shape, number, state, read_holds(plan.owners[shape.owner[number]], was), amount) then
       taken[number] = 0
     end
   end
   add_holds(plan, taken, hold_field(record[FATE], expires_at), expires_at)
-  keep_owners(plan)
+  mark_owners(plan)
 end
 
 local function answer(at)

@@ -42,7 +42,7 @@ WRITES
 --- @include "hold_field"
 --- @include "add_holds"
 --- @include "charge"
---- @include "keep_owners"
+--- @include "mark_owners"
 --- @include "pack_counters"
 --- @include "pack_integers"
 --- @include "list_holds"
@@ -62,10 +62,10 @@ local owners = {}
 
 -- Numbers of the limits whose windows this request begins.
 local function windows_begun(plan)
-  local limits, begun = plan.limits, {}
-  for number, kind in ipairs(limits.kind) do
-    local before = plan.states[limits.state[number]].before
-    if kind == 'requests' and before and before[limits.place[number]] then
+  local shape, begun = plan.shape, {}
+  for number, kind in ipairs(shape.kind) do
+    local before = plan.states[shape.state[number]].before
+    if kind == 'requests' and before and before[shape.place[number]] then
       begun[#begun + 1] = number
     end
   end
@@ -73,17 +73,17 @@ local function windows_begun(plan)
 end
 
 local function count_request(plan)
-  local limits, states = plan.limits, plan.states
-  for number, kind in ipairs(limits.kind) do
+  local shape, states = plan.shape, plan.states
+  for number, kind in ipairs(shape.kind) do
     if kind == 'requests' then
-      charge(states[limits.state[number]], limits.place[number], 1)
+      charge(states[shape.state[number]], shape.place[number], 1)
     end
   end
 end
 
 -- Whether the plan lives long enough already; also when somebody else has seen to that (place 0).
 local function is_saved(plan)
-  local place = plan.numbers[2]
+  local place = plan.numbers[plan.shape.plan_key]
   return place == 0 or redis.call('PTTL', KEYS[place]) > batch.plan_ttl_ms - SAVED_FOR_MS
 end
 
@@ -133,7 +133,7 @@ local function answer(at)
   local reserved_tokens, reserved_cost, divided = divide_estimate(plan, tokens, cost, all_fit)
   count_request(plan)
   add_holds(plan, divided or { tokens = reserved_tokens, budget = reserved_cost }, field, expires_at)
-  keep_owners(plan)
+  mark_owners(plan)
   plan.used = true
   local counters, taken = pack_counters(plan), divided and pack_integers(divided, #divided) or ''
   local first = { now, expires_at, reserved_tokens, reserved_cost, counters, detail, taken }

@@ -35,7 +35,7 @@ WRITES
 --- @include "hold_field"
 --- @include "return_taken"
 --- @include "charge"
---- @include "keep_owners"
+--- @include "mark_owners"
 --- @include "pack_counters"
 --- @include "answer_calls"
 --- @include "write_owners"
@@ -51,8 +51,8 @@ local owners = {}
 
 -- `field`: where its holds are; `used`: by kind of limit.
 local function charge_all(record, plan, field, used, success)
-  local is_open, limits, states = record[STATE] == 'open', plan.limits, plan.states
-  local kinds, state_of, place_of = limits.kind, limits.state, limits.place
+  local is_open, shape, states = record[STATE] == 'open', plan.shape, plan.states
+  local kinds, state_of, place_of = shape.kind, shape.state, shape.place
   local charged = is_open and return_taken(record, plan, field, success) or {}
   -- Counted when it was admitted, unless that was taken back or never happened.
   used.requests = success and not is_open and 1 or 0
@@ -63,7 +63,7 @@ local function charge_all(record, plan, field, used, success)
       charge(state, place, amount)
     end
   end
-  keep_owners(plan)
+  mark_owners(plan)
   plan.used = true
 end
 
@@ -92,7 +92,7 @@ local function answer(at)
   end
 
   local overrun_tokens, overrun_cost = 0, 0
-  if record[STATE] == 'open' and plan.limits.mode ~= 'postpaid' then
+  if record[STATE] == 'open' and plan.shape.mode ~= 'postpaid' then
     overrun_tokens, overrun_cost = math.max(0, tokens - record[FIRST][3]), math.max(0, cost - record[FIRST][4])
   end
   charge_all(record, plan, field, { tokens = tokens, budget = cost }, success == 1)

@@ -1,5 +1,5 @@
 --[[
-upgrade: write counters and holds as they are kept now, where an earlier version kept them otherwise.
+upgrade: write counters and holds as they are kept now, where an earlier version kept them differently.
 
 Format 1 kept a counter in three fields of text (u<slot>, r<slot>, h<slot>), and holds as text ('3:500 7:20'); format 2 kept
 a counter in a field of its own (<slot>: usage, last_reset, held, packed). May be repeated.

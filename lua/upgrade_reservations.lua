@@ -1,5 +1,5 @@
 --[[
-upgrade_reservations: write records of reservations as they are kept now, where an earlier version kept them otherwise.
+upgrade_reservations: write records of reservations as they are kept now, where an earlier version kept them differently.
 
 It kept what was taken of each limit among the counters of the first answer, and 0 for when the window of a counter began
 that was removed. May be repeated.

@@ -23,7 +23,7 @@ WRITES
 --- @include "read_plan"
 --- @include "hold_field"
 --- @include "return_taken"
---- @include "keep_owners"
+--- @include "mark_owners"
 --- @include "answer_calls"
 --- @include "write_owners"
 --- @include "write_records"
@@ -45,21 +45,21 @@ local function without(attempts, attempt)
 end
 
 local function give_back(record, plan)
-  local limits, field = plan.limits, hold_field(record[FATE], record[EXPIRES_AT])
+  local shape, field = plan.shape, hold_field(record[FATE], record[EXPIRES_AT])
   -- Whatever an admin changed since: what was taken a moment ago goes back.
-  for owner = 1, limits.owners do
-    plan.numbers[limits.versions + owner] = -1
+  for owner = 1, shape.owners do
+    plan.numbers[shape.versions + owner] = -1
   end
   read_plan(plan, KEYS, owners, nil, now, field)
   return_taken(record, plan, field, false)
   for _, number in ipairs(record[BEGUN]) do
-    local state, place = plan.states[limits.state[number]], limits.place[number]
+    local state, place = plan.states[shape.state[number]], shape.place[number]
     if state[place] == 0 and state[place + 1] == record[FIRST][1] then
       -- The window that this attempt began was none: it reads as over until somebody is admitted.
       state[place + 1] = 0
     end
   end
-  keep_owners(plan)
+  mark_owners(plan)
 end
 
 local function answer(at)

@@ -94,7 +94,7 @@ class Application:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        work = (sweep_forever(self.services.enforcer), _get_to_know(self.services.store))
+        work = (sweep_forever(self.services.enforcer), _find_cluster_nodes(self.services.store))
         tasks = [asyncio.create_task(one) for one in work]
         yield
         for task in tasks:
@@ -104,8 +104,8 @@ class Application:
         await self.services.close()
 
 
-async def _get_to_know(store: Store) -> None:
-    """A cluster by the node of its URL: when an admin first asks, that one may be gone and others may have taken over."""
+async def _find_cluster_nodes(store: Store) -> None:
+    """Looks them up at the start, while the node that the URL names is there."""
     with contextlib.suppress(StoreUnavailable):
         await store.ping()
 

@@ -172,7 +172,7 @@ def _redis_in_use(settings: Settings, *, must_exist: bool) -> Iterator[Settings]
 
 @contextlib.contextmanager
 def _redis(settings: Settings, url: str | None, meanwhile: Callable[[], None] | None = None) -> Iterator[Settings]:
-    """Settings with this URL, or without one that of an embedded Redis that lives as long as the context; see there."""
+    """Settings with this URL; without one, with that of an embedded Redis that runs until the context ends (embedded_redis)."""
     with contextlib.ExitStack() as stack:
         if url is None:
             if settings.redis_cluster:

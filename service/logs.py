@@ -17,7 +17,7 @@ _OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message
 _COLORS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
 
 
-class SparingLog:
+class ThrottledLog:
     """Warnings that every request could cause: at most one a second, which says how many were left out before it."""
 
     PAUSE_S: Final = 1.0

@@ -5,7 +5,6 @@ imported), and whoever is asked adds them up. A lone worker adds up in memory wh
 when it is asked: the client takes a lock for every number.
 """
 
-import os
 from bisect import bisect_left
 from functools import cache
 from itertools import chain
@@ -14,6 +13,8 @@ from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from service.processes import is_alive
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -204,16 +205,6 @@ def _registry() -> CollectorRegistry:
     collector = MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     for file in Path(collector._path).glob("gauge_live*_*.db"):
         worker = int(file.stem.rpartition("_")[2])
-        if not _is_alive(worker):
+        if not is_alive(worker):
             mark_process_dead(worker)  # type: ignore[no-untyped-call]
     return registry
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

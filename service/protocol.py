@@ -13,9 +13,9 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service.api.at_once import AT_ONCE, JSON, header_lines
-from service.logs import SparingLog
+from service.logs import ThrottledLog
 from service.remembered import LONGEST_REMEMBERED
-from service.transport import Flow, OneWrite
+from service.transport import CoalescingTransport, Flow
 
 _LONGEST_FIELDS: Final = 131_072
 """Bytes of a head, or of trailers, that come behind the segment in which they begin: all of them are kept in memory."""
@@ -30,7 +30,7 @@ _NOWHERE: Final[Any] = deque(maxlen=0)
 """A list that keeps nothing."""
 _NOT_HTTP: Final = "this is no HTTP request that quotad can read"
 
-_unread = SparingLog(logging.getLogger("quotad"))
+_unread = ThrottledLog(logging.getLogger("quotad"))
 
 
 class _Malformed(Exception):
@@ -65,7 +65,7 @@ class Protocol(HttpToolsProtocol):
         self._unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._out = OneWrite(transport, self.loop)
+        self._out = CoalescingTransport(transport, self.loop)
         super().connection_made(self._out)
         self.flow = Flow(self._out, self.pipeline)
         self._wait_for_client()

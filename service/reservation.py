@@ -55,6 +55,10 @@ class PlannedLimit:
     slot: int
 
 
+PROVIDER_SCOPES: Final = frozenset(("provider", "model_config", "provider_config"))
+"""Scopes of limits that a request to another provider may not have to meet."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blockage:
     """Why a request is refused whatever its limits say, e.g. ("provider_blocked", "...")."""

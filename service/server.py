@@ -113,7 +113,7 @@ class _Supervisor(Multiprocess):
 
 
 _not_imported: list[Exception] = []
-"""What kept the application from being imported: a second attempt may fail otherwise, as parts of it are there by then."""
+"""What kept the application from being imported. A second attempt may fail with another error: parts are imported by then."""
 
 
 def import_application() -> None:

@@ -86,8 +86,8 @@ class Settings(BaseSettings):
         default=16,
         ge=1,
         le=10_000,
-        description="Most connections to Redis of a worker for gateways, and as many for admins, besides those that script calls "
-        "share; a call waits when all are out. Not used on a cluster.",
+        description="Size of each of a worker's two pools of connections to Redis, one for calls of gateways and one for those "
+        "of admins; a call waits while all are in use. Scripts share a connection of their own. Not used on a cluster.",
     )
     enforcement: Literal["postpaid", "clamp", "strict"] = Field(
         default="clamp",

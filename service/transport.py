@@ -7,7 +7,7 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import FlowControl
 
 
-class OneWrite(asyncio.Transport):
+class CoalescingTransport(asyncio.Transport):
     """The parts of a transport that uvicorn uses. Sends what is written in one turn of the event loop in one system call:
     uvicorn writes head and body of an answer apart, and each would cost a fifth of an answer's time.
     """

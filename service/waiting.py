@@ -1,11 +1,11 @@
 """When a refused request would be admitted if nobody else took what comes free: the future of one counter, played forward."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from service.durations import LONGEST_MS
 from service.entities import Counter
-from service.reservation import LimitKind, Mode, PlannedLimit
+from service.reservation import LimitKind, LimitStates, Mode, Plan, PlannedLimit
 from service.windows import current, next_reset_ms
 
 
@@ -15,6 +15,31 @@ class Hold(NamedTuple):
     expires_at_ms: int
     charged: bool
     amount: int
+
+
+def retry_at_ms(
+    plan: Plan,
+    over: Sequence[int],
+    states: LimitStates,
+    held: Mapping[int, Sequence[Hold]],
+    tokens: int,
+    cost_nanousd: int,
+    now_ms: int,
+) -> int | None:
+    """When all limits that refuse admit the request, unless something else refuses it by then. `over`: their places, by which
+    `held` is, too.
+    """
+    if plan.blocked is not None:
+        return None
+    latest = now_ms
+    for place in over:
+        limit = plan.limits[place]
+        estimate = cost_nanousd if limit.kind is LimitKind.BUDGET else tokens
+        at_ms = fits_at_ms(limit, states[place], held.get(place, ()), plan.mode, estimate, now_ms)
+        if at_ms is None:
+            return None
+        latest = max(latest, at_ms)
+    return None if plan.has_expired(latest) else latest
 
 
 def is_within(limit: PlannedLimit, counter: Counter, mode: Mode, estimate: int) -> bool:

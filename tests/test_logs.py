@@ -38,7 +38,7 @@ def test_a_sparing_log_says_how_much_it_left_out(monkeypatch: pytest.MonkeyPatch
     now = 0.0
     monkeypatch.setattr(logs, "monotonic", lambda: now)
     stream = _capture()
-    sparing = logs.SparingLog(log)
+    sparing = logs.ThrottledLog(log)
     for second in (1.0, 1.1, 1.9, 2.0, 3.5):
         now = second
         sparing.warning("away since %s", second)

@@ -18,7 +18,7 @@ from bench.scenarios.scenario import GATEWAY_WITH_KEY, reserve_body
 from bench.servers import Server
 from bench.traffic import GATEWAY_PATH, Traffic, post
 from bench.world import World, opened_world
-from service.store.keys import LAYOUT, all_open_reservations
+from service.store.keys import LAYOUT, all_open_indexes
 
 _KEYS: Final = 20_000
 _CACHED: Final = 2_000
@@ -153,5 +153,5 @@ def _records_left(world: World, before: set[bytes]) -> tuple[int, float]:
 
 def _records(world: World) -> set[bytes]:
     """Records of requests, and what the lists of open ones name."""
-    named = [cast("list[bytes]", world.redis.zrange(name, 0, -1)) for name in all_open_reservations()]
+    named = [cast("list[bytes]", world.redis.zrange(name, 0, -1)) for name in all_open_indexes()]
     return {*world.redis.scan_iter(match=f"{LAYOUT}:{{r*}}:id:*", count=1_000), *(name for names in named for name in names)}

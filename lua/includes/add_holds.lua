@@ -3,9 +3,9 @@
 -- Sets aside of each limit what `amounts` has by its number, or else by its kind, until `boundary`: in the field (hold_field)
 -- of the holds that run out then. Of limits that refuse nothing (-1), and of requests, nothing is.
 local function add_holds(plan, amounts, field, boundary)
-  local limits, numbers, owners, states = plan.limits, plan.numbers, plan.owners, plan.states
-  local kinds, maxima, owner_of, slots = limits.kind, limits.maxima, limits.owner, limits.slot
-  local state_of, place_of, hold_at = limits.state, limits.place, limits.hold_at
+  local shape, numbers, owners, states = plan.shape, plan.numbers, plan.owners, plan.states
+  local kinds, maxima, owner_of, slots = shape.kind, shape.maxima, shape.owner, shape.slot
+  local state_of, place_of, hold_at = shape.state, shape.place, shape.hold_at
   local last_owner, holds
   for number = 1, #kinds do
     local kind = kinds[number]

@@ -5,9 +5,9 @@ local NONE = {}
 -- 'refused', the numbers of the limits that refuse, and those of all that would; of who is granted also whether every limit
 -- has the whole estimate left. What a limit admits: docs/enforcement.md; a maximum of -1: everything.
 local function decide(plan, tokens, cost, now)
-  local limits, numbers, states = plan.limits, plan.numbers, plan.states
-  local gate, kinds, maxima, state_of, place_of = limits.gate, limits.kind, limits.maxima, limits.state, limits.place
-  local counts_held, is_strict = limits.mode ~= 'postpaid', limits.mode == 'strict'
+  local shape, numbers, states = plan.shape, plan.numbers, plan.states
+  local gate, kinds, maxima, state_of, place_of = shape.gate, shape.kind, shape.maxima, shape.state, shape.place
+  local counts_held, is_strict = shape.mode ~= 'postpaid', shape.mode == 'strict'
   -- What has to be left of a limit: all of the estimate, or just something. One request counts as soon as it is admitted.
   local estimates = { requests = 1, tokens = tokens, budget = cost }
   local before, over, all_fit = NONE, NONE, true
@@ -33,12 +33,12 @@ local function decide(plan, tokens, cost, now)
     end
   end
 
-  local expires_at = numbers[limits.expires_at]
+  local expires_at = numbers[shape.expires_at]
   if before ~= NONE then
     return 'refused', before, over
   elseif expires_at > 0 and now >= expires_at then
     return 'expired', NONE, over
-  elseif numbers[limits.blocked] == 1 then
+  elseif numbers[shape.blocked] == 1 then
     return 'blocked', NONE, over
   elseif over ~= NONE then
     return 'refused', over, over

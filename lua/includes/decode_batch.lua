@@ -16,7 +16,7 @@ local function decode_batch(args, now)
     local numbers = unpack_integers(args[at + 1])
     plans[number] = {
       digest = args[at],
-      limits = shapes[numbers[1]],
+      shape = shapes[numbers[1]],
       numbers = numbers,
       text = args[at + 2],
       used = false,

@@ -8,7 +8,7 @@ local ALIGNS = { [0] = '', [100] = 'd', [119] = 'w', [77] = 'M', [89] = 'Y' }
 -- What is the same for many plans, as lua/README.md describes it. Limits and states as columns: `state` and `place` say where
 -- the counter of a limit is, `since` when a window began at the earliest that is not over now, `hold_at` where its holds were
 -- last. The limits of an owner are those of `by_owner` that end at `last_of_owner`, its states end at `last_state_of_owner`.
--- And where the numbers of a plan have what: `keys` and `versions` are the places before the first owner's, `maxima` that
+-- And where the numbers of a plan have what: `plan_key` is where the plan itself is saved (0: it is not), `keys` and `versions` are the places before the first owner's, `maxima` that
 -- before the first limit's.
 local function decode_shape(packed, now)
   local mode, gate, owners, count, states, at = struct.unpack('<i8i8i8i8i8', packed, 1)
@@ -60,6 +60,7 @@ local function decode_shape(packed, now)
     state_owner = state_owner,
     state_field = state_field,
     last_state_of_owner = last_state_of_owner,
+    plan_key = 2,
     keys = 2,
     global_version = 2 + owners + 1,
     blocked = 2 + owners + 2,

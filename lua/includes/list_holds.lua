@@ -4,11 +4,11 @@
 -- What is held on the given limits and when it runs out, for telling when trying again makes sense:
 -- number of the limit, 1 when it is charged then (else given back), boundary, amount, one after the other.
 local function list_holds(plan, numbers)
-  local limits, list = plan.limits, {}
+  local shape, list = plan.shape, {}
   for _, number in ipairs(numbers) do
-    local slot, held = limits.slot[number], plan.states[limits.state[number]][limits.place[number] + 2]
-    if held > 0 and limits.kind[number] ~= 'requests' and limits.mode ~= 'postpaid' then
-      local owner = plan.owners[limits.owner[number]]
+    local slot, held = shape.slot[number], plan.states[shape.state[number]][shape.place[number] + 2]
+    if held > 0 and shape.kind[number] ~= 'requests' and shape.mode ~= 'postpaid' then
+      local owner = plan.owners[shape.owner[number]]
       read_all_holds(owner)
       for field, holds in pairs(owner.holds) do
         local at = find_hold(holds, slot)

@@ -4,8 +4,8 @@ local VERSION, EARLIEST = 'v', 'e'
 -- Reads one owner of a plan: its version, and the states (parse_list) that have the counters of its limits. It is kept in
 -- `owners`: later calls of a batch see what earlier ones took, and what was read is not read again. `field` (or nil): the
 -- holds that the call is about to change (hold_field), read along.
-local function read_owner(owners, key, limits, place, field)
-  local owner, fields, last_states = owners[key], limits.state_field, limits.last_state_of_owner
+local function read_owner(owners, key, shape, place, field)
+  local owner, fields, last_states = owners[key], shape.state_field, shape.last_state_of_owner
   local first, last = (last_states[place - 1] or 0) + 1, last_states[place]
   local stored = redis.call('HMGET', key, VERSION, EARLIEST, field or EARLIEST, unpack(fields, first, last))
   if not owner then

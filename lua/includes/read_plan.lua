@@ -8,34 +8,34 @@ local function read_plan(plan, keys, owners, global_version, now, field)
     return plan.states
   end
   plan.states = false
-  local limits, numbers = plan.limits, plan.numbers
-  local checked = numbers[limits.global_version]
+  local shape, numbers = plan.shape, plan.numbers
+  local checked = numbers[shape.global_version]
   if checked >= 0 and checked ~= global_version then
     return false
   end
   -- Room for what most plans have: a list that grows is made anew at each power of two.
   local found, states = { nil, nil, nil, nil, nil, nil }, { nil, nil, nil, nil, nil, nil, nil, nil }
-  local keys_at, versions = limits.keys, limits.versions
-  for place = 1, limits.owners do
+  local keys_at, versions = shape.keys, shape.versions
+  for place = 1, shape.owners do
     local key, version = keys[numbers[keys_at + place]], numbers[versions + place]
     local owner = owners[key]
-    local is_seen = owner and owner.seen_by == limits
+    local is_seen = owner and owner.seen_by == shape
     if not is_seen then
-      owner = read_owner(owners, key, limits, place, field)
+      owner = read_owner(owners, key, shape, place, field)
     end
     -- Before its counters are looked at: another configuration has other windows, and the calls to come would see those.
     if version >= 0 and version ~= owner.version then
       return false
     end
     if not is_seen then
-      see_owner(owner, limits, place, now)
+      see_owner(owner, shape, place, now)
     end
-    if owner.lacks == limits then
+    if owner.lacks == shape then
       plan.lacks = true
     end
     found[place] = owner
   end
-  local state_owner, state_field_of = limits.state_owner, limits.state_field
+  local state_owner, state_field_of = shape.state_owner, shape.state_field
   for number = 1, #state_owner do
     states[number] = found[state_owner[number]].states[state_field_of[number]]
   end

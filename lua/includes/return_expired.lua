@@ -7,11 +7,11 @@
 -- charged into the window of that moment. `owner_place` is that of the owner among those of `limits`, whose windows are known:
 -- a c hold on any other counter waits for a call that knows it. Changes owner only; write_owners decides whether Redis
 -- follows.
-local function return_expired(owner, limits, owner_place, now)
+local function return_expired(owner, shape, owner_place, now)
   local number_of = {}
-  for at = (limits.last_of_owner[owner_place - 1] or 0) + 1, limits.last_of_owner[owner_place] do
-    local number = limits.by_owner[at]
-    number_of[limits.slot[number]] = number
+  for at = (shape.last_of_owner[owner_place - 1] or 0) + 1, shape.last_of_owner[owner_place] do
+    local number = shape.by_owner[at]
+    number_of[shape.slot[number]] = number
   end
   -- Of a busy owner many are held, and few have run out: the others are not parsed.
   local stored, holds_of = read_fields(owner), owner.holds
@@ -44,7 +44,7 @@ local function return_expired(owner, limits, owner_place, now)
         if charged then
           -- As it stood then: the window may be over by now, and only a change of usage begins another.
           local usage, last_reset =
-            current_window(state[place], state[place + 1], boundary, limits.length_ms[number], limits.align[number])
+            current_window(state[place], state[place + 1], boundary, shape.length_ms[number], shape.align[number])
           state[place], state[place + 1] = usage + amount, last_reset
           if state.before then
             state.before[place] = nil

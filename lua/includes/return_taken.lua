@@ -9,8 +9,8 @@
 -- had charged is taken out of usage as far as that is still in it; answers by number of the limit how much is not, so that a
 -- settlement charges no more than the difference.
 local function return_taken(record, plan, field, keeps_requests)
-  local limits, owners, states = plan.limits, plan.owners, plan.states
-  local kinds, owner_of, slots, state_of, place_of = limits.kind, limits.owner, limits.slot, limits.state, limits.place
+  local shape, owners, states = plan.shape, plan.owners, plan.states
+  local kinds, owner_of, slots, state_of, place_of = shape.kind, shape.owner, shape.slot, shape.state, shape.place
   local taken, stays = read_taken(record, plan), {}
   local last_owner, holds
   for number = 1, #kinds do
@@ -31,7 +31,7 @@ local function return_taken(record, plan, field, keeps_requests)
       if owner ~= last_owner then
         last_owner, holds = owner, read_holds(owners[owner], field)
       end
-      if not remove_hold(limits, number, state, holds, amount) and record[FATE] == 'c' then
+      if not remove_hold(shape, number, state, holds, amount) and record[FATE] == 'c' then
         if last_reset <= record[EXPIRES_AT] and not was_emptied(owners[owner], slot, record[EXPIRES_AT]) then
           charge(state, place, -amount)
         else

@@ -8,7 +8,7 @@ local set = {}
 -- what read_owner did not find has no state to write.
 local function write_owners(owners)
   for key, owner in pairs(owners) do
-    if owner.keep then
+    if owner.is_changed then
       local at, gone = 0, nil
       for field, state in pairs(owner.states) do
         if state[1] then

@@ -3,7 +3,7 @@
 local function write_plans(plans, keys, ttl_ms)
   for _, plan in ipairs(plans) do
     if plan.used and plan.text ~= '' then
-      redis.call('SET', keys[plan.numbers[2]], plan.text, 'PX', ttl_ms)
+      redis.call('SET', keys[plan.numbers[plan.shape.plan_key]], plan.text, 'PX', ttl_ms)
     end
   end
 end

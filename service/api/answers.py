@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import ServiceError, StoreUnavailable
-from service.logs import SparingLog
+from service.logs import ThrottledLog
 
 _log = logging.getLogger(__name__)
-_unavailable = SparingLog(_log)
+_unavailable = ThrottledLog(_log)
 
 BUG: Final = "quotad made a mistake; its log says which"
 """Nothing of the error itself goes to the client."""

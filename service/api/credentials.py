@@ -71,7 +71,7 @@ def require_admin(headers: Headers, settings: Settings) -> None:
 
 
 def require_gateway(headers: Mapping[str, str], settings: Settings) -> None:
-    """Raises Unauthorized. A virtual key does not do: its holder could settle his own spend at zero.
+    """Raises Unauthorized. A virtual key does not do: its holder could settle what they spent at zero.
 
     Without any token everybody who can connect, on this machine, is a gateway.
     """

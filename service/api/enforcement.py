@@ -20,9 +20,9 @@ from service.api.credentials import headers_of, presented_virtual_key, require_g
 from service.api.prices import answer_cost
 from service.api.services import Services
 from service.errors import ServiceError, StoreUnavailable
-from service.logs import SparingLog
+from service.logs import ThrottledLog
 
-_unavailable = SparingLog(logging.getLogger(__name__))
+_unavailable = ThrottledLog(logging.getLogger(__name__))
 
 PREFIX: Final = "/api/governance/quota/"
 CALLS_BY_PATH: Final[Mapping[str, Call]] = {PREFIX + name: call for name, call in {**CALLS, "cost": answer_cost}.items()}

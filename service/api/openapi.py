@@ -1,4 +1,4 @@
-"""The OpenAPI document, built from the tables in operations/ and the models, and the page that shows it."""
+"""The OpenAPI document, built from the tables in operations/ and the models."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache

@@ -16,12 +16,12 @@ from service.api.credentials import headers_of, presented_virtual_key
 from service.api.enforcement import send_answer
 from service.api.rendering.quota import QuotaView
 from service.errors import StoreUnavailable
-from service.logs import SparingLog
+from service.logs import ThrottledLog
 from service.quota.decision import KEY_EXPIRED
 from service.store.keys import virtual_key_id
 from service.store.quota import QuotaReader
 
-_unavailable = SparingLog(logging.getLogger(__name__))
+_unavailable = ThrottledLog(logging.getLogger(__name__))
 
 PATH: Final = "/api/governance/virtual-keys/quota"
 

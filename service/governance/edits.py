@@ -156,7 +156,7 @@ class LimitEditor:
         return budget
 
     def _change_budget(self, stored: Budget, terms: _Terms) -> Budget:
-        # Budgets are shown as they count. Whoever sends back what he read does not mean to make the owner's flag their own.
+        # Budgets are shown as they count. Whoever sends back what they read does not mean to make the owner's flag their own.
         repeats_owner = self._was_aligned and not stored.calendar_aligned
         changed = replace(
             stored,

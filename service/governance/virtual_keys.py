@@ -95,7 +95,7 @@ def update(
 
 
 def _expiry(request: CreateVirtualKeyRequest | UpdateVirtualKeyRequest, stored_ms: int | None, now_ms: int) -> int | None:
-    """Left out: as stored; the empty string: never. A key that has expired may be changed by whoever sends back all he read."""
+    """Left out: as stored; the empty string: never. A key that has expired may be changed by whoever sends back all of it."""
     if request.expires_at is None:
         return stored_ms
     expires_at_ms = request.expires_at_ms

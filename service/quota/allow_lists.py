@@ -38,7 +38,7 @@ def allows_model(config: ProviderConfig, names: tuple[str, ...]) -> bool:
     return not _lists(config.blacklisted_models, wanted) and _lists(config.allowed_models, wanted)
 
 
-def pinned_keys(config: ProviderConfig | None) -> tuple[str, ...]:
+def allowed_key_ids(config: ProviderConfig | None) -> tuple[str, ...]:
     """Which keys of the provider may serve; () = none."""
     if config is None:
         return ()

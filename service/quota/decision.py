@@ -182,11 +182,11 @@ def _decide(over: tuple[Reading, ...]) -> tuple[str, list[Reading]]:
 def _sentence(decision: str, named: list[Reading], estimate: Estimate) -> str:
     """Level, usage, limit and window: "Team token limit exceeded: 900 tokens used and 100 held of 1000 per 1h"."""
     level = _LEVELS[named[0].planned.scope]
-    accounts = [account(reading) + _too_little_left(reading, estimate) for reading in named]
+    accounts = [describe_usage(reading) + _too_little_left(reading, estimate) for reading in named]
     return f"{level} {_NOUNS[decision]} exceeded: {', '.join(accounts)}"
 
 
-def account(reading: Reading) -> str:
+def describe_usage(reading: Reading) -> str:
     """What is used of one limit, for people."""
     show, used = (_dollars, "spent") if reading.planned.kind is LimitKind.BUDGET else (str, f"{reading.planned.kind} used")
     held = f" and {show(reading.held)} held" if reading.held else ""

@@ -7,7 +7,18 @@ from typing import Final
 from service.errors import StoreUnavailable
 from service.models.enforcement import ReserveRequest
 from service.quota.charging import Estimates, own_estimate
-from service.quota.decision import ALLOW, KEY_EXPIRED, Estimate, Reading, Verdict, account, blocked, read_limits, refused, sooner
+from service.quota.decision import (
+    ALLOW,
+    KEY_EXPIRED,
+    Estimate,
+    Reading,
+    Verdict,
+    blocked,
+    describe_usage,
+    read_limits,
+    refused,
+    sooner,
+)
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
 from service.quota.reserve import priced_routes
 from service.quota.routed import RouteFacts, avoid_also, route_request, usable_keys, without_rules
@@ -166,6 +177,6 @@ def _checks_of_limits(plan: Plan, explained: Explained, places: range) -> Iterat
         yield Check(
             name=f"{planned.scope}_{planned.kind}",
             passed=place not in explained.over,
-            reason=account(by_counter[id(planned)]),
+            reason=describe_usage(by_counter[id(planned)]),
             limit_id=planned.limit_id,
         )

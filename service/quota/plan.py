@@ -17,7 +17,7 @@ from service.entities import (
     VirtualKey,
 )
 from service.names import names_of_model, names_of_model_at
-from service.quota.allow_lists import ANY, blockage, pinned_keys
+from service.quota.allow_lists import ANY, allowed_key_ids, blockage
 from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
 from service.store.snapshot import Stored
 from service.windows import window_of, window_of_budget
@@ -105,7 +105,7 @@ def make_plan(
         key_name=key.name,
         team_id=holder.team.entity.id if holder.team is not None else None,
         customer_id=holder.customer.entity.id if holder.customer is not None else None,
-        key_ids=pinned_keys(config),
+        key_ids=allowed_key_ids(config),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from service.errors import Conflict, InvalidRequest, StoreUnavailable
-from service.logs import SparingLog
+from service.logs import ThrottledLog
 from service.models.enforcement import ReserveRequest
 from service.names import names_of_model
 from service.quota.charging import Estimates, unpriced
@@ -30,7 +30,7 @@ from service.quota.routes import Route, find_routes, known_routes
 from service.quota.shared import Shared
 from service.reservation import NO_STATES, Blocked, Granted, IdConflict, Plan, Refused, Replayed, Reserve, Stale
 
-_unasked: Final = SparingLog(logging.getLogger(__name__))
+_unasked: Final = ThrottledLog(logging.getLogger(__name__))
 
 OTHER_REQUEST: Final = "this request_id belongs to another request: use a new one, or repeat that request unchanged"
 

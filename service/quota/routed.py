@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from service.errors import StoreUnavailable
 from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest
@@ -13,7 +13,7 @@ from service.quota.decision import Verdict
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer
 from service.quota.plan import Holder
 from service.quota.shared import Shared
-from service.reservation import Explain, Plan, Stale
+from service.reservation import PROVIDER_SCOPES, Explain, Plan, Stale
 from service.routing.facts import route_facts
 from service.routing.rules import NO_RULES, NOBODY, Caller
 from service.routing.select import NOTHING_SELECTED, Aim, ReadUsage, RoutedRequest, Selection, aim_at, select
@@ -21,9 +21,6 @@ from service.routing.usage import NO_USAGE, Usage, usage_of, watches_usage
 
 RouteFacts = Mapping[str, Any]
 """What an answer says of a route; JSON, because it is kept for replays."""
-
-_OF_PROVIDER: Final = frozenset(("provider", "model_config", "provider_config"))
-"""Scopes of limits that another target may not have to meet."""
 
 
 class Routed(NamedTuple):
@@ -144,7 +141,7 @@ def avoid_also(
     be the last to be open again.
     """
     provider = routed.aim.provider
-    if provider is None or not any(violation.planned.scope in _OF_PROVIDER for violation in refusal.violations):
+    if provider is None or not any(violation.planned.scope in PROVIDER_SCOPES for violation in refusal.violations):
         return None
     more = avoided | {provider}
     drawn = (step for step in routed.selection.trace if step.target is not None)

@@ -12,17 +12,17 @@ from service.quota.enforcer import Enforcer
 from service.store.reservations import Swept
 
 PAUSE_S: Final = 1.0
-"""Nobody waits for a sweep: whoever is about to be refused by an expired hold returns it himself."""
+"""Nobody waits for a sweep: a call that an expired hold would refuse returns that hold itself."""
 _PER_SECOND: Final = 500
-"""Reservations, about: however many leases end together, the calls of gateways have most of the time."""
+"""About how many reservations are swept, so that calls of gateways keep most of the time of Redis."""
 _LATE_MS: Final = 5_000
-"""As many more each second for every time that they are late by so much: what runs out never piles up without end."""
+"""The rate grows by _PER_SECOND for every so many ms that the sweep is late, so that a backlog shrinks."""
 _REST_AFTER_LOOK_S: Final = 0.02
 """Looking up what is due takes the worker a millisecond or two, and there are many looks in a row where much is due."""
 _SMALLEST_PART: Final = 8
 """A call has to wait for no longer than that takes."""
 _LARGEST_PART: Final = 256
-"""Where each part has to wait for many calls itself, so that more run out than that would be swept."""
+"""A busy worker gets few turns, and needs large parts to keep up."""
 
 _log = logging.getLogger(__name__)
 

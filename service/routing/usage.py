@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.entities import Counter
-from service.reservation import LimitKind, Plan
+from service.reservation import PROVIDER_SCOPES, LimitKind, Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,6 @@ class Usage:
 NO_USAGE: Final = Usage()
 
 USAGE_VARIABLES: Final = frozenset(("tokens_used", "request", "budget_used"))
-
-_OF_PROVIDER: Final = ("provider", "model_config", "provider_config")
-"""Scopes of the limits that count: those of the key, its team and its customer bind every route alike."""
 
 
 def watches_usage(plan: Plan) -> bool:
@@ -47,7 +44,7 @@ def usage_of(plan: Plan, states: Iterable[Counter]) -> Usage:
 
 def _plays_a_part(plan: Plan, place: int) -> bool:
     planned = plan.limits[place]
-    if planned.limit is None or planned.scope not in _OF_PROVIDER:
+    if planned.limit is None or planned.scope not in PROVIDER_SCOPES:
         return False
     # Model configs of a key come after the gate.
     return planned.scope != "model_config" or place < plan.gate

@@ -16,10 +16,9 @@ Answer = TypeVar("Answer")
 
 
 class Batch(Generic[Item, Answer]):
-    """`run` gets up to `largest` items and gives their answers in the same order; what it raises, each of its callers gets, and
-    what it fails with for one of them alone, in the place of an answer, that one.
-
-    Behind a call that Redis did not answer in time no queue forms: who gathered meanwhile would wait as long again, in turns.
+    """`run` gets up to `largest` items and returns their answers in the same order. If it raises, every caller gets the error; a
+    StoreUnavailable in place of one answer goes to that caller alone. After a timeout all who wait fail, too: else each batch of
+    them would wait for another timeout.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ _CONNECTIONS_OF_A_NODE: Final = 1000
 
 
 _NODES_ASKED = 3
-"""How many nodes that are away a call waits for, while the layout of a cluster is looked up from one that is there."""
+"""While the layout of a cluster is looked up, a call waits for as long as so many nodes that are away take to time out."""
 
 
 class _PatientConnection(AbstractConnection):

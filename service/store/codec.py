@@ -46,7 +46,6 @@ _OWNERS: Final = TypeAdapter(_OwnersAlone)
 _SLOTS_OF_A_STATE: Final = 8
 _COUNTER: Final = Struct("<3q")
 """Usage, when its window began (-1: there is no such counter), what is held: as lua/includes/parse_list.lua reads them."""
-_NO_COUNTER: Final = Counter(0, -1, 0)
 
 
 def encode_entity(entity: Entity) -> dict[str, str]:
@@ -98,15 +97,6 @@ def decode_counters(stored: Mapping[bytes, bytes | None]) -> Counters:
                 if last_reset_ms >= 0:
                     counters[slot] = Counter(usage, last_reset_ms, held)
     return counters
-
-
-def encode_counters(counters: Counters) -> dict[str, bytes]:
-    """What decode_counters reads."""
-    states: dict[str, bytearray] = {}
-    for slot in range(1, max(counters, default=0) + 1):
-        counter = counters.get(slot, _NO_COUNTER)
-        states.setdefault(state_field(slot), bytearray()).extend(_COUNTER.pack(*counter))
-    return {field: bytes(state) for field, state in states.items()}
 
 
 def pairs(flat: Iterable[bytes]) -> dict[bytes, bytes]:

@@ -61,7 +61,7 @@ def open_store(settings: Settings, url: str, *, timeout_ms: int, now_ms: str = "
     scripts = Scripts(redis, timeout_ms=timeout_ms, breaker=breaker)
     if isinstance(redis, Cluster):
         # A replica that took over may lack what the node before it wrote last.
-        redis.on_layout = scripts.count_forgotten
+        redis.on_layout = scripts.count_possible_loss
     return Store(redis, scripts, now_ms, settings.redis_cluster)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from service.processes import is_alive
 from service.store.redis_binary import RedisBinary
 
 TAKEOVER_S = 10.0
@@ -79,7 +80,7 @@ def _acquire(lock_fd: int, data_dir: Path) -> None:
         except BlockingIOError:
             owner, _ = _owner(lock_fd)
             # The Redis of a quotad that was killed holds the lock until it has written its data.
-            if _is_alive(owner) or time.monotonic() > deadline:
+            if (owner.isdigit() and is_alive(int(owner))) or time.monotonic() > deadline:
                 raise EmbeddedRedisError(
                     f"The data directory {data_dir} is in use by another quotad (process {owner or 'unknown'}): "
                     "stop it, or choose another directory with --data-dir."
@@ -101,15 +102,3 @@ def _owner(lock_fd: int) -> tuple[str, str]:
     """Process id and URL that the holder of the lock wrote."""
     pid, _, url = os.pread(lock_fd, 4096, 0).decode(errors="replace").strip().partition(" ")
     return pid, url
-
-
-def _is_alive(pid: str) -> bool:
-    if not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

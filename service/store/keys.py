@@ -37,7 +37,7 @@ def virtual_key_id(value: str) -> str:
     """The id of the virtual key with this value: a version 4 UUID made of the value's SHA-256.
 
     A value holds 122 random bits, so its id is as random as any other UUID; and whoever presents a value
-    names his own Redis key, so the look-up needs no index and no second round trip.
+    names the one Redis key that is theirs, so the look-up needs no index and no second round trip.
     """
     return (_remembered_key_id if len(value) <= LONGEST_REMEMBERED else _make_key_id)(value)
 
@@ -124,12 +124,12 @@ def reservation_part(owner: Ref, request_id: str) -> str:
     return f"{LAYOUT}:{{{owner.kind}:{_quoted(owner.id)}}}:id:{_quoted(request_id)}"
 
 
-def open_reservations(request_id: str) -> str:
+def open_index(request_id: str) -> str:
     """Sorted set: open reservations, in one bucket with this one, by the end of their lease."""
     return f"{LAYOUT}:{{r{_bucket(request_id)}}}:open"
 
 
-def all_open_reservations() -> list[str]:
+def all_open_indexes() -> list[str]:
     """The same of every bucket."""
     return [f"{LAYOUT}:{{r{bucket}}}:open" for bucket in range(_BUCKETS)]
 

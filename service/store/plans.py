@@ -178,7 +178,7 @@ class Plans:
         self._by_id: OrderedDict[int, PackedPlan] = OrderedDict()
         self._by_digest: OrderedDict[str, PackedPlan] = OrderedDict()
         self._saved_until: dict[str, float] = {}
-        self._forgotten_scripts = 0
+        self._losses_seen = 0
         self._refused: set[str] = set()
         self._saving: Batch[PackedPlan, None] = Batch(self._save)
         self._loading: Batch[str, PackedPlan] = Batch(self._load)
@@ -196,9 +196,9 @@ class Plans:
 
     def is_saved(self, packed: PackedPlan) -> bool:
         """Whether the plan can be loaded as long as any reservation that is made or renewed now may be asked about."""
-        if self._store.scripts.forgotten != self._forgotten_scripts:
+        if self._store.scripts.possible_losses != self._losses_seen:
             # A server that has forgotten its scripts may have lost what was saved last, too.
-            self._forgotten_scripts = self._store.scripts.forgotten
+            self._losses_seen = self._store.scripts.possible_losses
             self._saved_until.clear()
         return self._saved_until.get(packed.digest, 0.0) > time.monotonic()
 

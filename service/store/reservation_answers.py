@@ -7,7 +7,6 @@ from service.reservation import (
     Explain,
     Explained,
     Granted,
-    LimitKind,
     LimitStates,
     Plan,
     Refused,
@@ -16,7 +15,7 @@ from service.reservation import (
 )
 from service.store.packed_integers import unpack_states
 from service.store.reservation_calls import Answer
-from service.waiting import Hold, fits_at_ms
+from service.waiting import Hold, retry_at_ms
 
 
 def granted(answer: Answer) -> Granted:
@@ -88,28 +87,14 @@ def _refused(
     held: dict[int, list[Hold]] = {}
     for number, charged, expires_at_ms, amount in zip(*[iter(holds)] * 4, strict=True):
         held.setdefault(number - 1, []).append(Hold(expires_at_ms, bool(charged), amount))
-    waits: list[int | None] = []
     places = _places(over)
-    for place in places:
-        limit = plan.limits[place]
-        estimate = cost_nanousd if limit.kind is LimitKind.BUDGET else tokens
-        waits.append(fits_at_ms(limit, states[place], held.get(place, ()), plan.mode, estimate, now_ms))
     return Refused(
         now_ms=now_ms,
         violations=places if violated == over else _places(violated),
         over=places,
         states=states,
-        retry_at_ms=_latest(plan, waits),
+        retry_at_ms=retry_at_ms(plan, places, states, held, tokens, cost_nanousd, now_ms),
     )
-
-
-def _latest(plan: Plan, waits: Sequence[int | None]) -> int | None:
-    """When all limits admit, unless something else refuses by then."""
-    moments = [wait for wait in waits if wait is not None]
-    if plan.blocked is not None or len(moments) < len(waits):
-        return None
-    latest = max(moments)
-    return None if plan.has_expired(latest) else latest
 
 
 def _places(numbers: Sequence[int]) -> tuple[int, ...]:

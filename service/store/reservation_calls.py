@@ -44,7 +44,7 @@ class Call(NamedTuple):
         plan_text: bytes = b"",
     ) -> Self:
         """On a whole reservation; its id is the first of the texts."""
-        record, open_index = keys.reservation(request_id), keys.open_reservations(request_id)
+        record, open_index = keys.reservation(request_id), keys.open_index(request_id)
         return cls(packed, numbers, (request_id, *texts), record, open_index, 0, saves_plan, plan_text)
 
     @property

@@ -43,8 +43,8 @@ _SWEPT_IN_A_ROW: Final = 4096
 
 
 class Swept(NamedTuple):
-    """A part of a sweep: so many reservations were asked about, none where it only looked for them; so many of them were taken
-    off the index by this call. All that it had found by then had run out so long ago, or longer.
+    """Progress of a sweep. `asked`: reservations just processed (0 after a look-up). `expired`: how many of them this call took
+    off the index. `late_ms`: how long ago the lease that ended last, of those found, ran out.
     """
 
     asked: int
@@ -53,8 +53,8 @@ class Swept(NamedTuple):
 
 
 class Due(NamedTuple):
-    """A reservation whose lease has run out, and what it is expired by: the owners of its plan, which is the quickest; the plan,
-    where they are to be charged; None where its record has to be asked first.
+    """A reservation whose lease has ended, and what to expire it by: the owners of its plan (quickest), its whole plan (where
+    they are to be charged), or None (its record has to be read first).
     """
 
     open_index: str
@@ -94,7 +94,7 @@ class Reservations:
         saves_plan = not self._plans.is_saved(packed)
         # Who was refused lately will be again, nearly always: the text would go there for nothing.
         text = plan_text(packed.plan) if saves_plan and not self._plans.was_refused(packed) else b""
-        forgotten = self.store.scripts.forgotten
+        losses_before = self.store.scripts.possible_losses
         numbers = (call.tokens, call.cost_nanousd, call.lease_ms, granule_ms(call.lease_ms), self._charges_expired)
         texts = (call.detail, call.fingerprint.hex(), call.basis, "")
         made = Call.on(call.request_id, packed, numbers, *texts, saves_plan=saves_plan, plan_text=text)
@@ -105,7 +105,7 @@ class Reservations:
             case "granted":
                 if saves_plan:
                     self._plans.note_saved(packed)
-                elif self.store.scripts.forgotten != forgotten:
+                elif self.store.scripts.possible_losses != losses_before:
                     # This very call found that Redis had been started anew.
                     await self._plans.save(packed)
                 self._remember(call.request_id, packed)
@@ -241,13 +241,13 @@ class Reservations:
         now_ms = await self.store.read_now_ms()
         with store_errors("counting reservations"):
             async with self.store.redis.pipeline(transaction=False) as pipe:
-                for index in keys.all_open_reservations():
+                for index in keys.all_open_indexes():
                     pipe.zcount(index, f"({now_ms}", "+inf")
                 return sum(await pipe.execute())
 
     async def _due(self, passed_over: Mapping[str, int]) -> list[Due]:
         """Of each index the first whose leases have run out, but for so many."""
-        now_ms, indexes = await self.store.read_now_ms(), keys.all_open_reservations()
+        now_ms, indexes = await self.store.read_now_ms(), keys.all_open_indexes()
         with store_errors("looking for expired reservations"):
             async with self.store.redis.pipeline(transaction=False) as pipe:
                 for index in indexes:

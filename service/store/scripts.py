@@ -67,7 +67,7 @@ _REFUSED_WRITES_REPLIES: Final = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
 FAILURES: Final = (RedisError, OSError, SlotNotCoveredError)
 """All that Redis and the way there may fail with; the last one is no RedisError."""
 _TRIED_ALL_THE_SAME: Final = ("withdraw", "unlock")
-"""What takes something back: on a cluster the node that it is for may be there while others are away."""
+"""Sent even while the breaker is open: they take something back, and their node may be up while others are away."""
 
 
 @lru_cache
@@ -128,18 +128,18 @@ class Scripts:
         """`timeout_ms` is for the answer to a call."""
         self._redis = redis
         # Not of a cluster: there the keys of a call say which node it goes to.
-        self._connection = SharedConnection(redis, limit_s=timeout_ms / 1000, on_reopened=self.count_forgotten)
+        self._connection = SharedConnection(redis, limit_s=timeout_ms / 1000, on_reopened=self.count_possible_loss)
         self._breaker = breaker
         # All scripts are composed here, so a missing include stops the start and not a request.
         self._texts = {path.stem: compose(path.stem, directory) for path in sorted(directory.glob("*.lua"))}
         self._without_writes = {name for name, text in self._texts.items() if _WRITES_NOTHING in text}
         self._shas: dict[str, str] = {}
         self._server_major: int | None = None
-        self.forgotten = 0
+        self.possible_losses = 0
         """How often a server may have lost its last second: it had forgotten a script, or it was connected to anew."""
 
-    def count_forgotten(self) -> None:
-        self.forgotten += 1
+    def count_possible_loss(self) -> None:
+        self.possible_losses += 1
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """One EVALSHA; the script is loaded first where the server does not know it (start, failover, SCRIPT FLUSH)."""
@@ -257,7 +257,7 @@ class Scripts:
             # The nodes of a cluster that are there have it now; calls to the others will fail by themselves.
             if not isinstance(self._redis, RedisCluster):
                 raise
-        self.forgotten += name in self._shas
+        self.possible_losses += name in self._shas
         self._shas[name] = sha1(text.encode(), usedforsecurity=False).hexdigest()
         return self._shas[name]
 

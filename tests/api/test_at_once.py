@@ -44,11 +44,11 @@ USUAL = [
     [{}, {"extensions": {}}, {"extensions": {"tls": {}}}, {"extensions": {AT_ONCE: {"write": lambda *_: False}}}],
     ids=["no extensions", "none at all", "others", "not now"],
 )
-async def test_the_usual_way(scope: dict[str, Any]):
+async def test_a_server_without_the_extension_is_sent_usual_messages(scope: dict[str, Any]):
     assert await sent(scope) == USUAL
 
 
-async def test_at_once():
+async def test_a_server_with_the_extension_is_handed_the_whole_answer():
     written: list[Any] = []
 
     def write(*answer: Any) -> bool:

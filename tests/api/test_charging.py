@@ -17,7 +17,6 @@ BUDGET: dict[str, Any] = {"budgets": [budget(10)]}
 OF_CATALOGUE = {"source": "genai-prices", "provider": "openai", "model": "gpt-4o", "override_id": None}
 OF_CALLER = {"source": "caller", "provider": None, "model": None, "override_id": None}
 GPT_4O = {"match_type": "exact", "pattern": "gpt-4o", "request_types": ["chat_completion"]}
-ANYTHING = {"match_type": "wildcard", "pattern": "*", "request_types": ["chat_completion", "embedding", "speech"]}
 
 
 async def override(client: httpx.AsyncClient, patch: dict[str, float], **members: Any) -> Entity:

@@ -145,7 +145,7 @@ async def test_a_crash_half_way_costs_nothing_after_the_lease(desk: Desk, redis:
 async def forget_head(redis: Redis, request_id: str) -> None:
     """Its node did not write it, or has lost it."""
     redis.delete(keys.reservation(request_id))
-    redis.zrem(keys.open_reservations(request_id), request_id)
+    redis.zrem(keys.open_index(request_id), request_id)
 
 
 async def test_what_a_crash_left_by_another_plan_hinders_no_settlement(desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch):
@@ -184,9 +184,9 @@ async def test_a_reservation_stays_listed_while_a_part_of_it_runs(desk: Desk, re
     with monkeypatch.context() as patched:
         patched.setattr(type(desk.reservations), "_on_parts", _still_running)
         assert await desk.call(plan, "sweep") == "0 expired"
-    assert redis.zrange(keys.open_reservations("a"), 0, -1) == ["a"]
+    assert redis.zrange(keys.open_index("a"), 0, -1) == ["a"]
     assert await desk.call(plan, "sweep") == "1 expired"
-    assert redis.zcard(keys.open_reservations("a")) == 0
+    assert redis.zcard(keys.open_index("a")) == 0
 
 
 async def _still_running(*_: object) -> list[tuple[None, Answer]]:

@@ -153,11 +153,11 @@ KEY_MAP = {
     "sequence": "`q1:{directory}:sequence:<name>`",
     "lock": "`q1:{directory}:lock:<config key>`",
     "reservation": "`q1:{r<bucket>}:id:<request id>`",
-    "open_reservations": "`q1:{r<bucket>}:open`",
+    "open_index": "`q1:{r<bucket>}:open`",
     "reservation_part": "`q1:{<kind>:<id>}:id:<request id>`",
     "plan": "`q1:{plan:<digest>}:plan`",
 }
-OF_THE_SAME_KEYS = {"template", "all_open_reservations", "any_usage", "any_reservation"}
+OF_THE_SAME_KEYS = {"template", "all_open_indexes", "any_usage", "any_reservation"}
 
 
 def test_the_key_map_has_every_key():

@@ -16,7 +16,7 @@ LIMITS = (tokens("key", 10_000), requests("key", 999), budget("team", 10_000))
 
 
 def open_reservations(redis: Redis) -> int:
-    return sum(redis.zcard(index) for index in keys.all_open_reservations())
+    return sum(redis.zcard(index) for index in keys.all_open_indexes())
 
 
 async def test_a_sweep_empties_what_ran_out_and_keeps_what_runs(desk: Desk, redis: Redis):
@@ -78,7 +78,7 @@ async def test_a_sweep_takes_settled_and_lost_reservations_off_the_index(desk: D
         await desk.call(plan, "reserve", request_id, 10, 1)
     await desk.call(plan, "settle", "settled", 10, 1)
     redis.delete(keys.reservation("lost"))
-    redis.zadd(keys.open_reservations("never"), {"never": NOW})
+    redis.zadd(keys.open_index("never"), {"never": NOW})
     await desk.call(plan, "renew", "renewed", 2 * HOUR)
     later = desk.at(NOW + HOUR)
     sweeper = later if by_whom == "who made them" else later.another_worker()

@@ -92,9 +92,6 @@ def test_priority_and_batch_too(name: str, their_name: str, model: str):
             assert ours(usage, name, model, **context) == theirs(usage, their_name, model, their_context), (context, usage)
 
 
-OF_CHAT = {"input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok"}
-
-
 def test_every_model_that_can_be_asked_by_its_name_costs_the_same():
     """All chat models of the whole catalogue, by their ids."""
     usage = USAGES[2]

@@ -27,11 +27,13 @@ def run(*arguments: str, cwd: Path, redis_url: str) -> "subprocess.CompletedProc
 
 
 def test_import_and_clear(tmp_path: Path, redis: Redis, redis_url: str):
+    shown = redis_url.partition("?")[0]
     result = run("import", str(SHEET), cwd=tmp_path, redis_url=redis_url)
     assert (result.returncode, result.stderr) == (0, "")
     version = int(redis.hget(keys.versions(), "pricing") or 0)
     assert result.stdout.splitlines() == [
         f"Reading {SHEET}, {SHEET.stat().st_size:,} bytes.",
+        f"Redis: {shown}.",
         "Imported the prices of 12 models of 9 providers.",
         "Without a price: 2.",
         "Not used, because requests are not counted in them: output_cost_per_reasoning_token (1), ocr_cost_per_page (1).",
@@ -39,7 +41,10 @@ def test_import_and_clear(tmp_path: Path, redis: Redis, redis_url: str):
     ]
     assert redis.hget(keys.price_sheet(), "name") == "sheet.json"
     result = run("clear", cwd=tmp_path, redis_url=redis_url)
-    assert (result.returncode, result.stdout) == (0, "Imported prices are gone; those that come with the service remain.\n")
+    assert (result.returncode, result.stdout) == (
+        0,
+        f"Redis: {shown}.\nImported prices are gone; those that come with the service remain.\n",
+    )
     assert not redis.exists(keys.price_sheet())
 
 

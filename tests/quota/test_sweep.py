@@ -64,7 +64,7 @@ async def test_a_sweep_counts_and_rests_after_each_part(
 
 async def test_one_that_cannot_be_swept_does_not_hurry_the_others(late: AtTime, redis: Redis, monkeypatch: pytest.MonkeyPatch):
     """It stays the first of all, for as long as its plan is lost."""
-    redis.zadd(keys.open_reservations("0"), {"0": NOW}, xx=True)
+    redis.zadd(keys.open_index("0"), {"0": NOW}, xx=True)
     rests = await rests_of_a_sweep(late(0), monkeypatch, 0)
     assert rests[0] == (SMALLEST_PART / 500, SMALLEST_PART)
 

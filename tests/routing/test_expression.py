@@ -168,7 +168,7 @@ PATTERNS = [
 
 
 @pytest.mark.parametrize("text", HOLDS)
-def test_holds(text: str):
+def test_conditions_that_match(text: str):
     assert compile_expression(text).evaluate(REQUEST) == ALWAYS
 
 
@@ -180,7 +180,7 @@ def test_a_blank_expression_always_holds(text: str):
 
 
 @pytest.mark.parametrize("text, matched", [*HEADERS_AND_PARAMS, *PERCENTAGES, *MACROS, *PATTERNS])
-def test_says(text: str, matched: bool):
+def test_what_a_condition_says_of_the_request(text: str, matched: bool):
     assert compile_expression(text).evaluate(REQUEST) == Match(matched)
 
 

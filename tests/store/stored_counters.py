@@ -9,7 +9,7 @@ from fakeredis import FakeRedis
 from redis import Redis
 
 from service.entities import Counter
-from service.store.codec import decode_counters, encode_counters
+from service.store.codec import decode_counters, state_field
 from service.store.packed_integers import pack_integers, unpack_integers
 
 UNDECODED = "surrogateescape"
@@ -30,6 +30,14 @@ def integers(text: str) -> list[int]:
         return [int(number) for number in re.findall(r"-?\d+", text)]
     packed = packed_integers(text)
     return [int.from_bytes(packed[at : at + 8], "little", signed=True) for at in range(0, len(packed), 8)]
+
+
+def encode_counters(counters: dict[int, Counter]) -> dict[str, bytes]:
+    """What decode_counters reads."""
+    states: dict[str, list[int]] = {}
+    for slot in range(1, max(counters, default=0) + 1):
+        states.setdefault(state_field(slot), []).extend(counters.get(slot, REMOVED))
+    return {field: pack_integers(*numbers) for field, numbers in states.items()}
 
 
 def stored_counters(redis: Redis, usage_key: str) -> dict[int, Counter]:

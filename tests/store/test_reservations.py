@@ -215,7 +215,7 @@ async def test_a_lost_plan_does_not_keep_the_sweep_from_the_others(desk: Desk, r
     monkeypatch.setattr("service.store.reservations._DUE_OF_AN_INDEX", 1)
     # In every index one that fails stands first.
     await asyncio.gather(*(desk.call(PLAN, "reserve", f"a {number}", 1) for number in range(300)))
-    assert all(redis.zcard(index) for index in keys.all_open_reservations())
+    assert all(redis.zcard(index) for index in keys.all_open_indexes())
     redis.delete(*[name for name in redis.scan_iter() if "{plan:" in str(name)])
     other = plan_of(tokens("key", 9_999))
     await asyncio.gather(*(desk.call(other, "reserve", f"other {number}", 1) for number in range(50)))
@@ -234,7 +234,7 @@ async def test_ids_of_any_characters(desk: Desk, redis: Redis):
         assert await desk.call(PLAN, "renew", request_id, HOUR) == f"renewed until {HOUR}"
         assert await desk.call(PLAN, "settle", request_id, 5) == "settled 5/0"
     assert await desk.reservations.count_open() == 0
-    assert [index for index in keys.all_open_reservations() if redis.exists(index)] == []
+    assert [index for index in keys.all_open_indexes() if redis.exists(index)] == []
 
 
 async def test_details_come_back_as_they_were(desk: Desk):
@@ -259,7 +259,7 @@ def script_calls(redis: Redis) -> int:
 async def script_calls_of_a_sweep(desk: Desk, redis: Redis) -> int:
     before = script_calls(redis)
     await swept(desk.reservations)
-    assert not any(redis.exists(index) for index in keys.all_open_reservations())
+    assert not any(redis.exists(index) for index in keys.all_open_indexes())
     return script_calls(redis) - before
 
 

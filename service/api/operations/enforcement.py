@@ -234,14 +234,4 @@ OPERATIONS: Final = (
             ),
         ),
     ),
-    Operation(
-        id="getMetrics",
-        method="get",
-        path="/metrics",
-        summary="Metrics",
-        description="In the text format of Prometheus, of all workers.",
-        tag="Service",
-        answers={200: Answer(description="The metrics", schema={"type": "string"}, media_type="text/plain")},
-        security=(),
-    ),
 )

@@ -1,4 +1,4 @@
-"""The service itself: whether it is well, which version it is, and this document."""
+"""The service itself: whether it is well, which version it is, what it counts, and this document."""
 
 from typing import Any
 
@@ -52,6 +52,13 @@ OPERATIONS = (
         "Version",
         "The version of the service.",
         Answer(description="A JSON string", schema=_STRING),
+    ),
+    _open_to_all(
+        "getMetrics",
+        "/metrics",
+        "Metrics",
+        "In the text format of Prometheus, of all workers.",
+        Answer(description="The metrics", schema=_STRING, media_type="text/plain"),
     ),
     _open_to_all(
         "getOpenApiDocument",

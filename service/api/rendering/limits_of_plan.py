@@ -62,6 +62,7 @@ class LimitsOfPlan:
     __slots__ = (
         "_aligned",
         "_dollars",
+        "_in_body_order",
         "_is_shown",
         "_last_resets_ms",
         "_lengths_ms",
@@ -72,7 +73,6 @@ class LimitsOfPlan:
         "_resets_at",
         "_resets_at_ms",
         "_shown",
-        "_told",
     )
 
     def __init__(self, plan: Plan) -> None:
@@ -152,7 +152,7 @@ class LimitsOfPlan:
         if self._resets_at is None:
             self._resets_at = list(map(timestamp_bytes, self._resets_at_ms))
         texts += self._resets_at
-        return fill(self._parts, self._told(texts))
+        return fill(self._parts, self._in_body_order(texts))
 
     def _arrange(self, order: list[int]) -> None:
         """For bodies with the limits in this order, which few answers change."""
@@ -160,7 +160,7 @@ class LimitsOfPlan:
         self._order = order
         first, *later = [self._shown[place] for place in order]
         self._parts = (*first.first, *chain.from_iterable([shown.later for shown in later]), _END)
-        self._told = _at(tuple(column * count + place for place in order for column in range(_COLUMNS)))
+        self._in_body_order = _at(tuple(column * count + place for place in order for column in range(_COLUMNS)))
 
 
 @lru_cache(maxsize=1024)
