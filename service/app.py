@@ -30,7 +30,7 @@ from service.api import (
     teams,
     virtual_keys,
 )
-from service.api.answers import answer_bug, answer_http_exception, answer_service_error, error_answer
+from service.api.answers import answer_bug, answer_http_exception, answer_service_error, error_response
 from service.api.credentials import require_admin
 from service.api.rendering.quota import QuotaView
 from service.api.services import Services
@@ -55,7 +55,7 @@ class AdminOnly:
         try:
             require_admin(Headers(scope=scope), self._settings)
         except ServiceError as error:
-            return await error_answer(error)(scope, receive, send)
+            return await error_response(error)(scope, receive, send)
         await self._app(scope, receive, send)
 
 

@@ -33,7 +33,7 @@ def error_body(status: int, message: str, param: str | None = None) -> dict[str,
     return {"is_bifrost_error": False, "status_code": status, "error": error, "extra_fields": {}}
 
 
-def error_answer(error: ServiceError) -> Response:
+def error_response(error: ServiceError) -> Response:
     return json_answer(error_body(error.status, error.message, error.param), error.status, error.headers)
 
 
@@ -41,7 +41,7 @@ async def answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     if isinstance(error, StoreUnavailable):
         _unavailable.warning("%s %s answered %d: %s", request.method, request.url.path, error.status, error.reason)
-    return error_answer(error)
+    return error_response(error)
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:

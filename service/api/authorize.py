@@ -18,9 +18,9 @@ from starlette.types import Receive, Scope, Send
 
 from service import metrics
 from service.api.at_once import header_lines, send_at_once
-from service.api.calls import Answer, Caller, answer_bug, answer_reserve
+from service.api.calls import Answer, Caller, answer_reserve, render_bug
 from service.api.credentials import headers_of, presented_virtual_key, require_gateway
-from service.api.enforcement import PREFIX, failure, send_answer
+from service.api.enforcement import PREFIX, render_failure, send_answer
 from service.api.services import Services
 from service.errors import InvalidRequest, ServiceError
 from service.models.enforcement import ReserveRequest
@@ -51,9 +51,9 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
         request = _request_of(params, headers, is_of_client=is_of_client)
         answer = await answer_reserve(services.enforcer, request, caller, by_rules=False)
     except ServiceError as error:
-        answer = failure(scope, error, caller)
+        answer = render_failure(scope, error, caller)
     except Exception:
-        answer = answer_bug(scope["path"])
+        answer = render_bug(scope["path"])
     metrics.call_seconds("authorize").observe(perf_counter() - started)
     if answer.status == 200:
         # The proxy passes the request on; the headers are for it, and for the client.

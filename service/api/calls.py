@@ -161,7 +161,7 @@ async def _batch(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
 CALLS: Final[Mapping[str, Call]] = {**_CALLS, "batch": _batch}
 
 
-def answer_bug(call: str) -> Answer:
+def render_bug(call: str) -> Answer:
     """While the error is being handled: it is logged with its traceback."""
     _log.exception("%s failed", call)
     return Answer(500, orjson.dumps(error_body(500, BUG)))
@@ -176,7 +176,7 @@ def _reservation_of(operation: object, place: int) -> object:
 
 async def _answer_operation(enforcer: Enforcer, operation: object, caller: Caller) -> Answer:
     if not isinstance(operation, dict):
-        return answer_error(InvalidRequest("an operation must be an object"), caller)
+        return render_error(InvalidRequest("an operation must be an object"), caller)
     name = operation.get("op")
     call = _CALLS.get(name) if isinstance(name, str) else None
     try:
@@ -184,9 +184,9 @@ async def _answer_operation(enforcer: Enforcer, operation: object, caller: Calle
             raise InvalidRequest(f"op must be one of {', '.join(_CALLS)}", param="op")
         return await call(enforcer, operation, caller)
     except ServiceError as error:
-        return answer_error(error, caller)
+        return render_error(error, caller)
     except Exception:
-        return answer_bug(f"{name} in a batch")
+        return render_bug(f"{name} in a batch")
 
 
 def _refuse(verdict: Verdict, caller: Caller) -> Answer:
@@ -199,7 +199,7 @@ def _refuse(verdict: Verdict, caller: Caller) -> Answer:
     return Answer(verdict.status, body, lines, caller.wants_problem)
 
 
-def answer_error(error: ServiceError, caller: Caller) -> Answer:
+def render_error(error: ServiceError, caller: Caller) -> Answer:
     lines = header_lines([(name.lower().encode(), value.encode()) for name, value in error.headers.items()])
     if caller.wants_problem:
         problem = problem_body(error.status, HTTPStatus(error.status).phrase, error.message)

@@ -15,7 +15,7 @@ from service import metrics
 from service.api.answers import error_body
 from service.api.at_once import JSON_LINE, header_lines, send_at_once
 from service.api.bodies import receive_body
-from service.api.calls import CALLS, Answer, Call, Caller, answer_bug, answer_error
+from service.api.calls import CALLS, Answer, Call, Caller, render_bug, render_error
 from service.api.credentials import headers_of, presented_virtual_key, require_gateway
 from service.api.prices import answer_cost
 from service.api.services import Services
@@ -49,17 +49,17 @@ async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, se
         body = await receive_body(scope, receive, headers, settings.max_body_bytes)
         answer = await call(services.enforcer, body, caller)
     except ServiceError as error:
-        answer = failure(scope, error, caller)
+        answer = render_failure(scope, error, caller)
     except Exception:
-        answer = answer_bug(scope["path"])
+        answer = render_bug(scope["path"])
     metrics.call_seconds(scope["path"].removeprefix(PREFIX)).observe(perf_counter() - started)
     await send_answer(scope, send, answer)
 
 
-def failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
+def render_failure(scope: Scope, error: ServiceError, caller: Caller) -> Answer:
     if isinstance(error, StoreUnavailable):
         _unavailable.warning("%s answered %d: %s", scope["path"], error.status, error.reason)
-    return answer_error(error, caller)
+    return render_error(error, caller)
 
 
 def send_answer(scope: Scope, send: Send, answer: Answer) -> Awaitable[None]:

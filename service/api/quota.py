@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.answers import error_body
 from service.api.at_once import CHALLENGE, JSON, header_lines, send_at_once
-from service.api.calls import answer_bug
+from service.api.calls import render_bug
 from service.api.credentials import headers_of, presented_virtual_key
 from service.api.enforcement import send_answer
 from service.api.rendering.quota import QuotaView
@@ -37,7 +37,7 @@ async def answer_quota(scope: Scope, receive: Receive, send: Send, reader: Quota
         retry_after = (b"retry-after", error.headers["Retry-After"].encode())
         return await _refuse(scope, send, 503, error_body(503, error.message), retry_after)
     except Exception:
-        return await send_answer(scope, send, answer_bug("a quota read"))
+        return await send_answer(scope, send, render_bug("a quota read"))
     if reading is None or not reading.key.has_value(value):
         return await _refuse(scope, send, 401, {"error": "Virtual key not found"}, CHALLENGE)
     key = reading.key

@@ -21,8 +21,8 @@ from service.quota.decision import (
 )
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
 from service.quota.reserve import priced_routes
-from service.quota.routed import RouteFacts, avoid_also, route_request, usable_keys, without_rules
 from service.quota.routes import Route, find_routes
+from service.quota.rule_routing import RouteFacts, avoid_also, route_request, usable_keys, without_rules
 from service.reservation import Blocked, Explain, Explained, Granted, Plan, Refused, Stale
 
 

@@ -17,7 +17,8 @@ from service.quota.choice import candidates
 from service.quota.decision import Verdict, blocked, refused, sooner
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder, recall_holder
 from service.quota.plan import Holder
-from service.quota.routed import (
+from service.quota.routes import Route, find_routes, known_routes
+from service.quota.rule_routing import (
     Routed,
     RouteFacts,
     avoid_also,
@@ -26,7 +27,6 @@ from service.quota.routed import (
     usable_keys,
     without_rules,
 )
-from service.quota.routes import Route, find_routes, known_routes
 from service.quota.shared import Shared
 from service.reservation import NO_STATES, Blocked, Granted, IdConflict, Plan, Refused, Replayed, Reserve, Stale
 

@@ -10,7 +10,7 @@ from service.quota.choice import candidates, fallbacks
 from service.quota.decision import earliest
 from service.quota.enforcer import Enforcer
 from service.quota.plan import Holder
-from service.quota.routed import Routed
+from service.quota.rule_routing import Routed
 from service.reservation import Explain, Plan, Refused, Stale
 from service.routing.select import Aim
 

@@ -7,7 +7,7 @@ from service.errors import InvalidRequest
 from service.models.routing_evaluation import EvaluateRoutingRequest
 from service.quota.enforcer import Enforcer, find_holder
 from service.quota.plan import Holder
-from service.quota.routed import question_of, read_usage_of
+from service.quota.rule_routing import question_of, read_usage_of
 from service.routing.select import RoutedRequest, Selection, select
 from service.routing.usage import Usage
 

@@ -6,7 +6,7 @@ from service.pricing.book import Prices, bundled_prices, load_prices
 from service.quota.plan import SharedLimits
 from service.routing.rules import NO_RULES, Rules
 from service.store.connection import Store
-from service.store.rules import read_rules
+from service.store.routing_rules import read_rules
 from service.store.shared_limits import read_shared_limits
 from service.store.versions import Versions, read_versions
 

@@ -167,7 +167,7 @@ def plan_ttl_ms(retention_ms: int) -> int:
     return LONGEST_TTL_MS + retention_ms + int(2 * _SAVED_FOR_S * 1000)
 
 
-class Plans:
+class PackedPlans:
     """Packed plans of one worker, the `largest_cache` used last. Calls that want the same are merged."""
 
     def __init__(self, store: Store, *, retention_ms: int, largest_cache: int) -> None:

@@ -27,7 +27,7 @@ from service.reservation import (
 from service.store import keys, reservation_answers
 from service.store.batch import Batch
 from service.store.connection import Store
-from service.store.plans import OwnersOfPlan, PackedPlan, Plans, owners_of, plan_text, unchecked
+from service.store.plans import OwnersOfPlan, PackedPlan, PackedPlans, owners_of, plan_text, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms, run_calls
 from service.store.scripts import store_errors
 
@@ -82,7 +82,7 @@ class Reservations:
         self._retention_ms = retention_ms
         self._charges_expired = charge_expired
         self._largest_cache = largest_cache
-        self._plans = Plans(store, retention_ms=retention_ms, largest_cache=cached_plans)
+        self._plans = PackedPlans(store, retention_ms=retention_ms, largest_cache=cached_plans)
         self._made: OrderedDict[str, PackedPlan] = OrderedDict()
         self._batches: dict[str, Batch[Call, Answer]] = {
             script: Batch(partial(self._run, script), largest=largest_batch)

@@ -13,7 +13,7 @@ from service.money import to_dollars
 from service.quota.decision import ALLOW, UNPRICED, Reading, Verdict
 from service.quota.explain import Check, Explanation
 from service.quota.reserve import Admission, DegradedAdmission
-from service.quota.routed import RouteFacts
+from service.quota.rule_routing import RouteFacts
 from service.remembered import remembered
 from service.reservation import LimitKind, Plan, Settled
 

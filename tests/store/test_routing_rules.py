@@ -4,7 +4,7 @@ from service.entities import Kind, RoutingRule
 from service.store.change import Change, commit, transact
 from service.store.connection import Store
 from service.store.keys import Ref
-from service.store.rules import read_rules
+from service.store.routing_rules import read_rules
 from service.store.snapshot import Snapshot
 from service.store.versions import Versions, read_versions
 from tests.routing.rules import rule
