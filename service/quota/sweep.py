@@ -9,7 +9,7 @@ from typing import Final
 from service import metrics
 from service.errors import StoreUnavailable
 from service.quota.enforcer import Enforcer
-from service.store.reservations import Swept
+from service.store.sweep import Swept
 
 PAUSE_S: Final = 1.0
 """Nobody waits for a sweep: a call that an expired hold would refuse returns that hold itself."""

@@ -41,10 +41,11 @@ from service.reservation import (
 )
 from service.store import reservation_answers
 from service.store.connection import Store
-from service.store.plans import UNCHECKED, PackedPlan, pack_with, unchecked
+from service.store.plans import UNCHECKED, PackedPlan, PlanLost, pack_with, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms
-from service.store.reservations import ATTEMPTS, Due, Reservations, Swept
+from service.store.reservations import Reservations
 from service.store.shards import Merged, Shard, decide, head_of, shards_of, taken_of
+from service.store.sweep import ATTEMPTS, Due, Outcome, Swept
 from service.store.versions import Versions, read_versions
 
 EXTRA_MS: Final = 60_000
@@ -87,7 +88,11 @@ class ClusterReservations(Reservations):
         versions, head, parts = await self._take(call, packed, attempt)
         if head.word == "replayed" and head.rest[0].decode() != packed.digest:
             await self._withdraw(call, packed, attempt)
-            return await self._replay(call, await self._plan(head.rest[0]))
+            try:
+                first = await self._plan(head.rest[0])
+            except PlanLost:
+                return None  # it may be about to be saved
+            return await self._replay(call, first)
         if all(_has_part(part, packed, head) for part in parts):
             if head.word == "replayed":
                 return await self._replayed(call, packed, attempt, head, parts)
@@ -157,7 +162,7 @@ class ClusterReservations(Reservations):
         async for swept in super().sweep(size_of_part):
             yield swept
 
-    async def _expire(self, part: Sequence[Due]) -> Sequence[bool | Due | BaseException | None]:
+    async def _expire(self, part: Sequence[Due]) -> Sequence[Outcome]:
         return await asyncio.gather(*(self._expire_one(one.request_id) for one in part), return_exceptions=True)
 
     async def _expire_one(self, request_id: str) -> bool | None:

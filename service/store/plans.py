@@ -29,7 +29,6 @@ from service.windows import Window
 _SAVED_FOR_S: Final = 3_600.0
 """A plan in use is written again after this long."""
 UNCHECKED: Final = -1
-_LOST: Final = "the plan of this reservation is lost"
 _UNLIMITED: Final = -1
 _NO_SLOT: Final = 0
 """Stands for a limit that was removed: slots count from 1, so no hash has such a counter."""
@@ -167,6 +166,13 @@ def plan_ttl_ms(retention_ms: int) -> int:
     return LONGEST_TTL_MS + retention_ms + int(2 * _SAVED_FOR_S * 1000)
 
 
+class PlanLost(StoreUnavailable):
+    """Nobody has saved it, or Redis has lost it since."""
+
+    def __init__(self) -> None:
+        super().__init__("the plan of this reservation is lost")
+
+
 class PackedPlans:
     """Packed plans of one worker, the `largest_cache` used last. Calls that want the same are merged."""
 
@@ -253,11 +259,11 @@ class PackedPlans:
 
     async def _load(self, digests: Sequence[str]) -> list[PackedPlan | StoreUnavailable]:
         found = {digest: pack(decode_plan(text), digest) for digest, text in await self._texts(digests)}
-        return [found.get(digest) or StoreUnavailable(_LOST) for digest in digests]
+        return [found.get(digest) or PlanLost() for digest in digests]
 
     async def _load_owners(self, digests: Sequence[str]) -> list[OwnersOfPlan | StoreUnavailable]:
         found = {digest: owners_of(digest, _usage_keys(decode_owners(text))) for digest, text in await self._texts(digests)}
-        return [found.get(digest) or StoreUnavailable(_LOST) for digest in digests]
+        return [found.get(digest) or PlanLost() for digest in digests]
 
     async def _texts(self, digests: Sequence[str]) -> list[tuple[str, bytes]]:
         """Of each that is still kept."""

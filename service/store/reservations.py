@@ -1,10 +1,10 @@
 """Runs the calls on reservations: merges those of one event-loop tick, finds the plan that a reservation was made by."""
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from service.errors import StoreUnavailable
 from service.reservation import (
@@ -30,38 +30,11 @@ from service.store.connection import Store
 from service.store.plans import OwnersOfPlan, PackedPlan, PackedPlans, owners_of, plan_text, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms, run_calls
 from service.store.scripts import store_errors
+from service.store.sweep import ATTEMPTS, Due, Outcome, Swept, sweep
 
-ATTEMPTS: Final = 8
-"""How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
 _ASK_AGAIN: Final = ("elsewhere", "stale")
 """Answers that say that the plan has to be another one, or brought up to date."""
 _EXPIRE_AGAIN: Final = (*_ASK_AGAIN, "charges")
-_DUE_OF_AN_INDEX: Final = 16
-"""Looked up at once; there are 64 indexes."""
-_SWEPT_IN_A_ROW: Final = 4096
-"""Among so many are several of the same plan: its owners are written once for all of them."""
-
-
-class Swept(NamedTuple):
-    """Progress of a sweep. `asked`: reservations just processed (0 after a look-up). `expired`: how many of them this call took
-    off the index. `late_ms`: how long ago the lease that ended last, of those found, ran out.
-    """
-
-    asked: int
-    expired: int
-    late_ms: int
-
-
-class Due(NamedTuple):
-    """A reservation whose lease has ended, and what to expire it by: the owners of its plan (quickest), its whole plan (where
-    they are to be charged), or None (its record has to be read first).
-    """
-
-    open_index: str
-    request_id: str
-    late_ms: int
-    by: OwnersOfPlan | PackedPlan | None
-    attempts_left: int = ATTEMPTS
 
 
 class Reservations:
@@ -161,57 +134,17 @@ class Reservations:
         with store_errors("looking for a reservation"):
             return bool(await self.store.redis.exists(keys.reservation(request_id)))
 
-    async def sweep(self, size_of_part: Callable[[], int]) -> AsyncIterator[Swept]:
-        """Returns what expired leases still hold, in parts, so that whoever sweeps can count and rest after each, and say how
-        many reservations the next may have. Safe to run in every worker at once.
-        """
-        any_expired = False
-        # One that fails (its plan is lost) must not keep the others from being returned and counted.
-        passed_over: Counter[str] = Counter()
-        failure: BaseException | None = None
-        is_last = False
-        while not is_last:
-            due: list[Due] = []
-            seen = passed_over.copy()
-            while not is_last and len(due) < _SWEPT_IN_A_ROW:
-                more = await self._due(seen)
-                counts = Counter(one.open_index for one in more)
-                seen += counts
-                due += more
-                is_last = max(counts.values(), default=0) < _DUE_OF_AN_INDEX
-                yield Swept(0, 0, 0)
-            # One that fails again and again is the first for ever, but not the last.
-            late_ms = min((one.late_ms for one in due), default=0)
-            again: list[Due] = []
-            due.sort(key=_plan_of)
-            while due:
-                part = due[: size_of_part()]
-                outcomes = await self._expire(part)
-                for one, outcome in zip(part, outcomes, strict=True):
-                    if isinstance(outcome, BaseException):
-                        passed_over[one.open_index] += 1
-                        failure = outcome
-                    elif outcome is None:
-                        passed_over[one.open_index] += 1
-                    elif isinstance(outcome, Due):
-                        again.append(outcome)
-                due = due[len(part) :]
-                if not due:
-                    # By now their plans are known.
-                    due, again = sorted(again, key=_plan_of), []
-                expired = sum(outcome is True for outcome in outcomes)
-                any_expired = any_expired or expired > 0
-                yield Swept(len(part), expired, late_ms)
-        if failure is not None and not any_expired:
-            raise failure
+    def sweep(self, size_of_part: Callable[[], int]) -> AsyncIterator[Swept]:
+        """As store/sweep.py says. Safe to run in every worker at once."""
+        return sweep(self._due, self._expire, size_of_part)
 
-    async def _expire(self, part: Sequence[Due]) -> Sequence[bool | Due | BaseException | None]:
+    async def _expire(self, part: Sequence[Due]) -> Sequence[Outcome]:
         """Of each whether this call took it off the index; None: not yet; how to ask again; or why it cannot be done."""
         try:
             answers = await self._run("expire", [_expire_call(one) for one in part])
         except Exception as error:
             return [error] * len(part)
-        outcomes: list[bool | Due | BaseException | None] = []
+        outcomes: list[Outcome] = []
         again: dict[int, Answer] = {}
         for place, answer in enumerate(answers):
             if isinstance(answer, StoreUnavailable):
@@ -220,13 +153,13 @@ class Reservations:
                 outcomes.append(answer.word == "expired")
                 if answer.word in _EXPIRE_AGAIN:
                     again[place] = answer
-        otherwise = (self._otherwise(part[place], answer) for place, answer in again.items())
-        for place, outcome in zip(again, await asyncio.gather(*otherwise, return_exceptions=True), strict=True):
+        asked_anew = (self._how_to_ask_again(part[place], answer) for place, answer in again.items())
+        for place, outcome in zip(again, await asyncio.gather(*asked_anew, return_exceptions=True), strict=True):
             outcomes[place] = outcome
         return outcomes
 
-    async def _otherwise(self, one: Due, answer: Answer) -> Due:
-        """How to ask again after an answer of _EXPIRE_AGAIN."""
+    async def _how_to_ask_again(self, one: Due, answer: Answer) -> Due:
+        """After an answer of _EXPIRE_AGAIN."""
         by: OwnersOfPlan | PackedPlan | None
         if one.by is None:
             by = await self._plans.load_owners(answer.rest[0].decode())
@@ -245,14 +178,14 @@ class Reservations:
                     pipe.zcount(index, f"({now_ms}", "+inf")
                 return sum(await pipe.execute())
 
-    async def _due(self, passed_over: Mapping[str, int]) -> list[Due]:
-        """Of each index the first whose leases have run out, but for so many."""
+    async def _due(self, passed_over: Mapping[str, int], most: int) -> list[Due]:
+        """Of each index the first whose leases have run out, but for so many; at most `most` of each."""
         now_ms, indexes = await self.store.read_now_ms(), keys.all_open_indexes()
         with store_errors("looking for expired reservations"):
             async with self.store.redis.pipeline(transaction=False) as pipe:
                 for index in indexes:
                     first = passed_over.get(index, 0)
-                    pipe.zrangebyscore(index, "-inf", now_ms, start=first, num=_DUE_OF_AN_INDEX, withscores=True)
+                    pipe.zrangebyscore(index, "-inf", now_ms, start=first, num=most, withscores=True)
                 found = zip(indexes, await pipe.execute(), strict=True)
         listed = ((index, member.decode(), now_ms - int(ended_ms)) for index, members in found for member, ended_ms in members)
         return [Due(index, request_id, late_ms, self._owners_of(request_id)) for index, request_id, late_ms in listed]
@@ -310,11 +243,6 @@ class Reservations:
 def _expire_call(one: Due) -> Call:
     call = Call.on(one.request_id, one.by)
     return call._replace(record=None) if isinstance(one.by, OwnersOfPlan) else call
-
-
-def _plan_of(due: Due) -> str:
-    """Nothing where it has to be asked first."""
-    return due.by.digest if due.by is not None else ""
 
 
 def _settle_call(call: Settle, packed: PackedPlan | None, *, unreserved: bool = False) -> Call:

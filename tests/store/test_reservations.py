@@ -212,7 +212,7 @@ async def test_a_plan_that_redis_lost_when_it_was_started_anew_is_saved_again(de
 
 
 async def test_a_lost_plan_does_not_keep_the_sweep_from_the_others(desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("service.store.reservations._DUE_OF_AN_INDEX", 1)
+    monkeypatch.setattr("service.store.sweep._DUE_OF_AN_INDEX", 1)
     # In every index one that fails stands first.
     await asyncio.gather(*(desk.call(PLAN, "reserve", f"a {number}", 1) for number in range(300)))
     assert all(redis.zcard(index) for index in keys.all_open_indexes())
@@ -247,7 +247,7 @@ async def test_details_come_back_as_they_were(desk: Desk):
 
 
 async def test_a_large_sweep_comes_to_an_end(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("service.store.reservations._DUE_OF_AN_INDEX", 1)
+    monkeypatch.setattr("service.store.sweep._DUE_OF_AN_INDEX", 1)
     await asyncio.gather(*(desk.call(PLAN, "reserve", str(number), 1) for number in range(200)))
     assert await desk.at(NOW + HOUR).another_worker().call(PLAN, "sweep") == "200 expired"
 
