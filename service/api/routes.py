@@ -8,6 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from service.api.bodies import read_body
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -22,7 +24,11 @@ class _ByMethod:
         endpoint = self._endpoints.get(scope["method"])
         if endpoint is None:
             raise HTTPException(405, headers={"Allow": self._allow})
-        response = await endpoint(Request(scope, receive, send))
+        request = Request(scope, receive, send)
+        if scope["method"] == "DELETE":
+            # Nobody needs it, but where it is no HTTP, or its end never comes, nothing must be deleted.
+            await read_body(request)
+        response = await endpoint(request)
         await response(scope, receive, send)
 
 

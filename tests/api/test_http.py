@@ -295,3 +295,18 @@ def test_what_is_asked_of_nobody_in_particular(served: Served):
         with Connection(served) as connection:
             connection.send(data)
             assert connection.answer().status == status
+
+
+@pytest.mark.parametrize("framing, body", [("identity", b""), ("chunked", b"zz\r\n"), ("chunked", b"5\r\nhel")])
+def test_a_delete_that_is_no_http_deletes_nothing(served: Served, framing: str, body: bytes):
+    with Connection(served) as connection:
+        connection.send(with_length("POST", TEAMS, json.dumps({"name": f"kept {framing} {body!r}"}).encode()))
+        team = f"{TEAMS}/{json.loads(connection.answer().body)['team']['id']}"
+        connection.send(request("DELETE", team, f"Transfer-Encoding: {framing}", body=body))
+        if body != b"5\r\nhel":
+            assert_standard(connection.answer(), 400)
+    with Connection(served) as another:
+        another.send(request("GET", team))
+        assert another.answer().status == 200
+        another.send(with_length("DELETE", team, b"whatever"))
+        assert another.answer().status == 200
