@@ -54,7 +54,7 @@ PAUSE_S: Final = (0.005, 0.02)
 """How long an attempt waits for another one of the same request."""
 _WITHDRAWN_AT_ONCE: Final = 64
 _Withdrawal = tuple[Call, float]
-"""The float: until then the part holds what the attempt took, by time.monotonic."""
+"""The float: until then, by time.monotonic, something may be left of the attempt."""
 
 
 def open_reservations(store: Store, **options: Any) -> Reservations:
@@ -207,10 +207,11 @@ class ClusterReservations(Reservations):
 
     async def _withdraw(self, call: Reserve, packed: PackedPlan, attempt: str) -> None:
         """At once where nodes answer, else by one of the sweeps that follow."""
-        held_until_s = time.monotonic() + call.lease_ms / 1000
+        # Also when its lease has ended: what it held may be charged by then, and its request is counted.
+        until_s = time.monotonic() + (call.lease_ms + self._retention_ms) / 1000
         parts = [_head(call.request_id, packed, (), attempt)]
         parts += [_part(shard, call.request_id, (), attempt) for shard in shards_of(packed)]
-        await self._withdraw_parts([(part, held_until_s) for part in parts])
+        await self._withdraw_parts([(part, until_s) for part in parts])
 
     async def _withdraw_parts(self, parts: Sequence[_Withdrawal]) -> bool:
         """Whether all nodes answered."""

@@ -12,7 +12,7 @@ from redis.crc import key_slot
 from service.errors import StoreUnavailable
 from service.settings import Settings
 from service.store.connection import Store, open_store
-from tests.store.plans import NOW, create, plan_of, requests, tokens, usage_key
+from tests.store.plans import MINUTE, NOW, create, plan_of, requests, tokens, usage_key
 from tests.store.quota_desk import Desk, swept
 from tests.store.stored_counters import stored_counters
 
@@ -75,11 +75,14 @@ async def test_what_nodes_took_that_are_there_goes_back(redis: Redis, impatient:
         assert [stored_counters(redis, usage_key(name))[1].held for name in there] == [10] * len(there)
 
 
+@pytest.mark.parametrize("lease_ms", [10 * MINUTE, 1])
 @pytest.mark.parametrize("on_lease_expiry", ["release", "charge"])
 async def test_what_a_node_took_that_did_not_answer_goes_back_with_the_next_sweep(
-    redis: Redis, impatient: Store, on_lease_expiry: str
+    redis: Redis, impatient: Store, on_lease_expiry: str, lease_ms: int
 ):
-    """It asked for the part before it stopped, or did what was asked when it went on: no matter which, and nobody is charged."""
+    """Whether it had done what was asked before it stopped, or does that when it goes on; also when the lease has ended by then,
+    and what was held is charged.
+    """
     plan = plan_of(tokens("key", 1000), requests("team", 100), tokens("customer", 1000))
     create(redis, plan)
     hurried = Desk(impatient, charge_expired=on_lease_expiry == "charge")
@@ -87,10 +90,11 @@ async def test_what_a_node_took_that_did_not_answer_goes_back_with_the_next_swee
     with stopped(redis, usage_key("team")):
         for number in range(4):
             with pytest.raises(StoreUnavailable):
-                await hurried.call(plan, "reserve", f"meanwhile {number}", 10)
+                await hurried.call(plan, "reserve", f"meanwhile {number}", 10, lease_ms=lease_ms)
         with pytest.raises(StoreUnavailable):
             await swept(hurried.reservations)
     assert stored_counters(redis, usage_key("team"))[2].usage > 1, "the node is to have taken what nobody waited for"
+    hurried.at(NOW + MINUTE)
     with contextlib.suppress(StoreUnavailable):
         await swept(hurried.reservations)  # the breaker may be open yet
     await swept(hurried.reservations)
