@@ -16,8 +16,8 @@ from service.api.rendering.times import timestamp
 from service.api.routes import route
 from service.api.services import services_of
 from service.models.costs import CostRequest
-from service.models.enforcement import DEFAULT_REQUEST_TYPE
 from service.models.parsing import parse
+from service.models.request_types import DEFAULT_REQUEST_TYPE
 from service.money import to_dollars, to_nanousd
 from service.names import split_model
 from service.pricing import bundled

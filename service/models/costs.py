@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.models.enforcement import DEFAULT_REQUEST_TYPE, ModelName, RequestType, Usage, VirtualKeyValue
+from service.models.enforcement import ModelName, RequestType, Usage, VirtualKeyValue
+from service.models.request_types import DEFAULT_REQUEST_TYPE
 from service.models.responses import Dollars, Page, ResponseModel, Timestamp, omitted
 from service.models.text import Reference
 

@@ -3,13 +3,14 @@
 An absent member and a null one mean the same: not supplied.
 """
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, AliasChoices, Field, JsonValue, StringConstraints, model_validator
 
 from service.durations import parse_duration
 from service.models.limits import LARGEST_COUNT
 from service.models.parsing import MemberError
+from service.models.request_types import DEFAULT_REQUEST_TYPE, PricedRequestType
 from service.models.strict import StrictModel
 from service.models.text import MAX_NAME, without_nul
 from service.money import MAX_DOLLARS
@@ -21,11 +22,6 @@ LONGEST_TTL_MS = 86_400_000
 DEFAULT_TTL = "10m"
 MAX_TEXTS = 256
 LONGEST_TEXT = 65_536
-DEFAULT_REQUEST_TYPE = "chat_completion"
-PRICED_REQUEST_TYPES = (
-    "chat_completion, text_completion, responses, embedding, rerank, speech, transcription, image_generation, image_variation, "
-    "image_edit, video_generation or video_remix, each also with _stream"
-)
 
 _PRINTABLE = r"^[^\u0000-\u001f\u007f]{1,128}$"
 """For the document; the rule itself is str.isprintable."""
@@ -89,7 +85,9 @@ class _RequestOfKey(StrictModel):
     )
     model: ModelName | None = Field(None, description="Unset: limits of models do not apply.")
     request_type: RequestType | None = Field(
-        None, description=f"Says which prices apply: {PRICED_REQUEST_TYPES}; no other one has any. Unset: {DEFAULT_REQUEST_TYPE}."
+        None,
+        description=f"Says which prices apply: {', '.join(get_args(PricedRequestType))}, also with _stream; others have none. "
+        f"Unset: {DEFAULT_REQUEST_TYPE}.",
     )
     virtual_key: VirtualKeyValue | None = Field(
         None, description="The secret of the key whose quota is used, instead of a header such as x-bf-vk."

@@ -6,26 +6,13 @@ from pydantic import Field, StringConstraints, model_validator
 
 from service.models.parsing import MemberError
 from service.models.prices import PricingPatch
+from service.models.request_types import PricedRequestType
 from service.models.responses import Page, ResponseModel, Timestamp
 from service.models.strict import StrictModel
 from service.models.text import MAX_ENTRIES, MAX_NAME, Name, Reference
 
 ScopeKind = Literal["global", "provider", "provider_key", "virtual_key", "virtual_key_provider", "virtual_key_provider_key"]
 MatchType = Literal["exact", "wildcard"]
-RequestType = Literal[
-    "chat_completion",
-    "text_completion",
-    "responses",
-    "embedding",
-    "rerank",
-    "speech",
-    "transcription",
-    "image_generation",
-    "image_variation",
-    "image_edit",
-    "video_generation",
-    "video_remix",
-]
 
 IDS_OF_SCOPE: dict[str, frozenset[str]] = {
     "global": frozenset(),
@@ -68,7 +55,7 @@ Pattern = Annotated[
         description="The model, or with match_type wildcard the beginning of its name and a `*`. Spaces around it are dropped."
     ),
 ]
-RequestTypes = Annotated[tuple[RequestType, ...], Field(min_length=1, max_length=MAX_ENTRIES)]
+RequestTypes = Annotated[tuple[PricedRequestType, ...], Field(min_length=1, max_length=MAX_ENTRIES)]
 
 
 def _id_or_none(text: str | None) -> str | None:
@@ -148,7 +135,7 @@ class PricingOverride(ResponseModel):
     provider_key_id: str | None
     match_type: MatchType
     pattern: str
-    request_types: tuple[RequestType, ...]
+    request_types: tuple[PricedRequestType, ...]
     pricing_patch: str = Field(description="`patch` as JSON text.", json_schema_extra={"contentMediaType": "application/json"})
     patch: PricingPatch
     config_hash: str | None

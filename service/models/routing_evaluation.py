@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from service.models.enforcement import DEFAULT_REQUEST_TYPE, ModelName, NamedTexts, RequestId, RequestType, VirtualKeyValue
+from service.models.enforcement import ModelName, NamedTexts, RequestId, RequestType, VirtualKeyValue
 from service.models.parsing import MemberError
+from service.models.request_types import DEFAULT_REQUEST_TYPE
 from service.models.responses import ResponseModel, omitted
 from service.models.routing_rules import RoutingTarget, Scope
 from service.models.strict import StrictModel

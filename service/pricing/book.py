@@ -14,7 +14,7 @@ import orjson
 
 from service.entities import PricingOverride
 from service.pricing.catalog import Catalog, Entry
-from service.pricing.cost import can_price, is_priced_type
+from service.pricing.cost import can_price
 from service.pricing.override import Overrides
 from service.pricing.rates import Rates, rates_of
 from service.store.connection import Store
@@ -78,7 +78,7 @@ class Prices:
         kept = self._prices.get(asked, now_ms)
         if kept is not None:
             return kept.value
-        price, until_ms = self._make(*asked, now_ms) if is_priced_type(request_type) else (None, None)
+        price, until_ms = self._make(*asked, now_ms)
         self._prices.put(asked, price, until_ms)
         return price
 

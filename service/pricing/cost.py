@@ -50,11 +50,6 @@ def base_type(request_type: str) -> str:
     return request_type.removesuffix(_STREAM)
 
 
-def is_priced_type(request_type: str) -> bool:
-    """Whether there is a rule for what requests of this type cost."""
-    return base_type(request_type) in _RULES
-
-
 def cost_nanousd(rates: Rates, usage: Usage, request_type: str) -> int:
     return sum_nanousd(working(rates, usage, request_type))
 

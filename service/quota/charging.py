@@ -6,7 +6,8 @@ from typing import Any, Final
 import orjson
 
 from service.errors import InvalidRequest
-from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest, SettleRequest
+from service.models.enforcement import ReserveRequest, SettleRequest
+from service.models.request_types import DEFAULT_REQUEST_TYPE
 from service.money import to_nanousd
 from service.names import split_model
 from service.pricing.book import Price, Prices

@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from service.errors import StoreUnavailable
-from service.models.enforcement import DEFAULT_REQUEST_TYPE, ReserveRequest
+from service.models.enforcement import ReserveRequest
+from service.models.request_types import DEFAULT_REQUEST_TYPE
 from service.models.routing_evaluation import EvaluateRoutingRequest
 from service.names import split_model
 from service.quota.allow_lists import ANY, narrowed

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from service.api.rendering.times import timestamp
-from service.models.pricing_overrides import RequestType
+from service.models.request_types import PricedRequestType
 from tests.api import calls
 from tests.api.calls import PRICING_OVERRIDES, Entity
 from tests.api.conftest import NOW_MS, MakeClient
@@ -81,7 +81,7 @@ async def test_prices_come_back_as_an_object_and_as_text(client: httpx.AsyncClie
 
 
 async def test_names_and_request_types_are_kept_as_sent(client: httpx.AsyncClient):
-    every = [*get_args(RequestType)]
+    every = [*get_args(PricedRequestType)]
     for name in NAMES:
         assert (await create(client, name=name))["name"] == name
     assert (await create(client, request_types=[*every[::-1], every[0]]))["request_types"] == [*every[::-1], every[0]]

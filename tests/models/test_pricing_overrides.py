@@ -8,12 +8,8 @@ import pytest
 from service.errors import InvalidRequest
 from service.models.parsing import parse
 from service.models.prices import PricingPatch
-from service.models.pricing_overrides import (
-    CreatePricingOverrideRequest,
-    RequestType,
-    ScopeKind,
-    UpdatePricingOverrideRequest,
-)
+from service.models.pricing_overrides import CreatePricingOverrideRequest, ScopeKind, UpdatePricingOverrideRequest
+from service.models.request_types import PricedRequestType
 
 OVERRIDE: dict[str, Any] = {
     "name": "cheaper",
@@ -127,7 +123,7 @@ def test_patterns_of_updates_are_compared_with_what_is_stored_elsewhere():
 
 
 def test_request_types_are_kept_in_order_with_repeats():
-    types = [*reversed(get_args(RequestType)), "embedding"]
+    types = [*reversed(get_args(PricedRequestType)), "embedding"]
     assert create(request_types=types).request_types == tuple(types)
 
 

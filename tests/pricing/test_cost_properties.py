@@ -6,12 +6,12 @@ from typing import get_args
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from service.models.pricing_overrides import RequestType
+from service.models.request_types import PricedRequestType
 from service.pricing.cost import LARGEST_NANOUSD, cost_nanousd, cost_of_tokens_nanousd, sum_nanousd, working
 from service.pricing.rates import NANO, Rates, Unit, rates_of
 from service.pricing.usage import Usage
 
-REQUEST_TYPES = st.sampled_from(get_args(RequestType))
+REQUEST_TYPES = st.sampled_from(get_args(PricedRequestType))
 DOLLARS = st.one_of(st.just(0.0), st.floats(min_value=0, max_value=0.01, allow_nan=False))
 PRICES = st.dictionaries(st.sampled_from(get_args(Unit)), DOLLARS)
 COUNTS = st.one_of(st.integers(0, 20), st.integers(0, 400_000))

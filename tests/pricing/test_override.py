@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.entities import PricingOverride
-from service.models.pricing_overrides import IDS_OF_SCOPE, RequestType, ScopeKind
+from service.models.pricing_overrides import IDS_OF_SCOPE, ScopeKind
+from service.models.request_types import PricedRequestType
 from service.pricing.override import Overrides
 
 IDS = {"virtual_key_id": "vk", "provider_id": "openai", "provider_key_id": "pk"}
@@ -149,7 +150,7 @@ OVERRIDES = st.builds(
     st.fixed_dictionaries(dict.fromkeys(IDS, IDENTIFIERS)),
     st.sampled_from(("exact", "wildcard")),
     NAMES,
-    st.sets(st.sampled_from(get_args(RequestType)[:3]), min_size=1),
+    st.sets(st.sampled_from(get_args(PricedRequestType)[:3]), min_size=1),
     st.integers(0, 2),
 )
 
@@ -162,7 +163,7 @@ def rank(one: PricingOverride) -> tuple[int, bool, int, int]:
     st.lists(OVERRIDES, max_size=12),
     NAMES,
     st.none() | IDENTIFIERS,
-    st.sampled_from(get_args(RequestType)[:3]),
+    st.sampled_from(get_args(PricedRequestType)[:3]),
     st.none() | IDENTIFIERS,
     st.none() | IDENTIFIERS,
 )

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from service.models.prices import PricingPatch
-from service.models.pricing_overrides import RequestType
+from service.models.request_types import PricedRequestType
 from service.pricing.cost import LARGEST_NANOUSD, cost_nanousd
 from service.pricing.rates import Unit, rates_of
 from service.pricing.usage import Usage
@@ -266,7 +266,7 @@ def test_worked_cost(request_type: str, prices: dict[str, float], usage: Usage, 
 
 
 def test_every_request_type_and_unit_is_worked():
-    assert {row[0] for row in WORKED} >= set(get_args(RequestType))
+    assert {row[0] for row in WORKED} >= set(get_args(PricedRequestType))
     unused = {"cache_creation_input_audio_token_cost"}
     assert {unit for row in WORKED for unit in row[1]} >= set(get_args(Unit)) - unused
     assert max(row[3] for row in WORKED) == LARGEST_NANOUSD
