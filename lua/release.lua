@@ -10,7 +10,7 @@ ARGV
   [2..]  a batch as lua/README.md describes it. Numbers of a call: none of its own; texts: id
 RETURNS
   {now_ms, answer, ...}    in the order of the calls; an answer is one of
-  {'released', plan_digest}     now, or by an earlier call
+  {'released', plan_digest, repeated}    now (0), or by an earlier call (1)
   {'unknown'}                   no such reservation
   {'conflict'}                  it was settled
   {'elsewhere', plan_digest}    made by this plan: call again with it
@@ -46,7 +46,7 @@ local function answer(at)
   elseif record[STATE] == 'settled' then
     return { 'conflict' }
   elseif record[STATE] == 'released' then
-    return { 'released', record[DIGEST] }
+    return { 'released', record[DIGEST], 1 }
   elseif not plan or plan.digest ~= record[DIGEST] then
     return { 'elsewhere', record[DIGEST] }
   end
@@ -58,7 +58,7 @@ local function answer(at)
   mark_owners(plan)
   record[STATE] = 'released'
   changed[place] = { index, ARGV[at + 1], extra_ms }
-  return { 'released', record[DIGEST] }
+  return { 'released', record[DIGEST], 0 }
 end
 
 local reply = answer_calls(batch, now, ARGUMENTS_OF_A_CALL, answer)

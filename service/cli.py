@@ -2,8 +2,10 @@
 
 import argparse
 import contextlib
+import io
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from pathlib import Path
 from service import __version__
 from service.errors import ServiceError, StoreUnavailable
 from service.logs import configure_logging
+from service.processes import is_alive
 from service.server import CannotListen, bind, import_application, serve, url_of
 from service.settings import NEEDS_ADDRESS, BadSettings, Settings, load_settings, variable
 from service.store.data_directory import EmbeddedRedisError, holds_data, running_embedded_redis
@@ -21,6 +24,7 @@ from service.store.embedded import embedded_redis
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client when it is imported, which the workers do."""
 _SHARED_MEMORY = "/dev/shm"
+_METRICS_PREFIX = "quotad-metrics-"
 FAILED = 1
 MISUSED = 2
 FLAGS = {
@@ -39,6 +43,10 @@ log = logging.getLogger("quotad")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files may be of no encoding.
+            stream.reconfigure(errors="backslashreplace")
     # SIGTERM unwinds like Ctrl-C: the HTTP side first, then Redis.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -145,11 +153,16 @@ def _prices(settings: Settings, given: argparse.Namespace) -> int:
     _say(f"Reading {given.file}, {len(text):,} bytes.")
     try:
         with _redis_in_use(settings, must_exist=True) as running:
-            for line in price_commands.import_sheet(running, given.file.name, text, skip_invalid=given.skip_invalid):
+            for line in price_commands.import_sheet(running, _readable(given.file.name), text, skip_invalid=given.skip_invalid):
                 _say(line)
     except price_commands.BadSheet as bad:
         return _complain(f"{given.file}: {bad}", FAILED)
     return 0
+
+
+def _readable(name: str) -> str:
+    """The name of a file, which may be any bytes, as text that can be kept."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 @contextlib.contextmanager
@@ -193,14 +206,27 @@ def _metrics_of(workers: int) -> Iterator[None]:
         return
     with contextlib.ExitStack() as stack:
         # These files are memory of the workers: on a disk that is full, writing to it would end them.
-        parent = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
         try:
-            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="quotad-metrics-", dir=parent))
-        except OSError as error:
-            raise BadSettings(f"No directory for the metrics of several workers can be made ({error}): set TMPDIR.") from error
+            directory = stack.enter_context(_directory_of_metrics(_SHARED_MEMORY))
+        except OSError:
+            try:
+                directory = stack.enter_context(_directory_of_metrics(None))
+            except OSError as error:
+                raise BadSettings(
+                    f"No directory for the metrics of several workers can be made ({error}): set TMPDIR."
+                ) from error
         os.environ[METRICS_DIRECTORY] = directory
         yield
         del os.environ[METRICS_DIRECTORY]
+
+
+def _directory_of_metrics(parent: str | None) -> "tempfile.TemporaryDirectory[str]":
+    """Removes what supervisors that were killed have left there, too."""
+    for directory in Path(parent or tempfile.gettempdir()).glob(f"{_METRICS_PREFIX}*-*"):
+        process_id = directory.name.removeprefix(_METRICS_PREFIX).partition("-")[0]
+        if process_id.isdigit() and not is_alive(int(process_id)):
+            shutil.rmtree(directory, ignore_errors=True)
+    return tempfile.TemporaryDirectory(prefix=f"{_METRICS_PREFIX}{os.getpid()}-", dir=parent, ignore_cleanup_errors=True)
 
 
 def _ignore_signals() -> None:

@@ -5,13 +5,15 @@ imported), and whoever is asked adds them up. A lone worker adds up in memory wh
 when it is asked: the client takes a lock for every number.
 """
 
+import contextlib
 from bisect import bisect_left
+from collections.abc import Iterable
 from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from service.processes import is_alive
@@ -37,7 +39,7 @@ _SCRIPT_SECONDS: Final = Histogram(
 _STORE_ERRORS: Final = Counter("quotad_store_errors", "Scripts that Redis failed to answer, or not in time.", ("script",))
 _SETTLEMENTS: Final = Counter(
     "quotad_settlements",
-    "Ends of reservations. outcome: commit, cancel (released), expired, duplicate (settled before), unreserved (settled only).",
+    "Ends of reservations. outcome: commit, cancel (released), expired, duplicate (ended so before), unreserved (settled only).",
     ("outcome",),
 )
 _UNCHARGED: Final = Counter(
@@ -202,9 +204,21 @@ def _registry() -> CollectorRegistry:
     if not values.ValueClass._multiprocess:
         return REGISTRY
     registry = CollectorRegistry()
-    collector = MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    collector = _OfAllWorkers(registry)  # type: ignore[no-untyped-call]
     for file in Path(collector._path).glob("gauge_live*_*.db"):
         worker = int(file.stem.rpartition("_")[2])
         if not is_alive(worker):
             mark_process_dead(worker)  # type: ignore[no-untyped-call]
     return registry
+
+
+class _OfAllWorkers(MultiProcessCollector):
+    def collect(self) -> Iterable[Metric]:
+        """But for files that a worker has only just made: they are empty for a moment, which the collector cannot read."""
+        files = []
+        for file in Path(self._path).glob("*.db"):
+            with contextlib.suppress(FileNotFoundError):
+                if file.stat().st_size:
+                    files.append(str(file))
+        merged: Iterable[Metric] = self.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
+        return merged

@@ -224,7 +224,7 @@ class Protocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._blocked_since, self._unsent = self.loop.time(), self._out.get_write_buffer_size()
+        self._blocked_since, self._unsent = self.loop.time(), self._out.unsent()
         if self.timeout_keep_alive_task is None:
             self._look_after(self.timeout_keep_alive)
 
@@ -234,7 +234,7 @@ class Protocol(HttpToolsProtocol):
 
     def _look_after_blocked(self, since: float) -> None:
         """A client that does not take its answers is as good as gone; one that takes them slowly is not."""
-        unsent = self._out.get_write_buffer_size()
+        unsent = self._out.unsent()
         if unsent < self._unsent:
             since = self._blocked_since = self.loop.time()
             self._unsent = unsent

@@ -255,9 +255,10 @@ class Settled(NamedTuple):
 
 
 class Released(NamedTuple):
-    """`released` is False for an unknown id; a reservation released before is released."""
+    """`released` is False for an unknown id; a reservation released before is released, too: then it is `replayed`."""
 
     released: bool
+    replayed: bool
 
 
 class Renewed(NamedTuple):

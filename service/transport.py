@@ -1,6 +1,10 @@
 """Between uvicorn and a socket: answers in one system call, and when to read on."""
 
 import asyncio
+import contextlib
+import fcntl
+import sys
+import termios
 from collections.abc import Sized
 from typing import Any
 
@@ -48,8 +52,14 @@ class CoalescingTransport(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 
-    def get_write_buffer_size(self) -> int:
-        return self._transport.get_write_buffer_size()
+    def unsent(self) -> int:
+        """Bytes that the client has not taken: those that wait here, and those that wait in the kernel."""
+        size = self._transport.get_write_buffer_size()
+        socket = self._transport.get_extra_info("socket")
+        if socket is not None:
+            with contextlib.suppress(OSError):
+                size += int.from_bytes(fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        return size
 
     def pause_reading(self) -> None:
         self._transport.pause_reading()

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,8 +183,10 @@ def test_the_user_of_the_documentation_may_do_all_that_is_needed(tmp_path: Path,
     with Redis(port=int(redis_port)) as redis:
         redis.execute_command("ACL", "SETUSER", "quotad", "reset", "on", ">pw", *rights[1].split())
     url = f"redis://quotad:pw@127.0.0.1:{redis_port}"
+    sheet = Path(__file__).parent / "pricing" / "sheet.json"
     with serve("--demo", "--redis-url", url, cwd=tmp_path) as served:
         assert "Demo key: sk-bf-" in served.said
+        assert _run("prices", "import", str(sheet), "--redis-url", url, cwd=tmp_path).returncode == 0
         assert served.stop(signal.SIGTERM)[0] == 0
 
 
@@ -243,6 +246,23 @@ def test_a_worker_that_was_killed_is_replaced_and_told_of(tmp_path: Path, redis_
         assert _eventually(lambda: served.get("/readyz").status_code == 200)
         _, last_words = served.stop(signal.SIGTERM)
     assert f"worker {killed} ended (-9) and was replaced" in last_words
+
+
+def test_metrics_are_told_while_a_worker_starts_and_nothing_is_left_behind(tmp_path: Path, redis_url: str):
+    """A file that a worker has just made is empty; whoever was killed has left a directory."""
+    shared = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left_over = shared / f"quotad-metrics-{ended.pid}-x"
+    left_over.mkdir()
+    with serve("--workers", "2", "--redis-url", redis_url, cwd=tmp_path) as served:
+        assert not left_over.exists()
+        (own,) = shared.glob(f"quotad-metrics-{served.process.pid}-*")
+        (own / "counter_999999.db").touch()
+        answer = served.get("/metrics")
+        assert (answer.status_code, "quotad_uncharged_total" in answer.text) == (200, True)
+        assert served.stop(signal.SIGTERM)[0] == 0
+    assert not own.exists()
 
 
 def test_a_running_server_can_be_seeded(tmp_path: Path):

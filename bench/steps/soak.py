@@ -129,7 +129,7 @@ def _run(world: World, soak_s: float, samples: list[_Sample]) -> int:
         samples.append(_sample(world, world.quotad, time.monotonic() - started))
         wait([outcome], soak_s / _SAMPLES)
     # Taken as the load ended, or behind it.
-    samples.pop()
+    del samples[-1:]
     run = outcome.result()
     if run.broken or run.refused > 0.001 * run.requests:
         raise RuntimeError(f"of {run.requests} answers {run.refused} were refusals and {run.broken} broken")

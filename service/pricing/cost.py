@@ -101,10 +101,10 @@ def has_price(lines: list[Line]) -> bool:
 
 def can_price(rates: Rates, request_type: str) -> bool:
     """Whether there is anything that a request of this type could use and that has a price, be it 0."""
-    return any(line.price is not None for line in working(rates, _SOME_OF_ALL, request_type))
+    return any(line.price is not None for usage in _SOME_OF_ALL for line in working(rates, usage, request_type))
 
 
-_SOME_OF_ALL: Final = Usage(
+_ONE_OF_EACH: Final = Usage(
     input_tokens=6,
     output_tokens=2,
     cached_input_tokens=1,
@@ -120,6 +120,14 @@ _SOME_OF_ALL: Final = Usage(
     pixels=4096 * 4096,
     searches=1,
     sessions=1,
+)
+_SOME_OF_ALL: Final = (
+    _ONE_OF_EACH,
+    _ONE_OF_EACH._replace(is_batch=True),
+    _ONE_OF_EACH._replace(is_priority=True),
+    # More than any rate for long requests begins at.
+    _ONE_OF_EACH._replace(input_tokens=10**12),
+    *(_ONE_OF_EACH._replace(quality=quality) for quality in _QUALITIES),
 )
 
 

@@ -17,5 +17,5 @@ async def release(enforcer: Enforcer, request: ReleaseRequest) -> bool:
     if isinstance(outcome, IdConflict):
         raise Conflict(SETTLED, param="reservation_id")
     if outcome.released:
-        metrics.settlements("cancel").inc()
+        metrics.settlements("duplicate" if outcome.replayed else "cancel").inc()
     return outcome.released

@@ -26,7 +26,6 @@ from service.reservation import (
     IdConflict,
     Plan,
     Release,
-    Released,
     ReleaseOutcome,
     Renew,
     Renewed,
@@ -136,7 +135,7 @@ class ClusterReservations(Reservations):
         answer = await self._on_record("release", call.request_id, partial(_head, call.request_id))
         if answer.word == "released":
             await self._on_parts("release", call.request_id, await self._plan(answer.rest[0]))
-        return IdConflict() if answer.word == "conflict" else Released(answer.word == "released")
+        return reservation_answers.released(answer)
 
     async def renew(self, call: Renew) -> RenewOutcome:
         lease = (call.lease_ms, granule_ms(call.lease_ms))

@@ -7,9 +7,12 @@ from service.reservation import (
     Explain,
     Explained,
     Granted,
+    IdConflict,
     LimitStates,
     Plan,
     Refused,
+    Released,
+    ReleaseOutcome,
     Replayed,
     Settled,
 )
@@ -95,6 +98,13 @@ def _refused(
         states=states,
         retry_at_ms=retry_at_ms(plan, places, states, held, tokens, cost_nanousd, now_ms),
     )
+
+
+def released(answer: Answer) -> ReleaseOutcome:
+    if answer.word == "conflict":
+        return IdConflict()
+    is_released = answer.word == "released"
+    return Released(is_released, replayed=is_released and answer.rest[1] == 1)
 
 
 def _places(numbers: Sequence[int]) -> tuple[int, ...]:

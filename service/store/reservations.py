@@ -12,7 +12,6 @@ from service.reservation import (
     ExplainOutcome,
     IdConflict,
     Release,
-    Released,
     ReleaseOutcome,
     Renew,
     Renewed,
@@ -113,7 +112,7 @@ class Reservations:
 
     async def release(self, call: Release) -> ReleaseOutcome:
         answer = await self._on_record("release", call.request_id, partial(Call.on, call.request_id))
-        return IdConflict() if answer.word == "conflict" else Released(answer.word == "released")
+        return reservation_answers.released(answer)
 
     async def renew(self, call: Renew) -> RenewOutcome:
         lease = (call.lease_ms, granule_ms(call.lease_ms))

@@ -169,7 +169,8 @@ class Scripts:
         except FAILURES as error:
             failure = _failure(name, error)
             metrics.store_errors(name).inc()
-            if self._breaker is not None:
+            # What is sent again and again to a node that is away says nothing of the others.
+            if self._breaker is not None and name not in _TRIED_ALL_THE_SAME:
                 self._breaker.failed(failure.reason, refuses_writes_only=_refuses_writes_only(error))
             raise failure from error
         metrics.script_seconds(name).observe(perf_counter() - started)

@@ -34,6 +34,7 @@ async def test_what_is_counted(make_client: MakeClient):
         await settle(client, "settled")
         await settle(client, "settled")
         await release(client, "released")
+        await release(client, "released")
         await call(client, "settle", reservation_id="unknown")
         await call(client, "settle", reservation_id="u2", virtual_key="sk-bf-unknown", provider="openai", model="gpt-4o")
         await call(client, "settle", key, reservation_id="unreserved", provider="openai", model="gpt-4o", cost=0.5)
@@ -48,7 +49,7 @@ async def test_what_is_counted(make_client: MakeClient):
         outcomes = {
             name: counted("quotad_settlements_total", outcome=name) for name in ("commit", "cancel", "duplicate", "unreserved")
         }
-        assert outcomes == {"commit": 1, "cancel": 1, "duplicate": 1, "unreserved": 1}
+        assert outcomes == {"commit": 1, "cancel": 1, "duplicate": 2, "unreserved": 1}
         assert counted("quotad_uncharged_total", reason="no_price") == 1
         assert counted("quotad_uncharged_total", reason="unknown_reservation") == 2
         assert counted("quotad_decision_duration_seconds_count", call="reserve") == 4

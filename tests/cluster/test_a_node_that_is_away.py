@@ -1,5 +1,6 @@
 """One node of a cluster does not answer: what needs it is a 503, what does not goes on, nothing is charged twice afterwards."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -11,6 +12,7 @@ from redis.crc import key_slot
 
 from service.errors import StoreUnavailable
 from service.settings import Settings
+from service.store.breaker import Breaker
 from service.store.connection import Store, open_store
 from tests.store.plans import MINUTE, NOW, create, plan_of, requests, tokens, usage_key
 from tests.store.quota_desk import Desk, swept
@@ -124,3 +126,25 @@ async def test_scripts_that_are_gone_from_one_node(redis: Redis, desk: Desk):
         redis.execute_command("SCRIPT", "FLUSH", target_nodes=node)
         assert await desk.call(plan, "reserve", node.name, 10) == "granted 10/0"
     assert await desk.counters(plan) == "0+40 4+0 0+40"
+
+
+async def test_withdrawals_from_a_node_that_is_away_leave_calls_of_others_alone(redis: Redis, cluster_url: str):
+    """They are tried once a second: three failures in a row would be told to all callers."""
+    settings = Settings(redis_url=cluster_url, redis_cluster=True)
+    store = open_store(settings, cluster_url, timeout_ms=200, now_ms=str(NOW), breaker=Breaker())
+    here = next(name for name in ("key", "customer", "provider") if _node_of(redis, name) != _node_of(redis, "team"))
+    plan, of_others = plan_of(requests("team", 100), tokens("key", 1000)), plan_of(tokens(here, 1000))
+    create(redis, plan)
+    create(redis, of_others)
+    hurried = Desk(store)
+    for request_id in ("a", "b"):
+        assert await hurried.call(of_others, "explain", "", 1) != "", request_id
+    with stopped(redis, usage_key("team")):
+        with pytest.raises(StoreUnavailable):
+            await hurried.call(plan, "reserve", "left", 10)
+        await asyncio.sleep(0.3)
+        for _ in range(4):
+            with contextlib.suppress(StoreUnavailable):
+                await anext(hurried.reservations.sweep(lambda: 64))
+        assert (await hurried.call(of_others, "explain", "", 1)).startswith("would be granted")
+    await store.close()

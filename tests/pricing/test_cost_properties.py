@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from service.models.request_types import PricedRequestType
-from service.pricing.cost import LARGEST_NANOUSD, cost_nanousd, cost_of_tokens_nanousd, sum_nanousd, working
+from service.pricing.cost import LARGEST_NANOUSD, can_price, cost_nanousd, cost_of_tokens_nanousd, sum_nanousd, working
 from service.pricing.rates import NANO, Rates, Unit, rates_of
 from service.pricing.usage import Usage
 
@@ -124,3 +124,11 @@ def test_decimals_are_those_that_were_written(used):
     usage = Usage(**{name: count for name, (_, count) in zip(("input_tokens", "output_tokens"), used, strict=False)})
     exact = sum(Fraction(repr(price)) * count for price, count in used) * 10**9
     assert cost_nanousd(rates, usage, "chat_completion") == min(round(exact), LARGEST_NANOUSD)
+
+
+@given(PRICES, USAGES, REQUEST_TYPES)
+def test_what_has_a_price_can_be_priced(prices: dict[str, float], usage: Usage, request_type: str):
+    """Before anybody knows what will be used."""
+    rates = rates_of(prices)
+    if any(line.price is not None for line in working(rates, usage, request_type)):
+        assert can_price(rates, request_type)

@@ -1,6 +1,7 @@
 """`quotad prices` as a user meets it: in a process of its own."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def test_import_and_clear(tmp_path: Path, redis: Redis, redis_url: str):
         f"Redis: {shown}.\nImported prices are gone; those that come with the service remain.\n",
     )
     assert not redis.exists(keys.price_sheet())
+
+
+def test_a_file_whose_name_is_no_text(tmp_path: Path, redis: Redis, redis_url: str):
+    name = os.fsdecode(b"lat-\xe9.json")
+    (tmp_path / name).write_bytes(SHEET.read_bytes())
+    result = run("import", name, cwd=tmp_path, redis_url=redis_url)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert redis.hget(keys.price_sheet(), "name") == "lat-\N{REPLACEMENT CHARACTER}.json"
 
 
 @pytest.mark.parametrize(
