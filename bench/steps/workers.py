@@ -71,7 +71,7 @@ def why_not(one: Sequence[Run], two: Sequence[Run], floor_ratio: float) -> str:
     if room < _WANTED:
         reason = (
             f"with one worker {busy_with_one:.0%} of {os.cpu_count()} processors were in use already, by load generator and "
-            f"Redis, too: there is room for {room:.2f} times as much"
+            f"Redis, too: there is room for about {room:.2f} times as much"
         )
     elif redis >= _FULL:
         reason = "Redis, which runs scripts on one processor, was the limit"
