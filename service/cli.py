@@ -5,26 +5,20 @@ import contextlib
 import io
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from service import __version__
 from service.errors import ServiceError, StoreUnavailable
 from service.logs import configure_logging
-from service.processes import is_alive
+from service.metrics_directory import metrics_of
 from service.server import CannotListen, bind, import_application, serve, url_of
 from service.settings import NEEDS_ADDRESS, BadSettings, Settings, load_settings, variable
 from service.store.data_directory import EmbeddedRedisError, holds_data, running_embedded_redis
 from service.store.embedded import embedded_redis
 
-METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-"""Read by prometheus_client when it is imported, which the workers do."""
-_SHARED_MEMORY = "/dev/shm"
-_METRICS_PREFIX = "quotad-metrics-"
 FAILED = 1
 MISUSED = 2
 FLAGS = {
@@ -76,7 +70,7 @@ def _serve(settings: Settings, *, demo: bool) -> int:
     settings.require_safe_bind()
     with (
         bind(settings.host, settings.port) as bound,
-        _metrics_of(settings.workers),
+        metrics_of(settings.workers),
         # Several workers are processes of their own, which import it themselves.
         _redis(settings, settings.redis_url, meanwhile=import_application if settings.workers == 1 else None) as running,
     ):
@@ -193,40 +187,6 @@ def _redis(settings: Settings, url: str | None, meanwhile: Callable[[], None] | 
             url = stack.enter_context(embedded_redis(settings.data_dir, logging.getLogger("quotad.redis"), meanwhile=meanwhile))
             stack.callback(_ignore_signals)
         yield settings.model_copy(update={"redis_url": url})
-
-
-@contextlib.contextmanager
-def _metrics_of(workers: int) -> Iterator[None]:
-    """Several workers count in files of one directory, so that each can tell of all; see metrics.py."""
-    given = os.environ.get(METRICS_DIRECTORY)
-    if given is not None and not Path(given).is_dir():
-        raise BadSettings(f"{METRICS_DIRECTORY} is set to {given}, which is no directory: make it, or do not set it.")
-    if workers == 1 or given is not None:
-        yield
-        return
-    with contextlib.ExitStack() as stack:
-        # These files are memory of the workers: on a disk that is full, writing to it would end them.
-        try:
-            directory = stack.enter_context(_directory_of_metrics(_SHARED_MEMORY))
-        except OSError:
-            try:
-                directory = stack.enter_context(_directory_of_metrics(None))
-            except OSError as error:
-                raise BadSettings(
-                    f"No directory for the metrics of several workers can be made ({error}): set TMPDIR."
-                ) from error
-        os.environ[METRICS_DIRECTORY] = directory
-        yield
-        del os.environ[METRICS_DIRECTORY]
-
-
-def _directory_of_metrics(parent: str | None) -> "tempfile.TemporaryDirectory[str]":
-    """Removes what supervisors that were killed have left there, too."""
-    for directory in Path(parent or tempfile.gettempdir()).glob(f"{_METRICS_PREFIX}*-*"):
-        process_id = directory.name.removeprefix(_METRICS_PREFIX).partition("-")[0]
-        if process_id.isdigit() and not is_alive(int(process_id)):
-            shutil.rmtree(directory, ignore_errors=True)
-    return tempfile.TemporaryDirectory(prefix=f"{_METRICS_PREFIX}{os.getpid()}-", dir=parent, ignore_cleanup_errors=True)
 
 
 def _ignore_signals() -> None:
