@@ -1,8 +1,10 @@
 """What a scenario says of itself: what is sent, what must come back, how fast it should be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from bench.plain_http import ask
 from bench.traffic import GATEWAY_PATH, GATEWAY_TOKEN, KEY, NUMBER, Traffic, get, post
@@ -40,16 +42,20 @@ GATEWAY_WITH_KEY: Final = {**GATEWAY, "x-bf-vk": KEY}
 
 def count_refused_and_lost(url: str) -> int:
     """Reserves that were not admitted, and settles of what was not reserved or settled before, by quotad's metrics."""
-    lines = ask(url, [get("/metrics", {})])[0].body.decode().splitlines()
-    counts = {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}
-    wrong = (
-        value
-        for series, value in counts.items()
-        if (series.startswith("quotad_decisions_total") and 'result="allow"' not in series)
-        or (series.startswith("quotad_settlements_total") and 'outcome="commit"' not in series)
-        or (series.startswith("quotad_uncharged_total") and 'reason="unknown_reservation"' in series)
-    )
-    return round(sum(wrong))
+    text = ask(url, [get("/metrics", {})])[0].body.decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return round(sum(sample.value for sample in samples if _is_wrong(sample.name, sample.labels)))
+
+
+def _is_wrong(name: str, labels: Mapping[str, str]) -> bool:
+    match name:
+        case "quotad_decisions_total":
+            return labels["result"] != "allow"
+        case "quotad_settlements_total":
+            return labels["outcome"] != "commit"
+        case "quotad_uncharged_total":
+            return labels["reason"] == "unknown_reservation"
+    return False
 
 
 def reserve_body(request_id: str = NUMBER) -> dict[str, Any]:

@@ -17,7 +17,6 @@ _MEASURED: Final = (QUOTA_READ, RESERVE)
 _ONE: Final = "1 worker"
 _TWO: Final = "2 workers"
 _NOTICED: Final = 0.05
-_WANTED: Final = 1.6
 _FULL: Final = 0.9
 """Share of one processor above which Redis keeps up with no more callers."""
 
@@ -48,7 +47,7 @@ def measure(context: Context) -> None:
         floor_ratio = median_ratio(runs[_floor(scenario)], _TWO, _ONE)
         two_runs = [run for run in runs[scenario.name] if run.contender == _TWO]
         one_runs = [run for run in runs[scenario.name] if run.contender == _ONE]
-        reason = "" if PROMISES[promise].is_kept(ratio) else why_not(one_runs, two_runs, floor_ratio)
+        reason = "" if PROMISES[promise].is_kept(ratio) else why_not(one_runs, two_runs, floor_ratio, PROMISES[promise].wanted)
         context.findings.measured(promise, ratio, reason)
     context.findings.tables.append(_table(runs))
     series = [Series(name, [median_rate(measured, kind) for kind in (_ONE, _TWO)]) for name, measured in runs.items()]
@@ -59,7 +58,7 @@ def _floor(scenario: Scenario) -> str:
     return f"F: bare Starlette, answers of {scenario.name}"
 
 
-def why_not(one: Sequence[Run], two: Sequence[Run], floor_ratio: float) -> str:
+def why_not(one: Sequence[Run], two: Sequence[Run], floor_ratio: float, wanted: float) -> str:
     """What two workers ran into, as it was measured."""
     workers, redis, generator, busy = shares(two)
     used = f"{workers:.2f} processors for workers, {redis:.2f} for Redis, {generator:.2f} for the load generator"
@@ -68,7 +67,7 @@ def why_not(one: Sequence[Run], two: Sequence[Run], floor_ratio: float) -> str:
         used += f", {neighbours:.2f} for other processes"
     *_, busy_with_one = shares(one)
     room = 1 / busy_with_one
-    if room < _WANTED:
+    if room < wanted:
         reason = (
             f"with one worker {busy_with_one:.0%} of {os.cpu_count()} processors were in use already, by load generator and "
             f"Redis, too: there is room for about {room:.2f} times as much"

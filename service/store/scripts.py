@@ -67,7 +67,9 @@ _REFUSED_WRITES_REPLIES: Final = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
 FAILURES: Final = (RedisError, OSError, SlotNotCoveredError)
 """All that Redis and the way there may fail with; the last one is no RedisError."""
 _TRIED_ALL_THE_SAME: Final = ("withdraw", "unlock")
-"""Sent even while the breaker is open: they take something back, and their node may be up while others are away."""
+"""Sent even while the breaker is open, and no reason to open it: they take something back, again and again where a node is away,
+while others are there.
+"""
 
 
 @lru_cache
@@ -161,17 +163,17 @@ class Scripts:
     async def _guarded(self, name: str, work: Callable[[], Awaitable[Any]], *, writes: bool | None = None) -> Any:
         if writes is None:
             writes = name not in self._without_writes
-        if self._breaker is not None and name not in _TRIED_ALL_THE_SAME:
-            self._breaker.admit(writes=writes)
+        breaker = self._breaker if name not in _TRIED_ALL_THE_SAME else None
+        if breaker is not None:
+            breaker.admit(writes=writes)
         started = perf_counter()
         try:
             reply = await work()
         except FAILURES as error:
             failure = _failure(name, error)
             metrics.store_errors(name).inc()
-            # What is sent again and again to a node that is away says nothing of the others.
-            if self._breaker is not None and name not in _TRIED_ALL_THE_SAME:
-                self._breaker.failed(failure.reason, refuses_writes_only=_refuses_writes_only(error))
+            if breaker is not None:
+                breaker.failed(failure.reason, refuses_writes_only=_refuses_writes_only(error))
             raise failure from error
         metrics.script_seconds(name).observe(perf_counter() - started)
         self.answered(writes=writes)
