@@ -25,6 +25,8 @@ from service.settings import Settings, load_settings
 
 GRACE_S = 10
 """How long requests in flight may take once we were asked to stop."""
+OVERTIME_S = 5
+"""How much longer a worker may take to end."""
 KEEP_ALIVE_S = 75
 """Gateways keep connections open between requests; closing early would race with their next one."""
 
@@ -110,6 +112,16 @@ class _Supervisor(Multiprocess):
         for bound in self.sockets:
             bound.close()
         super().terminate_all()
+
+    def join_all(self) -> None:
+        """A worker that hangs would keep us, and the embedded Redis, for ever."""
+        deadline = time.monotonic() + GRACE_S + OVERTIME_S
+        for process in self.processes:
+            process.process.join(max(0.0, deadline - time.monotonic()))
+            if process.exitcode is None:
+                log.error("worker %s did not end and was killed", process.pid)
+                process.kill()
+                process.join()
 
 
 _not_imported: list[Exception] = []

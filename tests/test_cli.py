@@ -328,6 +328,20 @@ def test_who_comes_while_it_stops_is_refused(tmp_path: Path, workers: str):
         assert served.process.wait(30) == 0
 
 
+def test_a_worker_that_hangs_does_not_keep_the_others_from_ending(tmp_path: Path):
+    impatient = "import sys; from service import cli, server; server.GRACE_S = server.OVERTIME_S = 1; sys.exit(cli.main())"
+    with serve("--workers", "2", cwd=tmp_path, program=(sys.executable, "-c", impatient)) as served:
+        assert _eventually(lambda: len(_workers_of(served.process.pid)) == 2)
+        hanging = min(_workers_of(served.process.pid))
+        os.kill(hanging, signal.SIGSTOP)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(30) == 0
+        last_words = served.wait_for_last_words()
+    assert f"worker {hanging} did not end and was killed" in last_words
+    assert last_words.endswith("Stopped.\n")
+    assert _processes_in(tmp_path) == set()
+
+
 def test_workers_and_redis_end_when_the_supervisor_is_killed(tmp_path: Path):
     with serve("--workers", "2", cwd=tmp_path) as served:
         assert len(_processes_in(tmp_path)) >= 4
