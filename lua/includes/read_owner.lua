@@ -18,7 +18,7 @@ local function read_owner(owners, key, shape, place, field)
       earliest = earliest,
       stored_earliest = earliest,
       seen_by = false,
-      keep = false,
+      is_changed = false,
     }
     owners[key] = owner
   end

@@ -4,8 +4,8 @@
 -- One for all owners: it would grow anew, again and again, for each of them.
 local set = {}
 
--- Writes what changed of the owners marked `keep`, one HSET each. Never brings back a hash or a counter that was deleted:
--- what read_owner did not find has no state to write.
+-- Writes what changed of the owners that mark_owners has marked, one HSET each. Never brings back a hash or a counter that was
+-- deleted: what read_owner did not find has no state to write.
 local function write_owners(owners)
   for key, owner in pairs(owners) do
     if owner.is_changed then
