@@ -98,8 +98,8 @@ local function answer(at)
     end
     local is_ours = batch.plans[plan_number].digest == record[DIGEST] and record[STATE] == 'open'
     if attempt ~= '' and is_ours and record[EXPIRES_AT] > now then
-      -- Whoever withdraws an earlier attempt must leave this one what it was told it has. One by another plan is told nothing, and
-      -- one that comes when the lease has ended must not prolong what a crash has left.
+      -- Whoever withdraws an earlier attempt must leave this one what it was told it has. One by another plan is told nothing,
+      -- and one that comes when the lease has ended must not prolong what a crash has left.
       record[ATTEMPTS] = record[ATTEMPTS] .. ' ' .. attempt
       changed[place] = { index, id, extra_ms }
     end

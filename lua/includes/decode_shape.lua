@@ -1,6 +1,7 @@
 --- @include "format_of"
 --- @include "period_start"
 --- @include "state_name"
+-- As service/store/plans.py counts them, a letter by its code.
 local MODES = { [1] = 'postpaid', [2] = 'clamp', [3] = 'strict' }
 local KINDS = { [1] = 'requests', [2] = 'tokens', [3] = 'budget' }
 local ALIGNS = { [0] = '', [100] = 'd', [119] = 'w', [77] = 'M', [89] = 'Y' }
@@ -8,8 +9,8 @@ local ALIGNS = { [0] = '', [100] = 'd', [119] = 'w', [77] = 'M', [89] = 'Y' }
 -- What is the same for many plans, as lua/README.md describes it. Limits and states as columns: `state` and `place` say where
 -- the counter of a limit is, `since` when a window began at the earliest that is not over now, `hold_at` where its holds were
 -- last. The limits of an owner are those of `by_owner` that end at `last_of_owner`, its states end at `last_state_of_owner`.
--- And where the numbers of a plan have what: `plan_key` is where the plan itself is saved (0: it is not), `keys` and `versions` are the places before the first owner's, `maxima` that
--- before the first limit's.
+-- And at which place the numbers of a plan have what: `plan_key` where the plan itself is saved (0: it is not); `keys` and
+-- `versions` are the places before the first owner's, `maxima` is that before the first limit's.
 local function decode_shape(packed, now)
   local mode, gate, owners, count, states, at = struct.unpack('<i8i8i8i8i8', packed, 1)
   local function column(length)

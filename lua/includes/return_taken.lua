@@ -5,9 +5,9 @@
 --- @include "charge"
 --- @include "was_emptied"
 -- Gives back what an open reservation took of its limits; `field` is where its holds are. A request goes back only while its
--- window is the one it was counted in, unless an admin has emptied that, and not where `keeps_requests`. What a lease that ran out
--- had charged is taken out of usage as far as that is still in it; answers by number of the limit how much is not, so that a
--- settlement charges no more than the difference.
+-- window is the one it was counted in, unless an admin has emptied that, and not where `keeps_requests`. What a lease that ran
+-- out had charged is taken out of usage as far as that is still in it; answers by number of the limit how much is not, so that
+-- a settlement charges no more than the difference.
 local function return_taken(record, plan, field, keeps_requests)
   local shape, owners, states = plan.shape, plan.owners, plan.states
   local kinds, owner_of, slots, state_of, place_of = shape.kind, shape.owner, shape.slot, shape.state, shape.place
