@@ -51,10 +51,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """What the last applied rule made of the request. `fallbacks` are "provider/model", () where the rule has none.
-
-    `trace`: the rules that were applied; when everything was asked for, all that were looked at.
-    """
+    """What the last applied rule made of the request. `fallbacks` are "provider/model", () where the rule has none."""
 
     rule_id: str
     rule_name: str
@@ -70,7 +67,10 @@ End = Literal["no_match", "final_rule", "seen_before", "depth"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """`route` is None when no rule matched: the request goes where it asked to go."""
+    """`route` is None when no rule matched: the request goes where it asked to go.
+
+    `trace`: the rules that were applied; where it is explained, all that were looked at.
+    """
 
     route: Route | None
     trace: tuple[Step, ...]

@@ -9,7 +9,7 @@ from service.store.connection import Store
 from service.store.scripts import store_errors
 
 _FORMAT: Final = b"3"
-"""1: a counter was three fields of text; 2: one packed field."""
+"""1: a counter was three fields of text; 2: one packed field; 3: eight counters share one (codec.locate)."""
 _AT_ONCE: Final = 500
 
 
