@@ -23,7 +23,7 @@ class Usage:
 
 NO_USAGE: Final = Usage()
 
-USAGE_VARIABLES: Final = frozenset(("tokens_used", "request", "budget_used"))
+USAGE_VARIABLES: Final = frozenset(NO_USAGE.variables)
 
 
 def watches_usage(plan: Plan) -> bool:
