@@ -26,7 +26,7 @@ def create(request: CreateCustomerRequest, *, now_ms: int, entity_id: str) -> Ed
 
 def update(stored: Customer, request: UpdateCustomerRequest, *, now_ms: int) -> Edited[Customer]:
     editor = LimitEditor.for_stored(stored, request.calendar_aligned, now_ms=now_ms)
-    limits = edit_limits(editor, stored.budgets, stored.rate_limit, request, keep_bare=False)
+    limits = edit_limits(editor, stored, request, keep_bare=False)
     customer = replace(
         stored,
         name=stored.name if request.name is None else request.name,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from service.entities import Budget, RateLimit
+from service.entities import Budget, LimitOwner, RateLimit
 from service.governance.edits import LimitEditor, Owner
 from service.models.limit_owners import CreateLimitsRequest, UpdateLimitsRequest
 
@@ -21,19 +21,12 @@ def create_limits(editor: LimitEditor, request: CreateLimitsRequest, *, keep_bar
     )
 
 
-def edit_limits(
-    editor: LimitEditor,
-    stored_budgets: tuple[Budget, ...],
-    stored_rate_limit: RateLimit | None,
-    request: UpdateLimitsRequest,
-    *,
-    keep_bare: bool,
-) -> Limits:
+def edit_limits(editor: LimitEditor, stored: LimitOwner, request: UpdateLimitsRequest, *, keep_bare: bool) -> Limits:
     if request.budget is not None:
-        budgets = editor.edit_single_budget(stored_budgets, request.budget)
+        budgets = editor.edit_single_budget(stored.budgets, request.budget)
     else:
-        budgets = editor.edit_budgets(stored_budgets, request.budgets)
-    rate_limit = editor.edit_rate_limit(stored_rate_limit, request.rate_limit, keep_bare=keep_bare)
+        budgets = editor.edit_budgets(stored.budgets, request.budgets)
+    rate_limit = editor.edit_rate_limit(stored.rate_limit, request.rate_limit, keep_bare=keep_bare)
     if request.reset_budget_usage:
         editor.reset_usage(budgets)
     return Limits(budgets, rate_limit)

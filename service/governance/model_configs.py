@@ -63,7 +63,7 @@ def _new(editor: LimitEditor, request: CreateModelConfigRequest, *, now_ms: int,
 
 
 def _changed(editor: LimitEditor, stored: ModelConfig, request: UpdateModelConfigRequest) -> ModelConfig:
-    limits = edit_limits(editor, stored.budgets, stored.rate_limit, request, keep_bare=False)
+    limits = edit_limits(editor, stored, request, keep_bare=False)
     return replace(
         stored,
         model_name=stored.model_name if request.model_name is None else request.model_name,

@@ -15,7 +15,7 @@ def unconfigured(name: str, *, now_ms: int) -> Provider:
 
 def update(stored: Provider, request: UpdateProviderGovernanceRequest, *, now_ms: int) -> Edited[Provider]:
     editor = LimitEditor.for_stored(stored, request.calendar_aligned, now_ms=now_ms)
-    limits = edit_limits(editor, stored.budgets, stored.rate_limit, request, keep_bare=True)
+    limits = edit_limits(editor, stored, request, keep_bare=True)
     provider = replace(
         stored,
         calendar_aligned=editor.aligned,

@@ -27,7 +27,7 @@ def create(request: CreateTeamRequest, *, now_ms: int, entity_id: str) -> Edited
 
 def update(stored: Team, request: UpdateTeamRequest, *, now_ms: int) -> Edited[Team]:
     editor = LimitEditor.for_stored(stored, request.calendar_aligned, now_ms=now_ms)
-    limits = edit_limits(editor, stored.budgets, stored.rate_limit, request, keep_bare=False)
+    limits = edit_limits(editor, stored, request, keep_bare=False)
     team = replace(
         stored,
         name=stored.name if request.name is None else request.name,

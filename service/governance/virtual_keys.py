@@ -69,7 +69,7 @@ def update(
     editor = LimitEditor.for_stored(stored, request.calendar_aligned, now_ms=now_ms)
     provider_configs = _edited_provider_configs(stored, request, editor, known, numbers)
     mcp_configs = _edited_mcp_configs(stored, request, known, numbers)
-    limits = edit_limits(editor, stored.budgets, stored.rate_limit, request, keep_bare=True)
+    limits = edit_limits(editor, stored, request, keep_bare=True)
     key = replace(
         stored,
         name=stored.name if request.name is None else request.name,
