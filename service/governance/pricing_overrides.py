@@ -14,8 +14,9 @@ from service.models.pricing_overrides import (
 
 
 def create(request: CreatePricingOverrideRequest, *, now_ms: int, override_id: str) -> PricingOverride:
+    """Whether scope, ids and pattern go together was checked when the request was read."""
     ids = request.scope_ids
-    override = PricingOverride(
+    return PricingOverride(
         id=override_id,
         name=request.name,
         scope_kind=request.scope_kind,
@@ -29,8 +30,6 @@ def create(request: CreatePricingOverrideRequest, *, now_ms: int, override_id: s
         created_at_ms=now_ms,
         updated_at_ms=now_ms,
     )
-    _require_consistent(override)
-    return override
 
 
 def update(stored: PricingOverride, request: UpdatePricingOverrideRequest, *, now_ms: int) -> PricingOverride:
