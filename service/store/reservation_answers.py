@@ -1,6 +1,6 @@
 """What the scripts answer about reservations, as outcomes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from service.reservation import (
     Blocked,
@@ -88,7 +88,7 @@ def _refused(
     holds: Sequence[int],
 ) -> Refused:
     held: dict[int, list[Hold]] = {}
-    for number, charged, expires_at_ms, amount in zip(*[iter(holds)] * 4, strict=True):
+    for number, charged, expires_at_ms, amount in hold_by_hold(holds):
         held.setdefault(number - 1, []).append(Hold(expires_at_ms, bool(charged), amount))
     places = _places(over)
     return Refused(
@@ -105,6 +105,12 @@ def released(answer: Answer) -> ReleaseOutcome:
         return IdConflict()
     is_released = answer.word == "released"
     return Released(is_released, replayed=is_released and answer.rest[1] == 1)
+
+
+def hold_by_hold(numbers: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
+    """Of a list as lua/includes/list_holds.lua makes it: number of the limit, 1 when it is charged then, when (ms), amount."""
+    one_by_one = iter(numbers)
+    return zip(one_by_one, one_by_one, one_by_one, one_by_one, strict=True)
 
 
 def _places(numbers: Sequence[int]) -> tuple[int, ...]:

@@ -13,11 +13,10 @@ from service.store import keys
 from service.store.keys import Ref
 from service.store.packed_integers import pack_states, unpack_integers, unpack_states
 from service.store.plans import UNCHECKED, PackedPlan, pack_with
+from service.store.reservation_answers import hold_by_hold
 from service.store.reservation_calls import Answer
 
 _KEPT: Final = 10_000
-_HOLD: Final = 4
-"""Numbers of one hold in an answer: see lua/includes/list_holds.lua."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +111,7 @@ class Merged:
 
     def add_refusal(self, shard: Shard, over: Sequence[int], holds: Sequence[int]) -> None:
         self.over = sorted([*self.over, *(shard.places[number - 1] + 1 for number in over)])
-        for number, *rest in zip(*[iter(holds)] * _HOLD, strict=True):
+        for number, *rest in hold_by_hold(holds):
             self.holds += [shard.places[number - 1] + 1, *rest]
 
     def refusal(self, plan: Plan, now_ms: int) -> Answer:
