@@ -10,7 +10,7 @@ import orjson
 from service.entities import CounterEdits, Entity, Kind, ModelConfig, VirtualKey
 from service.errors import Conflict, ServiceError
 from service.store import directory, keys
-from service.store.cluster_change import ClusterCommit
+from service.store.cluster_change import OTHERS_KEEP_CHANGING, ClusterCommit
 from service.store.codec import encode_entity
 from service.store.connection import Store
 from service.store.directory import Entry
@@ -177,4 +177,4 @@ async def transact(store: Store, refs: Iterable[Ref], build: Callable[[Snapshot]
             return
         # Admins who collide once would collide again in step.
         await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE_S))
-    raise Conflict("others keep changing this entity: read it again and retry")
+    raise Conflict(OTHERS_KEEP_CHANGING)

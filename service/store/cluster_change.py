@@ -39,6 +39,7 @@ LOCK_MS: Final = 60_000
 """How long an entity whose change was cut short by a crash cannot be changed: longer than any change takes."""
 _TRIES: Final = 500
 _PAUSE_S: Final = (0.002, 0.02)
+OTHERS_KEEP_CHANGING: Final = "others keep changing this entity: read it again and retry"
 
 Step = list[str]
 """A check or a write of a commit; the key is its second member, as the place in the keys of the change."""
@@ -72,7 +73,7 @@ class ClusterCommit:
                 if await self._store.redis.set(lock, holder, nx=True, px=LOCK_MS):
                     return
             await asyncio.sleep(random.uniform(*_PAUSE_S))
-        raise Conflict("others keep changing this entity: read it again and retry")
+        raise Conflict(OTHERS_KEEP_CHANGING)
 
     async def _run(self) -> int | None:
         for place, check in enumerate(self._checks):

@@ -42,7 +42,7 @@ from service.store import reservation_answers
 from service.store.connection import Store
 from service.store.plans import UNCHECKED, PackedPlan, PlanLost, pack_with, unchecked
 from service.store.reservation_calls import Answer, Call, granule_ms
-from service.store.reservations import Reservations
+from service.store.reservations import CHANGES_TOO_FAST, Reservations
 from service.store.shards import Merged, Shard, decide, head_of, shards_of, taken_of
 from service.store.sweep import ATTEMPTS, Due, Outcome, Swept
 from service.store.versions import Versions, read_versions
@@ -346,7 +346,7 @@ class ClusterReservations(Reservations):
                 return list(zip(shards, answers, strict=True))
             packed = await self._as_configured(await self._plans.refresh(packed))
             packed = packed if attempts_left > 1 else unchecked(packed)
-        raise StoreUnavailable("the configuration changes faster than it can be read; try again")
+        raise StoreUnavailable(CHANGES_TOO_FAST)
 
     async def _as_configured(self, packed: PackedPlan) -> PackedPlan:
         """With the version of every owner that counts anything: read once for each plan, then as long as it is kept."""

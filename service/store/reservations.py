@@ -35,6 +35,8 @@ _ASK_AGAIN: Final = ("elsewhere", "stale")
 """Answers that say that the plan has to be another one, or brought up to date."""
 _EXPIRE_AGAIN: Final = (*_ASK_AGAIN, "charges")
 
+CHANGES_TOO_FAST: Final = "the configuration changes faster than it can be read; try again"
+
 
 class Reservations:
     """Every call may be repeated with the same request_id. StoreUnavailable: whether it was applied is not known."""
@@ -208,7 +210,7 @@ class Reservations:
                 return answer
             packed = await self._other_plan(packed, answer, attempts_left)
             self._remember(request_id, packed)
-        raise StoreUnavailable("the configuration changes faster than it can be read; try again")
+        raise StoreUnavailable(CHANGES_TOO_FAST)
 
     async def _other_plan(self, packed: PackedPlan | None, answer: Answer, attempts_left: int) -> PackedPlan:
         """What to go by after an answer of _ASK_AGAIN."""
