@@ -18,13 +18,13 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from secrets import token_hex
-from typing import Any, Final
+from typing import Final, cast
 
 import orjson
 from redis.crc import key_slot
 
 from service.errors import Conflict
-from service.store import keys
+from service.store import directory, keys
 from service.store.connection import Store
 from service.store.keys import Ref
 from service.store.scripts import store_errors
@@ -173,13 +173,12 @@ class ClusterCommit:
         kind = keys.kind_of_index(index)
         start = prefix.encode()
         with store_errors("looking for a name"):
-            found: Any = await self._store.redis.zrangebylex(index, b"[" + start, b"(" + start + b"\xff")
-            strays = []
-            for member in found:
-                entity_id = member.rpartition(keys.SEPARATOR.encode())[2].decode()
-                if not await self._store.redis.exists(keys.config(Ref(kind, entity_id))):
-                    strays.append(member)
-        return strays
+            found = await self._store.redis.zrangebylex(index, b"[" + start, b"(" + start + b"\xff")
+            return [
+                member
+                for member in cast("list[bytes]", found)
+                if not await self._store.redis.exists(keys.config(Ref(kind, directory.id_of(member))))
+            ]
 
     async def _commit(self, checks: Sequence[int], writes: Sequence[Step]) -> int | None:
         """One script call on one slot."""

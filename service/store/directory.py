@@ -22,6 +22,7 @@ from service.entities import (
 from service.errors import Conflict
 from service.store import keys
 from service.store.connection import Store
+from service.store.keys import Ref
 from service.store.scripts import store_errors
 
 _CHUNK: Final = 5_000
@@ -52,7 +53,7 @@ def entries(entity: Entity) -> list[Entry]:
         case Team():
             listed = [_by_age(Kind.TEAM, entity), _named(Kind.TEAM, entity, "team")]
             if entity.customer_id:
-                listed.append(Entry(children(Kind.TEAM, Kind.CUSTOMER, entity.customer_id), _aged(entity), entity.id))
+                listed.append(Entry(keys.children(Kind.TEAM, Ref(Kind.CUSTOMER, entity.customer_id)), _aged(entity), entity.id))
             return listed
         case Customer():
             return [_by_age(Kind.CUSTOMER, entity), _named(Kind.CUSTOMER, entity, "customer")]
@@ -64,10 +65,6 @@ def entries(entity: Entity) -> list[Entry]:
             return _entries_of_routing_rule(entity)
         case PricingOverride():
             return [Entry(keys.index(Kind.PRICING_OVERRIDE, "created"), _aged(entity), entity.id)]
-
-
-def children(kind: Kind, parent: Kind, parent_id: str) -> str:
-    return keys.children(kind, keys.Ref(parent, parent_id))
 
 
 def _age(created_at_ms: int) -> str:
@@ -95,9 +92,9 @@ def _entries_of_virtual_key(key: VirtualKey) -> list[Entry]:
         Entry(keys.index(Kind.VIRTUAL_KEY, "status"), f"{key.is_active:d}{_aged(key)}", key.id),
     ]
     if key.team_id:
-        listed.append(Entry(children(Kind.VIRTUAL_KEY, Kind.TEAM, key.team_id), _aged(key), key.id))
+        listed.append(Entry(keys.children(Kind.VIRTUAL_KEY, Ref(Kind.TEAM, key.team_id)), _aged(key), key.id))
     if key.customer_id:
-        listed.append(Entry(children(Kind.VIRTUAL_KEY, Kind.CUSTOMER, key.customer_id), _aged(key), key.id))
+        listed.append(Entry(keys.children(Kind.VIRTUAL_KEY, Ref(Kind.CUSTOMER, key.customer_id)), _aged(key), key.id))
     return listed
 
 
@@ -139,8 +136,9 @@ def _entries_of_routing_rule(rule: RoutingRule) -> list[Entry]:
     ]
 
 
-def _id_of(member: bytes) -> str:
-    return member.rpartition(b"\0")[2].decode()
+def id_of(member: bytes) -> str:
+    """Of the entity that this member of a sorted set lists."""
+    return member.rpartition(keys.SEPARATOR.encode())[2].decode()
 
 
 async def count(store: Store, *indexes: str) -> list[int]:
@@ -164,7 +162,7 @@ async def members(store: Store, *indexes: str) -> list[list[str]]:
                 pipe.zrangebylex(index, "-", "+", start=0, num=_CHUNK)
             found = cast("list[list[bytes]]", await pipe.execute())
     return [
-        [_id_of(member) for member in first] if len(first) < _CHUNK else [entity_id async for _, entity_id in scan(store, index)]
+        [id_of(member) for member in first] if len(first) < _CHUNK else [entity_id async for _, entity_id in scan(store, index)]
         for index, first in zip(indexes, found, strict=True)
     ]
 
@@ -177,7 +175,7 @@ async def page(store: Store, index: str, *, offset: int, limit: int, descending:
             pipe.zrange(index, offset, offset + limit - 1, desc=descending)
             pipe.zcard(index)
             members, total = await pipe.execute()
-    return [_id_of(member) for member in members], int(total)
+    return [id_of(member) for member in members], int(total)
 
 
 async def scan(store: Store, index: str, *, descending: bool = False) -> AsyncIterator[tuple[str, str]]:
