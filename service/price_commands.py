@@ -7,6 +7,7 @@ from service.admin.prices import Imported
 from service.pricing.sheet import BadSheet
 from service.settings import Settings
 from service.store.connection import with_store
+from service.store.prices import remove_sheet
 
 __all__ = ["BadSheet", "clear", "import_sheet"]
 
@@ -15,12 +16,11 @@ _MOST_UNITS = 8
 
 def import_sheet(settings: Settings, name: str, text: bytes, *, skip_invalid: bool) -> Iterator[str]:
     """Raises BadSheet when nothing was imported."""
-    imported = with_store(settings, lambda store: prices.import_sheet(store, name, text, skip_invalid=skip_invalid))
-    yield from _report(imported)
+    return _report(with_store(settings, lambda store: prices.import_sheet(store, name, text, skip_invalid=skip_invalid)))
 
 
 def clear(settings: Settings) -> str:
-    removed = with_store(settings, prices.remove_imported)
+    removed = with_store(settings, remove_sheet)
     return "Imported prices are gone; those that come with the service remain." if removed else "No prices were imported."
 
 

@@ -10,7 +10,7 @@ from service.pricing.book import Prices
 from service.pricing.catalog import Listed
 from service.pricing.sheet import BadSheet, read_sheet
 from service.store.connection import Store
-from service.store.prices import ImportedSheet, remove_sheet, replace_sheet
+from service.store.prices import ImportedSheet, replace_sheet
 from service.store.snapshot import read
 
 _MOST_SHOWN: Final = 20
@@ -35,7 +35,7 @@ class FoundPrices:
     models_by_source: Counter[str]
 
 
-async def import_sheet(store: Store, name: str, text: bytes, *, skip_invalid: bool = False) -> Imported:
+async def import_sheet(store: Store, name: str, text: bytes, *, skip_invalid: bool) -> Imported:
     """Replaces what was imported before, or with an entry that cannot be used (BadSheet) changes nothing."""
     sheet = read_sheet(text)
     if sheet.problems and not skip_invalid:
@@ -47,11 +47,6 @@ async def import_sheet(store: Store, name: str, text: bytes, *, skip_invalid: bo
     version = await replace_sheet(store, imported)
     providers = {price.provider for price in sheet.prices}
     return Imported(len(sheet.prices), len(providers), sheet.without_price, sheet.problems, sheet.unknown_units, version)
-
-
-async def remove_imported(store: Store) -> bool:
-    """False when nothing was imported."""
-    return await remove_sheet(store)
 
 
 def find_prices(prices: Prices, page: Page, *, model: str, provider: str) -> FoundPrices:
