@@ -201,7 +201,7 @@ def exposition(open_reservations: int | None) -> bytes:
 
 
 def _registry() -> CollectorRegistry:
-    if not values.ValueClass._multiprocess:
+    if not _SEVERAL_WORKERS:
         return REGISTRY
     registry = CollectorRegistry()
     collector = _OfAllWorkers(registry)  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 """/api/governance/prices lists base prices; POST /api/governance/quota/cost says what a usage would cost, and why."""
 
+from collections import Counter
 from typing import Any, Final
 
 import orjson
@@ -43,7 +44,7 @@ async def list_prices(request: Request) -> Response:
     return json_answer({**envelope("prices", rows, page, found.total), "sources": sources, "version": shared.versions.pricing})
 
 
-def _sources(catalog: Catalog, models: Any) -> list[dict[str, Any]]:
+def _sources(catalog: Catalog, models: Counter[str]) -> list[dict[str, Any]]:
     own = {"source": bundled.SOURCE, "models": models[bundled.SOURCE], "version": bundled.VERSION}
     sheet = catalog.sheet
     if sheet is None:

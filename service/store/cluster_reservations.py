@@ -24,6 +24,7 @@ from service.reservation import (
     Explain,
     ExplainOutcome,
     IdConflict,
+    Mode,
     Plan,
     Release,
     ReleaseOutcome,
@@ -285,7 +286,7 @@ class ClusterReservations(Reservations):
         if not _is_current(call, versions) or any(part.word == "stale" for part in parts):
             return Answer(0, "stale", [])
         merged = Merged(call.plan)
-        reserved = [[call.tokens, call.cost_nanousd]] if call.plan.mode != "postpaid" else [[0, 0]]
+        reserved = [[call.tokens, call.cost_nanousd]] if call.plan.mode is not Mode.POSTPAID else [[0, 0]]
         for shard, part in zip(shards, parts, strict=True):
             _, over, counters, holds, *amounts = part.rest
             merged.add_refusal(shard, over, holds)
