@@ -16,8 +16,8 @@ from service.api.answers import error_body
 from service.api.at_once import JSON_LINE, header_lines, send_at_once
 from service.api.bodies import receive_body
 from service.api.calls import CALLS, Answer, Call, Caller, render_bug, render_error
+from service.api.cost import answer_cost
 from service.api.credentials import headers_of, presented_virtual_key, require_gateway
-from service.api.prices import answer_cost
 from service.api.services import Services
 from service.errors import ServiceError, StoreUnavailable
 from service.logs import ThrottledLog

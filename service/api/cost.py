@@ -1,0 +1,54 @@
+"""POST /api/governance/quota/cost: what a usage would cost, and why. Charges nothing."""
+
+from typing import Any
+
+import orjson
+
+from service.api.calls import Answer, Caller
+from service.api.rendering.prices import cost_line
+from service.models.costs import CostRequest
+from service.models.parsing import parse
+from service.models.request_types import DEFAULT_REQUEST_TYPE
+from service.money import to_dollars, to_nanousd
+from service.names import split_model
+from service.pricing.cost import has_price, sum_nanousd, working
+from service.pricing.usage import usage_of
+from service.quota.charging import OF_CALLER
+from service.quota.enforcer import Enforcer
+from service.store.keys import virtual_key_id
+
+
+async def answer_cost(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
+    request = parse(CostRequest, body)
+    provider, model = split_model(request.provider, request.model, enforcer.plans.known_providers)
+    assert model is not None
+    request_type = request.request_type or DEFAULT_REQUEST_TYPE
+    shown: dict[str, Any] = {
+        "cost": 0.0,
+        "priced": False,
+        "price": None,
+        "provider": provider,
+        "model": model,
+        "request_type": request_type,
+        "tokens": request.total_tokens,
+        "lines": [],
+    }
+    if request.cost is not None:
+        shown |= {"cost": to_dollars(to_nanousd(request.cost)), "priced": True, "price": OF_CALLER}
+        return Answer(200, orjson.dumps(shown))
+    prices = (await enforcer.plans.latest_shared()).prices
+    price = prices.price(model, provider, request_type, _key_id(request, caller), request.provider_key_id)
+    if price is not None:
+        lines = working(price.rates, usage_of(request), request_type)
+        shown["lines"] = [cost_line(line) for line in lines]
+        if has_price(lines):
+            shown |= {"cost": to_dollars(sum_nanousd(lines)), "priced": True, "price": price.facts}
+    return Answer(200, orjson.dumps(shown))
+
+
+def _key_id(request: CostRequest, caller: Caller) -> str | None:
+    """Whose prices are meant. Whether there is such a key plays no part: one that is unknown has no prices of its own."""
+    if request.virtual_key_id:
+        return request.virtual_key_id
+    value = request.virtual_key or caller.key_value
+    return virtual_key_id(value) if value is not None else None
