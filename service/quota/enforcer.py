@@ -10,7 +10,7 @@ from service.quota.plan import Holder
 from service.quota.plans import Plans
 from service.reservation import Mode
 from service.settings import Settings
-from service.store.cluster_reservations import open_reservations
+from service.store.cluster_reservations import reservations_class
 from service.store.connection import Store
 from service.store.keys import virtual_key_id
 from service.store.reservations import Reservations
@@ -46,7 +46,7 @@ def open_enforcer(settings: Settings, store: Store) -> Enforcer:
             largest_holders=settings.cached_keys,
             largest_plans=settings.cached_plans,
         ),
-        reservations=open_reservations(
+        reservations=reservations_class(store)(
             store,
             retention_ms=settings.retention_ms,
             charge_expired=charges_expired,

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from secrets import token_hex
 from typing import Any, Final, cast
 
@@ -57,16 +57,18 @@ _Withdrawal = tuple[Call, float]
 """The float: until then, by time.monotonic, something may be left of the attempt."""
 
 
-def open_reservations(store: Store, **options: Any) -> Reservations:
-    return ClusterReservations(store, **options) if store.clustered else Reservations(store, **options)
+def reservations_class(store: Store) -> type[Reservations]:
+    """What runs the calls on this store."""
+    return ClusterReservations if store.clustered else Reservations
 
 
 class ClusterReservations(Reservations):
     """The same calls and outcomes as on one node."""
 
-    def __init__(self, store: Store, **options: Any) -> None:
-        super().__init__(store, **options)
-        self._unanswered: deque[_Withdrawal] = deque(maxlen=self._largest_cache)
+    @cached_property
+    def _unanswered(self) -> deque[_Withdrawal]:
+        """For the next sweep."""
+        return deque(maxlen=self._largest_cache)
 
     async def reserve(self, call: Reserve) -> ReserveOutcome:
         for _ in range(ATTEMPTS):

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 
 from service.reservation import Charge, Granted, Plan, Refused, Reserve, Settle, Settled
 from service.settings import Settings
-from service.store.cluster_reservations import open_reservations
+from service.store.cluster_reservations import reservations_class
 from service.store.connection import open_store
 from tests.store.plans import MINUTE, NOW
 
@@ -60,7 +60,7 @@ def run_job(job: Job) -> Ledger:
 
 async def _run(job: Job) -> Ledger:
     store = open_store(Settings(redis_cluster=job.clustered), job.url, timeout_ms=60_000, now_ms=str(NOW))
-    reservations = open_reservations(store, retention_ms=10 * MINUTE)
+    reservations = reservations_class(store)(store, retention_ms=10 * MINUTE)
     ledger, chance, places = Ledger(), random.Random(job.name), asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int) -> None:

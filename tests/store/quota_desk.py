@@ -27,7 +27,7 @@ from service.reservation import (
     Stale,
     Unknown,
 )
-from service.store.cluster_reservations import open_reservations
+from service.store.cluster_reservations import reservations_class
 from service.store.connection import Store
 from service.store.reservations import Reservations
 from tests.store.plans import MINUTE, NOW, reserve
@@ -49,7 +49,7 @@ class Desk:
     def __init__(self, store: Store, **options: Any) -> None:
         self._options = options
         self.now_ms = NOW
-        self.reservations = open_reservations(replace(store, now_ms=str(NOW)), retention_ms=RETENTION_MS, **options)
+        self.reservations = reservations_class(store)(replace(store, now_ms=str(NOW)), retention_ms=RETENTION_MS, **options)
 
     def at(self, now_ms: int) -> "Desk":
         self.now_ms = now_ms
