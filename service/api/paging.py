@@ -8,7 +8,7 @@ from starlette.datastructures import QueryParams
 from service.admin.listing import Page
 from service.errors import InvalidRequest
 
-_DEFAULT_LIMIT: Final = 25
+DEFAULT_LIMIT: Final = 25
 _LARGEST_LIMIT: Final = 100
 _LARGEST_EXPORT: Final = 10_000
 _LARGEST_OFFSET: Final = 2**53 - 1
@@ -26,7 +26,7 @@ def page_of(params: QueryParams, *switches: str, export: bool = False, strict: b
     offset = _number(params, "offset", strict)
     if export:
         return Page(offset, min(limit, _LARGEST_EXPORT) or _LARGEST_EXPORT)
-    return Page(offset, min(limit, _LARGEST_LIMIT) or _DEFAULT_LIMIT)
+    return Page(offset, min(limit, _LARGEST_LIMIT) or DEFAULT_LIMIT)
 
 
 def _number(params: QueryParams, name: str, strict: bool) -> int:

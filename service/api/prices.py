@@ -9,7 +9,7 @@ from starlette.responses import Response
 from service.admin.listing import Page
 from service.admin.prices import find_prices
 from service.api.answers import json_answer
-from service.api.paging import envelope, page_of
+from service.api.paging import DEFAULT_LIMIT, envelope, page_of
 from service.api.rendering.prices import priced_model
 from service.api.rendering.times import timestamp
 from service.api.routes import route
@@ -17,7 +17,7 @@ from service.api.services import services_of
 from service.pricing import bundled
 from service.pricing.catalog import IMPORTED, Catalog
 
-_FIRST_PAGE: Final = Page(0, 25)
+_FIRST_PAGE: Final = Page(0, DEFAULT_LIMIT)
 """All of them would be thousands."""
 
 

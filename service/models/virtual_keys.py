@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from service.models.allow_lists import AllowList, KeyIds
+from service.models.allow_lists import EVERYTHING, AllowList, KeyIds
 from service.models.limit_owners import Budgets, CreateLimitsRequest, LimitsRequest, UpdateLimitsRequest
 from service.models.limits import LARGEST_COUNT, RateLimitRequest
 from service.models.parsing import MemberError
@@ -45,7 +45,7 @@ class ProviderConfigRequest(StrictModel):
 
     @property
     def allow_all_keys(self) -> bool:
-        return self.key_ids == ("*",)
+        return self.key_ids == (EVERYTHING,)
 
 
 class McpConfigRequest(StrictModel):

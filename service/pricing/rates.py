@@ -72,10 +72,7 @@ NANO: Final = 10 ** (DECIMALS - 9)
 """So many of them make a nano-dollar."""
 DOLLAR: Final = 10**DECIMALS
 
-_LONG_CONTEXT: Final = re.compile(
-    r"(?:input_cost_per_token|output_cost_per_token|cache_read_input_token_cost|cache_creation_input_token_cost)"
-    r"(_above_([1-9][0-9]{0,5})k_tokens)"
-)
+_LONG_CONTEXT: Final = re.compile(rf"(?:{'|'.join(get_args(TokenUnit))})(_above_([1-9][0-9]{{0,5}})k_tokens)")
 """Rates of long requests. The published names know 128k and 200k; catalogues also have others, such as 272k."""
 
 
