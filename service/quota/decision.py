@@ -158,7 +158,7 @@ def _whole_seconds(wait_ms: int) -> int:
     return max(1, -(-wait_ms // 1000))
 
 
-def blocked(plan: Plan, outcome: Blocked, route: Mapping[str, Any] | None = None) -> Verdict:
+def blocked(plan: Plan, outcome: Blocked, route: Mapping[str, Any] | None) -> Verdict:
     decision, message = "virtual_key_blocked", KEY_EXPIRED
     if not outcome.key_expired and plan.blocked is not None:
         decision, message = plan.blocked.decision, plan.blocked.reason

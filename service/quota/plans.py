@@ -100,7 +100,7 @@ class Plans:
         return self._make(holder, self._shared.limits, provider, model, request_type or "")
 
     def _make(
-        self, holder: Holder | None, shared: SharedLimits, provider: str | None, model: str | None, request_type: str = ""
+        self, holder: Holder | None, shared: SharedLimits, provider: str | None, model: str | None, request_type: str
     ) -> Plan:
         identity = (holder.key.entity.id if holder is not None else None, provider or "", model or "", request_type)
         made = self._plans.get(identity)

@@ -94,7 +94,7 @@ LENIENT_PAGING = tuple(
 
 
 def listing(
-    operation_id: str, path: str, entities: str, model: type[BaseModel], *parameters: Parameter, refuses: bool, description: str
+    operation_id: str, path: str, entities: str, model: Model, *parameters: Parameter, refuses: bool, description: str
 ) -> Operation:
     """`refuses`: a limit or offset that is no number is an error."""
     return Operation(
@@ -113,8 +113,8 @@ def creation(
     operation_id: str,
     path: str,
     entity: str,
-    body: type[BaseModel],
-    model: type[BaseModel],
+    body: Model,
+    model: Model,
     *,
     status: int = 200,
     description: str,
@@ -131,9 +131,7 @@ def creation(
     )
 
 
-def reading(
-    operation_id: str, path: str, entity: str, model: type[BaseModel], *parameters: Parameter, description: str
-) -> Operation:
+def reading(operation_id: str, path: str, entity: str, model: Model, *parameters: Parameter, description: str) -> Operation:
     return Operation(
         id=operation_id,
         method="get",
@@ -150,8 +148,8 @@ def change(
     operation_id: str,
     path: str,
     entity: str,
-    body: type[BaseModel],
-    model: type[BaseModel],
+    body: Model,
+    model: Model,
     *parameters: Parameter,
     description: str,
 ) -> Operation:
