@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from secrets import token_hex
 from typing import Any, Final, cast
 
@@ -65,10 +65,9 @@ def reservations_class(store: Store) -> type[Reservations]:
 class ClusterReservations(Reservations):
     """The same calls and outcomes as on one node."""
 
-    @cached_property
-    def _unanswered(self) -> deque[_Withdrawal]:
-        """For the next sweep."""
-        return deque(maxlen=self._largest_cache)
+    def __init__(self, store: Store, **options: Any) -> None:
+        super().__init__(store, **options)
+        self._unanswered: deque[_Withdrawal] = deque(maxlen=self._largest_cache)
 
     async def reserve(self, call: Reserve) -> ReserveOutcome:
         for _ in range(ATTEMPTS):
