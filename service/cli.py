@@ -74,15 +74,16 @@ def _serve(settings: Settings, *, demo: bool) -> int:
         # Several workers are processes of their own, which import it themselves.
         _redis(settings, settings.redis_url, meanwhile=import_application if settings.workers == 1 else None) as running,
     ):
+        host, port = bound.getsockname()[:2]
         _say(f"quotad {__version__}, Redis: {settings.redis_display}")
         _prepare(running)
         if not settings.admin_token:
             _say(f"{variable('admin_token')} is not set: whoever can connect from this machine is an admin.")
         if demo:
-            _seed_demo(running, url_of(bound).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
+            _seed_demo(running, host, port)
         workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
         os.environ.update(running.to_environment())
-        listening = f"Serving on {url_of(bound)} with {workers}, API description at /docs. Ctrl-C stops."
+        listening = f"Serving on {url_of(host, port)} with {workers}, API description at /docs. Ctrl-C stops."
         status = serve(running, bound, lambda: _say(listening))
     _say("Stopped." if status == 0 else "The server did not start.")
     return status
@@ -90,7 +91,7 @@ def _serve(settings: Settings, *, demo: bool) -> int:
 
 def _seed(settings: Settings) -> int:
     with _redis_in_use(settings, must_exist=False) as running:
-        _seed_demo(running, f"http://{settings.host}:{settings.port}")
+        _seed_demo(running, settings.host, settings.port)
     return 0
 
 
@@ -123,13 +124,14 @@ def _check(settings: Settings) -> None:
         log.warning("%s", warning)
 
 
-def _seed_demo(settings: Settings, url: str) -> None:
+def _seed_demo(settings: Settings, host: str, port: int) -> None:
     from service.demo import seed
 
     key = seed(settings)
     if key is None:
         _say("No demo: the store holds other entities already.")
         return
+    url = url_of({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
     _say(f"Demo key: {key.value}\nTry it:   curl -H 'x-bf-vk: {key.value}' {url}/api/governance/virtual-keys/quota")
 
 

@@ -23,6 +23,9 @@ from service.logs import configure_logging
 from service.protocol import Protocol
 from service.settings import Settings, load_settings
 
+STALL_S = 20
+"""How long a worker may be silent before it is killed and replaced. One that only starts is silent until it has imported the
+server, which takes longer than the 5 seconds of uvicorn where many start at once or the machine is busy."""
 GRACE_S = 10
 """How long requests in flight may take once we were asked to stop."""
 OVERTIME_S = 5
@@ -55,8 +58,7 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def url_of(bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
+def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -77,6 +79,7 @@ def serve(settings: Settings, bound: socket.socket, on_listening: Callable[[], N
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_worker_healthcheck=STALL_S,
     )
     threading.Thread(target=_when_listening, args=(bound.dup(), on_listening), daemon=True).start()
     if settings.workers > 1:

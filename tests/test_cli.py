@@ -248,6 +248,20 @@ def test_a_worker_that_was_killed_is_replaced_and_told_of(tmp_path: Path, redis_
     assert f"worker {killed} ended (-9) and was replaced" in last_words
 
 
+@pytest.mark.slow
+def test_a_worker_that_pauses_for_some_seconds_is_not_replaced(tmp_path: Path, redis_url: str):
+    """As one does that starts on a busy machine."""
+    with serve("--workers", "2", "--redis-url", redis_url, cwd=tmp_path) as served:
+        assert _eventually(lambda: len(_workers_of(served.process.pid)) == 2)
+        before = _workers_of(served.process.pid)
+        os.kill(min(before), signal.SIGSTOP)
+        time.sleep(8)
+        os.kill(min(before), signal.SIGCONT)
+        time.sleep(1)
+        assert _workers_of(served.process.pid) == before
+        assert served.stop(signal.SIGTERM) == (0, "Stopped.\n")
+
+
 def test_metrics_are_told_while_a_worker_starts_and_nothing_is_left_behind(tmp_path: Path, redis_url: str):
     """A file that a worker has just made is empty; whoever was killed has left a directory."""
     shared = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
@@ -273,6 +287,12 @@ def test_a_running_server_can_be_seeded(tmp_path: Path):
         assert key is not None
         assert served.get("/api/governance/virtual-keys/quota", {"x-bf-vk": key[1]}).status_code == 200
         assert served.stop(signal.SIGINT)[0] == 0
+
+
+@pytest.mark.parametrize("host, tried", [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("127.0.0.2", "127.0.0.2")])
+def test_the_call_that_a_seed_prints_can_be_made(tmp_path: Path, redis: Redis, redis_url: str, host: str, tried: str):
+    seeded = _run("seed", "--demo", "--redis-url", redis_url, cwd=tmp_path, QUOTAD_HOST=host, QUOTAD_PORT="8081")
+    assert f" http://{tried}:8081/api/governance/virtual-keys/quota\n" in seeded.stdout
 
 
 def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path):
