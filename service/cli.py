@@ -41,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # Names of files may be of no encoding.
             stream.reconfigure(errors="backslashreplace")
-    # SIGTERM unwinds like Ctrl-C: the HTTP side first, then Redis.
+    # SIGTERM unwinds like Ctrl-C: the HTTP side first, then Redis. So does the end of the terminal, unless nohup ignores it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         settings = load_settings(**{name: getattr(given, name) for name in FLAGS[given.command]})
         if given.data_dir and settings.redis_url is not None:

@@ -23,7 +23,7 @@ from service.logs import configure_logging
 from service.protocol import Protocol
 from service.settings import Settings, load_settings
 
-STALL_S = 20
+STALL_S = 10
 """How long a worker may be silent before it is killed and replaced. One that only starts is silent until it has imported the
 server, which takes longer than the 5 seconds of uvicorn where many start at once or the machine is busy."""
 GRACE_S = 10
@@ -104,6 +104,12 @@ class _Server(uvicorn.Server):
 class _Supervisor(Multiprocess):
     """Closes its socket before its workers end: who connects then is refused, where nobody would answer in the backlog."""
 
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        on_hangup = signal.getsignal(signal.SIGHUP)
+        super().__init__(config, sockets)
+        # Else it would start all workers anew when the terminal is closed.
+        signal.signal(signal.SIGHUP, on_hangup)
+
     def keep_subprocess_alive(self) -> None:
         before = list(self.processes)
         super().keep_subprocess_alive()
@@ -146,8 +152,9 @@ def worker_app() -> Callable[..., Awaitable[None]]:
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        # The terminal sends Ctrl-C to all; a worker ends when its supervisor says so.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # The terminal sends Ctrl-C, and its end, to all; a worker ends when its supervisor says so.
+        for from_terminal in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(from_terminal, signal.SIG_IGN)
         threading.Thread(target=_end_with, args=(parent,), name="end-with-parent", daemon=True).start()
     try:
         if _not_imported:

@@ -162,6 +162,13 @@ class Settings(BaseSettings):
             raise ValueError("must be between 1s and 24h")
         return text
 
+    @field_validator("providers")
+    @classmethod
+    def _can_stand_in_front_of_a_model(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if any("/" in name for name in names):
+            raise ValueError("may hold no slash: what stands before it in the name of a model is the provider")
+        return names
+
     @field_validator("admin_token", "gateway_token")
     @classmethod
     def _usable_as_credential(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:

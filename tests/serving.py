@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -79,3 +80,26 @@ def serve(*arguments: str, cwd: Path, program: Sequence[str] = FROM_CHECKOUT, **
                 os.killpg(process.pid, signal.SIGKILL)
             if served is not None:
                 served.wait_for_last_words()
+
+
+def run(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        quotad(*arguments), cwd=cwd, env=environment_with(**environment), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def processes_in(folder: Path) -> set[int]:
+    """Ids of the processes that work in the folder or below: quotad's and, in its data directory, Redis."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if link.readlink().is_relative_to(folder):
+                found.add(int(link.parent.name))
+    return found
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 15) -> bool:
+    deadline = time.monotonic() + within_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()

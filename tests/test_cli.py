@@ -1,15 +1,9 @@
 """The command line as a user meets it: in a process of its own."""
 
-import contextlib
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,23 +12,17 @@ from redis import Redis
 from service import __version__
 from service.store import keys
 from tests.redis_servers import binaries, redis_server
-from tests.serving import environment_with, quotad, serve
-
-
-def _run(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        quotad(*arguments), cwd=cwd, env=environment_with(**environment), capture_output=True, text=True, timeout=60, check=False
-    )
+from tests.serving import processes_in, run, serve
 
 
 def test_version(tmp_path: Path):
-    result = _run("--version", cwd=tmp_path)
+    result = run("--version", cwd=tmp_path)
     assert (result.returncode, result.stdout, result.stderr) == (0, f"quotad {__version__}\n", "")
 
 
 @pytest.mark.parametrize("command", ["serve", "seed"])
 def test_help_names_the_variables(tmp_path: Path, command: str):
-    text = _run(command, "--help", cwd=tmp_path).stdout
+    text = run(command, "--help", cwd=tmp_path).stdout
     assert "QUOTAD_REDIS_URL" in text
     assert "QUOTAD_DATA_DIR" in text
 
@@ -70,7 +58,7 @@ def test_help_names_the_variables(tmp_path: Path, command: str):
 def test_what_stops_the_start_is_one_sentence(
     tmp_path: Path, arguments: list[str], environment: dict[str, str], status: int, complaint: str
 ):
-    result = _run(*arguments, cwd=tmp_path, **environment)
+    result = run(*arguments, cwd=tmp_path, **environment)
     assert result.stderr.startswith(f"quotad: {complaint}")
     assert result.stderr.count("\n") == 1
     assert "cret" not in result.stderr
@@ -81,7 +69,7 @@ def test_what_stops_the_start_is_one_sentence(
 def test_a_port_in_use_is_named(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = _run("serve", "--port", str(port), cwd=tmp_path)
+        result = run("serve", "--port", str(port), cwd=tmp_path)
     assert result.returncode == 1
     assert result.stderr == (
         f"quotad: Cannot serve on 127.0.0.1 port {port}: the port is in use. Choose another with --host and --port.\n"
@@ -89,26 +77,9 @@ def test_a_port_in_use_is_named(tmp_path: Path):
 
 
 def test_seed_says_what_it_can_seed(tmp_path: Path):
-    result = _run("seed", cwd=tmp_path)
+    result = run("seed", cwd=tmp_path)
     assert result.returncode == 2
     assert "--demo" in result.stderr
-
-
-def _processes_in(folder: Path) -> set[int]:
-    """Ids of the processes that work in the folder or below: quotad's and, in its data directory, Redis."""
-    found = set()
-    for link in Path("/proc").glob("[0-9]*/cwd"):
-        with contextlib.suppress(OSError):
-            if link.readlink().is_relative_to(folder):
-                found.add(int(link.parent.name))
-    return found
-
-
-def _eventually(condition: Callable[[], bool], within_s: float = 15) -> bool:
-    deadline = time.monotonic() + within_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 def test_serve_demo_prints_a_curl_that_works_and_keeps_everything(tmp_path: Path):
@@ -126,7 +97,7 @@ def test_serve_demo_prints_a_curl_that_works_and_keeps_everything(tmp_path: Path
             assert answer.status_code == 200
             seen.append((curl[2], answer.json()["virtual_key_name"]))
             assert served.stop(how) == (0, "Stopped.\n")
-        assert _processes_in(tmp_path) == set()
+        assert processes_in(tmp_path) == set()
     assert seen[0] == seen[1]
 
 
@@ -160,7 +131,7 @@ def redis_port() -> Iterator[str]:
 def test_a_redis_that_answers_but_cannot_be_used_stops_the_start(
     tmp_path: Path, redis_port: str, url: str, settings: dict[str, str], complaint: str, command: list[str]
 ):
-    result = _run(*command, cwd=tmp_path, QUOTAD_REDIS_URL=url.format(redis_port), **settings)
+    result = run(*command, cwd=tmp_path, QUOTAD_REDIS_URL=url.format(redis_port), **settings)
     assert result.returncode == 2
     assert re.fullmatch(rf"quotad: Redis \(redis://\S+\) cannot be used: .*{complaint}.*\.\n", result.stderr), result.stderr
     assert "secret" not in result.stdout + result.stderr
@@ -170,7 +141,7 @@ def test_a_redis_that_answers_but_cannot_be_used_stops_the_start(
 def test_a_user_that_may_not_do_what_decisions_need_stops_the_start(tmp_path: Path, redis_port: str, rights: str):
     with Redis(port=int(redis_port)) as redis:
         redis.execute_command("ACL", "SETUSER", "quotad", "reset", "on", ">pw", *rights.split())
-    result = _run("serve", "--port", "0", cwd=tmp_path, QUOTAD_REDIS_URL=f"redis://quotad:pw@127.0.0.1:{redis_port}")
+    result = run("serve", "--port", "0", cwd=tmp_path, QUOTAD_REDIS_URL=f"redis://quotad:pw@127.0.0.1:{redis_port}")
     assert result.returncode == 2
     assert "permission" in result.stderr
     assert "docs/operating.md" in result.stderr
@@ -186,7 +157,7 @@ def test_the_user_of_the_documentation_may_do_all_that_is_needed(tmp_path: Path,
     sheet = Path(__file__).parent / "pricing" / "sheet.json"
     with serve("--demo", "--redis-url", url, cwd=tmp_path) as served:
         assert "Demo key: sk-bf-" in served.said
-        assert _run("prices", "import", str(sheet), "--redis-url", url, cwd=tmp_path).returncode == 0
+        assert run("prices", "import", str(sheet), "--redis-url", url, cwd=tmp_path).returncode == 0
         assert served.stop(signal.SIGTERM)[0] == 0
 
 
@@ -214,7 +185,7 @@ def test_a_redis_that_may_evict_counters_is_told_of(tmp_path: Path, redis: Redis
 
 def test_prices_are_not_changed_where_there_are_none(tmp_path: Path):
     """Nobody ever served from this directory: most often it is the wrong one."""
-    result = _run("prices", "clear", "--data-dir", "typo", cwd=tmp_path)
+    result = run("prices", "clear", "--data-dir", "typo", cwd=tmp_path)
     assert result.returncode == 1
     assert result.stderr.startswith(f"quotad: There is no data in {tmp_path / 'typo'}")
     assert list(tmp_path.iterdir()) == []
@@ -227,61 +198,13 @@ def test_an_empty_option_is_none(tmp_path: Path):
 
 
 def test_metrics_need_their_directory(tmp_path: Path):
-    result = _run("serve", "--port", "0", cwd=tmp_path, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "none"))
+    result = run("serve", "--port", "0", cwd=tmp_path, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "none"))
     assert (result.returncode, "PROMETHEUS_MULTIPROC_DIR" in result.stderr) == (2, True)
-
-
-def _workers_of(supervisor: int) -> set[int]:
-    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    return {int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()}
-
-
-def test_a_worker_that_was_killed_is_replaced_and_told_of(tmp_path: Path, redis_url: str):
-    with serve("--workers", "2", "--redis-url", redis_url, cwd=tmp_path) as served:
-        assert _eventually(lambda: len(_workers_of(served.process.pid)) == 2)
-        before = _workers_of(served.process.pid)
-        killed = min(before)
-        os.kill(killed, signal.SIGKILL)
-        assert _eventually(lambda: len(_workers_of(served.process.pid) - before) == 1)
-        assert _eventually(lambda: served.get("/readyz").status_code == 200)
-        _, last_words = served.stop(signal.SIGTERM)
-    assert f"worker {killed} ended (-9) and was replaced" in last_words
-
-
-@pytest.mark.slow
-def test_a_worker_that_pauses_for_some_seconds_is_not_replaced(tmp_path: Path, redis_url: str):
-    """As one does that starts on a busy machine."""
-    with serve("--workers", "2", "--redis-url", redis_url, cwd=tmp_path) as served:
-        assert _eventually(lambda: len(_workers_of(served.process.pid)) == 2)
-        before = _workers_of(served.process.pid)
-        os.kill(min(before), signal.SIGSTOP)
-        time.sleep(8)
-        os.kill(min(before), signal.SIGCONT)
-        time.sleep(1)
-        assert _workers_of(served.process.pid) == before
-        assert served.stop(signal.SIGTERM) == (0, "Stopped.\n")
-
-
-def test_metrics_are_told_while_a_worker_starts_and_nothing_is_left_behind(tmp_path: Path, redis_url: str):
-    """A file that a worker has just made is empty; whoever was killed has left a directory."""
-    shared = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    left_over = shared / f"quotad-metrics-{ended.pid}-x"
-    left_over.mkdir()
-    with serve("--workers", "2", "--redis-url", redis_url, cwd=tmp_path) as served:
-        assert not left_over.exists()
-        (own,) = shared.glob(f"quotad-metrics-{served.process.pid}-*")
-        (own / "counter_999999.db").touch()
-        answer = served.get("/metrics")
-        assert (answer.status_code, "quotad_uncharged_total" in answer.text) == (200, True)
-        assert served.stop(signal.SIGTERM)[0] == 0
-    assert not own.exists()
 
 
 def test_a_running_server_can_be_seeded(tmp_path: Path):
     with serve(cwd=tmp_path) as served:
-        seeded = _run("seed", "--demo", cwd=tmp_path)
+        seeded = run("seed", "--demo", cwd=tmp_path)
         assert (seeded.returncode, seeded.stderr) == (0, "")
         key = re.search(r"Demo key: (\S+)", seeded.stdout)
         assert key is not None
@@ -291,84 +214,15 @@ def test_a_running_server_can_be_seeded(tmp_path: Path):
 
 @pytest.mark.parametrize("host, tried", [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("127.0.0.2", "127.0.0.2")])
 def test_the_call_that_a_seed_prints_can_be_made(tmp_path: Path, redis: Redis, redis_url: str, host: str, tried: str):
-    seeded = _run("seed", "--demo", "--redis-url", redis_url, cwd=tmp_path, QUOTAD_HOST=host, QUOTAD_PORT="8081")
+    seeded = run("seed", "--demo", "--redis-url", redis_url, cwd=tmp_path, QUOTAD_HOST=host, QUOTAD_PORT="8081")
     assert f" http://{tried}:8081/api/governance/virtual-keys/quota\n" in seeded.stdout
 
 
 def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path):
     with serve(cwd=tmp_path) as served:
-        second = _run("serve", "--port", "0", cwd=tmp_path)
+        second = run("serve", "--port", "0", cwd=tmp_path)
         assert second.returncode == 1
         assert f"is in use by another quotad (process {served.process.pid})" in second.stderr
-        assert served.stop(signal.SIGINT)[0] == 0
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_impatient_ctrl_c_changes_nothing(tmp_path: Path, workers: int):
-    with serve("--workers", str(workers), cwd=tmp_path) as served:
-        for _ in range(2):
-            os.killpg(served.process.pid, signal.SIGINT)
-            time.sleep(0.05)
-        assert served.stop(signal.SIGINT) == (0, "Stopped.\n")
-    assert _processes_in(tmp_path) == set()
-
-
-def test_several_workers_stop_together(tmp_path: Path):
-    with serve("--workers", "2", cwd=tmp_path) as served:
-        assert "with 2 workers" in served.said
-        assert served.get("/livez").status_code == 200
-        assert served.stop(signal.SIGINT) == (0, "Stopped.\n")
-    assert _processes_in(tmp_path) == set()
-
-
-def _refuses_connections(address: tuple[str, int]) -> bool:
-    try:
-        socket.create_connection(address, timeout=1).close()
-    except ConnectionRefusedError:
-        return True
-    except TimeoutError:
-        pass
-    return False
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_who_comes_while_it_stops_is_refused(tmp_path: Path, workers: str):
-    """In a backlog he would wait for nobody, until the last request in flight has ended."""
-    with serve("--workers", workers, cwd=tmp_path) as served:
-        address = ("127.0.0.1", int(served.url.rpartition(":")[2]))
-        with socket.create_connection(address, timeout=10) as in_flight:
-            in_flight.sendall(b"POST /api/governance/quota/settle HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
-            time.sleep(0.2)  # until a worker has begun to read it
-            served.process.send_signal(signal.SIGTERM)
-            assert _eventually(lambda: _refuses_connections(address), within_s=5)
-            assert served.process.poll() is None
-            in_flight.sendall(b"}")
-            assert in_flight.recv(100).startswith(b"HTTP/1.1 4")
-        assert served.wait_for_last_words() == "Stopped.\n"
-        assert served.process.wait(30) == 0
-
-
-def test_a_worker_that_hangs_does_not_keep_the_others_from_ending(tmp_path: Path):
-    impatient = "import sys; from service import cli, server; server.GRACE_S = server.OVERTIME_S = 1; sys.exit(cli.main())"
-    with serve("--workers", "2", cwd=tmp_path, program=(sys.executable, "-c", impatient)) as served:
-        assert _eventually(lambda: len(_workers_of(served.process.pid)) == 2)
-        hanging = min(_workers_of(served.process.pid))
-        os.kill(hanging, signal.SIGSTOP)
-        served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(30) == 0
-        last_words = served.wait_for_last_words()
-    assert f"worker {hanging} did not end and was killed" in last_words
-    assert last_words.endswith("Stopped.\n")
-    assert _processes_in(tmp_path) == set()
-
-
-def test_workers_and_redis_end_when_the_supervisor_is_killed(tmp_path: Path):
-    with serve("--workers", "2", cwd=tmp_path) as served:
-        assert len(_processes_in(tmp_path)) >= 4
-        served.process.kill()
-        assert _eventually(lambda: _processes_in(tmp_path) == set())
-    with serve(cwd=tmp_path) as served:
-        assert served.get("/readyz").status_code == 200
         assert served.stop(signal.SIGINT)[0] == 0
 
 
@@ -377,38 +231,3 @@ def test_a_redis_that_is_away_does_not_stop_the_start(tmp_path: Path):
         assert served.get("/livez").status_code == 200
         assert served.get("/readyz").status_code == 503
         assert served.stop(signal.SIGINT)[0] == 0
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("redis", [[], ["--redis-url", "redis://127.0.0.1:1/0"]], ids=["its own Redis", "another Redis"])
-def test_an_application_that_cannot_be_imported_ends_the_start(tmp_path: Path, workers: str, redis: list[str]):
-    """`python -m` looks in the working directory first."""
-    (tmp_path / "genai_prices.py").write_text("raise ImportError('the installation is broken')")
-    result = _run("serve", "--port", "0", "--workers", workers, *redis, cwd=tmp_path)
-    assert result.returncode == 1
-    assert result.stdout.endswith("The server did not start.\n")
-    assert "The application cannot be made" in result.stderr
-    assert "the installation is broken" in result.stderr
-    assert _processes_in(tmp_path) == set()
-
-
-def test_ctrl_c_while_redis_loads_and_the_application_is_imported(tmp_path: Path):
-    imports_for_long = "server.import_application = lambda: (print('importing', flush=True), time.sleep(60))"
-    # As on a terminal: whoever runs the tests in the background of a script passes on that Ctrl-C is ignored.
-    on_terminal = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    serves = "from service.cli import main; sys.exit(main())"
-    program = f"import sys, time; {on_terminal}; from service import server; {imports_for_long}; {serves}"
-    with subprocess.Popen(
-        [sys.executable, "-c", program, "serve", "--port", "0"],
-        cwd=tmp_path,
-        env=environment_with(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "importing\n"
-        assert len(_processes_in(tmp_path)) == 2
-        process.send_signal(signal.SIGINT)
-        assert (process.communicate(timeout=30)[0], process.returncode) == ("", 0)
-    assert _processes_in(tmp_path) == set()

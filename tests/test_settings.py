@@ -48,6 +48,7 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch):
         ("QUOTAD_ADMIN_TOKEN", "sk-bf-0000", "QUOTAD_ADMIN_TOKEN is not valid: must not start with sk-bf-"),
         ("QUOTAD_ADMIN_TOKEN", " , ", "QUOTAD_ADMIN_TOKEN is not valid: holds nothing between its commas."),
         ("QUOTAD_ADMIN_TOKEN", "shared", "QUOTAD_ADMIN_TOKEN and QUOTAD_GATEWAY_TOKEN must not share a token."),
+        ("QUOTAD_PROVIDERS", "local,a/b", "QUOTAD_PROVIDERS is not valid: may hold no slash: what stands before it"),
         ("QUOTAD_PROT", "1", "QUOTAD_PROT is not a setting of quotad; did you mean QUOTAD_PORT?"),
         ("quotad_port", "1", "quotad_port is not a setting of quotad; did you mean QUOTAD_PORT?"),
         ("QUOTAD_ZZZZZZ", "", "QUOTAD_ZZZZZZ is not a setting of quotad."),

@@ -60,6 +60,6 @@ async def _shown(store: Store, name: str) -> dict[str, Any]:
 
 ROUTES: Final = [
     route("/providers", GET=list_provider_governance),
-    # A name may hold slashes.
+    # A name that is in the way may hold slashes: it gets the error that names it.
     route("/providers/{provider_name:path}", PUT=update_provider_governance, DELETE=delete_provider_governance),
 ]
