@@ -35,6 +35,7 @@ async def sweep_forever(enforcer: Enforcer) -> None:
         try:
             # Without traffic nobody else would notice that Redis is back.
             await enforcer.reservations.store.ping()
+            await enforcer.reservations.store.look_at_writes()
             await sweep(enforcer)
         except StoreUnavailable:
             continue  # reported by the calls of gateways, if there are any

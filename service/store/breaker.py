@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 class Breaker:
     def __init__(self) -> None:
         self._failures = 0
+        self._counted = 0
         self._next_try_at = 0.0
         self._refuses_writes_only = False
         self._reason = ""
@@ -30,15 +31,18 @@ class Breaker:
     def is_open(self) -> bool:
         return self._failures >= FAILURES
 
-    def admit(self, *, writes: bool) -> None:
-        """Raises StoreUnavailable instead of letting a call go that would most likely fail."""
+    def admit(self, *, writes: bool) -> int:
+        """Raises StoreUnavailable instead of letting a call go that would most likely fail. Answers after how many failures it
+        goes, for `failed`.
+        """
         if self._failures < FAILURES or (self._refuses_writes_only and not writes):
-            return
+            return self._counted
         now = monotonic()
         if now < self._next_try_at:
             raise StoreUnavailable("the store does not answer at the moment; try again", reason=self._reason)
         # This call is the probe. Should it never come back, the next one is due after the same pause.
         self._next_try_at = now + PAUSE_S
+        return self._counted
 
     def succeeded(self, *, writes: bool) -> None:
         if self._failures and (writes or not self._refuses_writes_only):
@@ -47,10 +51,13 @@ class Breaker:
                 _log.warning("Redis works again")
             self._failures = 0
 
-    def failed(self, reason: str, *, refuses_writes_only: bool = False) -> None:
+    def failed(self, reason: str, sent_after: int, *, refuses_writes_only: bool = False) -> None:
         """`refuses_writes_only`: Redis has answered, and may answer what reads."""
         was_open = self.is_open
-        self._failures += 1
+        # Calls share a connection: those that are under way together fail together, which says no more than one of them.
+        if sent_after == self._counted:
+            self._counted += 1
+            self._failures += 1
         self._refuses_writes_only, self._reason = refuses_writes_only, reason
         if self.is_open:
             self._next_try_at = monotonic() + PAUSE_S

@@ -1,6 +1,7 @@
 """Opens the connections to Redis, or to all nodes of a cluster: how many, how long to wait, no hidden retries."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisClusterException, ResponseError
 
 from service.settings import BadSettings, Settings, variable
+from service.store.lookup import addresses_of
 from service.store.patience import Patience
 from service.store.shared_connection import is_from_replica
 
@@ -73,11 +75,27 @@ class _PatientConnection(AbstractConnection):
 
 
 class _PatientTcp(_PatientConnection, Connection):
-    pass
+    """Its name is looked up as lookup.py says."""
+
+    _address = ""
+
+    async def _connect(self) -> None:
+        *others, last = await addresses_of(self.host, self.port)
+        for address in others:
+            self._address = address
+            with contextlib.suppress(OSError):
+                await super()._connect()  # type: ignore[no-untyped-call]
+                return
+        self._address = last
+        await super()._connect()  # type: ignore[no-untyped-call]
+
+    def _connection_arguments(self) -> Any:
+        return {**super()._connection_arguments(), "host": self._address}
 
 
-class _PatientTls(_PatientConnection, SSLConnection):
-    pass
+class _PatientTls(_PatientTcp, SSLConnection):
+    def _connection_arguments(self) -> Any:
+        return {**super()._connection_arguments(), "server_hostname": self.host}
 
 
 class _PatientUnix(_PatientConnection, UnixDomainSocketConnection):

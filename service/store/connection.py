@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from service.settings import Settings
+from service.store import keys
 from service.store.breaker import Breaker
 from service.store.client import Cluster, open_redis
 from service.store.scripts import Scripts, store_errors
@@ -47,6 +48,14 @@ class Store:
         with store_errors("ping"):
             await self.redis.ping()
         self.scripts.answered(writes=False)
+
+    async def look_at_writes(self) -> None:
+        """Where calls that write are refused: without any, nobody else would notice that Redis takes them again."""
+        if self.scripts.are_refused:
+            with store_errors("trying to write"):
+                # Changes nothing, and is refused where what changes something is.
+                await self.redis.setrange(keys.counters_format(), 0, "")
+            self.scripts.answered(writes=True)
 
     async def close(self) -> None:
         await self.scripts.close()

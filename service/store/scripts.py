@@ -57,12 +57,15 @@ _OUT_OF_SERVICE: Final = (
     ConnectionError, TimeoutError, MaxConnectionsError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, MasterDownError,
     ClusterDownError, ClusterError, TryAgainError, AuthenticationError, NoPermissionError, NoScriptError,
 )  # fmt: skip
+_MAY_NOT: Final = ("The user executing the script", "ACL failure in script")
+"""How Redis up to 7.0, and newer ones, say that a script ran into a command that our user may not run."""
 _OUT_OF_SERVICE_REPLIES: Final = (
     *REPLICA_REPLIES, "OOM", "LOADING", "MISCONF", "BUSY", "NOREPLICAS", "NOAUTH", "WRONGPASS", "unauthenticated",
+    *_MAY_NOT,
 )  # fmt: skip
 """Also as they appear inside an error of a script that ran into them."""
 _REFUSED_WRITES: Final = (ReadOnlyError, OutOfMemoryError)
-_REFUSED_WRITES_REPLIES: Final = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
+_REFUSED_WRITES_REPLIES: Final = ("READONLY", "OOM", "MISCONF", "NOREPLICAS", *_MAY_NOT)
 """Of these the ones to what writes: what reads may be answered."""
 FAILURES: Final = (RedisError, OSError, SlotNotCoveredError)
 """All that Redis and the way there may fail with; the last one is no RedisError."""
@@ -164,8 +167,7 @@ class Scripts:
         if writes is None:
             writes = name not in self._without_writes
         breaker = self._breaker if name not in _TRIED_ALL_THE_SAME else None
-        if breaker is not None:
-            breaker.admit(writes=writes)
+        sent_after = breaker.admit(writes=writes) if breaker is not None else 0
         started = perf_counter()
         try:
             reply = await work()
@@ -173,11 +175,16 @@ class Scripts:
             failure = _failure(name, error)
             metrics.store_errors(name).inc()
             if breaker is not None:
-                breaker.failed(failure.reason, refuses_writes_only=_refuses_writes_only(error))
+                breaker.failed(failure.reason, sent_after, refuses_writes_only=_refuses_writes_only(error))
             raise failure from error
         metrics.script_seconds(name).observe(perf_counter() - started)
         self.answered(writes=writes)
         return reply
+
+    @property
+    def are_refused(self) -> bool:
+        """Calls that write, at least, fail without being sent."""
+        return self._breaker is not None and self._breaker.is_open
 
     def answered(self, *, writes: bool) -> None:
         """Redis is there, whoever found out: calls need not fail any more. `writes`: those that write need not, either."""

@@ -43,14 +43,14 @@ class SharedConnection:
     async def call(self, *command: str | int | bytes) -> Any:
         """The reply; one that is an error is raised. TimeoutError, ConnectionError: the command may have run."""
         answers = self._open
-        if answers is None or answers.is_lost:
+        if answers is None or answers.is_left:
             answers = await self._connected()
         # redis-py takes longer to pack hundreds of arguments than Redis to use them.
         packed: bytes = pack_command(cast("Any", command))
         reply = await answers.to(packed)
         if isinstance(reply, Exception):
             # Only who is refused first: by then the connection that is open may be another one.
-            if not answers.is_lost and is_from_replica(reply):
+            if not answers.is_left and is_from_replica(reply):
                 self._leave_server()
             raise reply
         return reply
@@ -58,7 +58,7 @@ class SharedConnection:
     def _leave_server(self) -> None:
         """The next call, also one by the pool, connects by name again, which may lead to another server by now."""
         if self._open is not None:
-            self._open.lose(ConnectionError("this server of Redis is a replica now"))
+            self._open.leave()
         pool: Any = self._redis.connection_pool
         # All in one turn of the event loop, or a call could get one of them that is about to be closed.
         for idle in pool._available_connections:
@@ -104,9 +104,11 @@ class _Answers(asyncio.Protocol):
         self._turn = 0
         self._timer: asyncio.TimerHandle | None = None
         self.is_lost = False
+        self.is_left = False
+        """No more is sent: it is lost, or will be closed when all who wait are answered."""
 
     def to(self, command: bytes) -> "asyncio.Future[Any]":
-        if self.is_lost:
+        if self.is_left:
             # Since it was opened: whoever waited for that comes a few turns of the event loop later.
             raise ConnectionError("the connection to Redis was lost as soon as it was opened")
         answer: asyncio.Future[Any] = self._loop.create_future()
@@ -125,6 +127,8 @@ class _Answers(asyncio.Protocol):
                     answer.set_result(reply)
         except (HiredisError, IndexError) as error:
             self.lose(ConnectionError(f"Redis says what is no answer: {error!r}"))
+        if self.is_left:
+            self.leave()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lose(ConnectionError(f"the connection to Redis was lost: {error or 'Redis closed it'}"))
@@ -140,11 +144,17 @@ class _Answers(asyncio.Protocol):
         else:
             self._timer = self._loop.call_later(self._turn_s, self._next_turn)
 
+    def leave(self) -> None:
+        """A replica still answers what reads."""
+        self.is_left = True
+        if not self._waiting:
+            self.lose(ConnectionError("this server of Redis is a replica now"))
+
     def lose(self, error: Exception) -> None:
         """Whoever waits gets `error`: which answer is whose would not be known any more."""
         if self.is_lost:
             return
-        self.is_lost = True
+        self.is_lost = self.is_left = True
         if self._timer is not None:
             self._timer.cancel()
         # Or redis-py complains that nobody closed it.

@@ -161,8 +161,18 @@ def with_a_broken_disk(server: RedisProcess) -> Iterator[None]:
         server.client.config_set("dir", before)
 
 
+@contextlib.contextmanager
+def without_permission(server: RedisProcess) -> Iterator[None]:
+    """Our user may run scripts, but not what writes in them."""
+    server.client.execute_command("ACL", "SETUSER", "default", "-@write")
+    try:
+        yield
+    finally:
+        server.client.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
 AWAY: list[Trouble] = [stopped, killed, paused, password_changed, full_of_clients, in_another_script, without_its_master, loading]
 """Nothing can be read or written."""
 
-REFUSES_WRITES: list[Trouble] = [out_of_memory, read_only, without_replicas, with_a_broken_disk]
+REFUSES_WRITES: list[Trouble] = [out_of_memory, read_only, without_replicas, with_a_broken_disk, without_permission]
 """What is there can still be read."""

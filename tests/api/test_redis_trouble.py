@@ -10,7 +10,10 @@ import httpx
 import pytest
 
 from service.app import create_app
+from service.errors import StoreUnavailable
 from service.settings import Settings
+from service.store.breaker import FAILURES, Breaker
+from service.store.connection import open_store
 from tests.api import calls
 from tests.api.calls import CUSTOMERS, MODEL_CONFIGS, PRICING_OVERRIDES, ROUTING_RULES, TEAMS, VIRTUAL_KEYS
 from tests.api.documented import assert_documented
@@ -170,6 +173,41 @@ async def test_while_redis_refuses_to_write(server: RedisProcess, world: World, 
         await assert_well(world.reads())
     assert contents(server.client) == before
     await until_well(world)
+
+
+@pytest.mark.parametrize("trouble", REFUSES_WRITES)
+async def test_reads_beside_calls_that_are_refused(server: RedisProcess, world: World, trouble: Trouble):
+    """They are sent on one connection."""
+    openai = {"provider": "openai", "allowed_models": ["*"]}
+    await world.client.put(f"/virtual-keys/{world.ids[VIRTUAL_KEYS]}", json={"provider_configs": [openai]})
+    call = {"model": "openai/gpt-4o", "virtual_key": world.value}
+    with trouble(server):
+        for _ in range(20):
+            reserve, *reads = await asyncio.gather(
+                world.client.post("/quota/reserve", json=call),
+                world.quota(),
+                world.client.post("/quota/explain", json=call),
+                world.quota(),
+            )
+            assert (reserve.status_code, [answer.status_code for answer in reads]) == (503, [200] * 3)
+
+
+@pytest.mark.parametrize("trouble", REFUSES_WRITES)
+async def test_without_traffic_it_is_noticed_that_writes_work_again(server: RedisProcess, trouble: Trouble):
+    breaker = Breaker()
+    store = open_store(Settings(), server.url, timeout_ms=TIMEOUT_MS, breaker=breaker)
+    await store.look_at_writes()
+    with trouble(server):
+        for _ in range(FAILURES):
+            with pytest.raises(StoreUnavailable):
+                await store.scripts.run("commit", ["k"], ["", b'{"checks":[],"writes":[["HSET","1","a","b"]]}'])
+        with pytest.raises(StoreUnavailable):
+            await store.look_at_writes()
+        assert breaker.is_open
+    await store.ping()
+    await store.look_at_writes()
+    assert not breaker.is_open
+    await store.close()
 
 
 async def test_redis_forgets_the_scripts(server: RedisProcess, world: World):

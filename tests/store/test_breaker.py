@@ -26,11 +26,16 @@ def admits(breaker: Breaker, *, writes: bool = True) -> bool:
     return True
 
 
+def fail(breaker: Breaker, reason: str = "gone", *, refuses_writes_only: bool = False) -> None:
+    """A call of its own."""
+    breaker.failed(reason, breaker._counted, refuses_writes_only=refuses_writes_only)
+
+
 def opened() -> Breaker:
     breaker = Breaker()
     for _ in range(FAILURES):
         assert admits(breaker)
-        breaker.failed("gone")
+        fail(breaker)
     return breaker
 
 
@@ -38,7 +43,7 @@ def test_it_stays_closed_as_long_as_calls_succeed_in_between(clock: Clock):
     breaker = Breaker()
     for _ in range(10):
         for _ in range(FAILURES - 1):
-            breaker.failed("gone")
+            fail(breaker)
         breaker.succeeded(writes=True)
         assert admits(breaker)
 
@@ -47,6 +52,16 @@ def test_it_opens_after_failures_in_a_row(clock: Clock):
     breaker = opened()
     assert breaker.is_open
     assert not admits(breaker)
+
+
+def test_calls_that_are_lost_together_are_one_failure(clock: Clock):
+    breaker = Breaker()
+    for _ in range(FAILURES - 1):
+        for sent_after in [breaker.admit(writes=True) for _ in range(10)]:
+            breaker.failed("the connection was lost", sent_after)
+        assert not breaker.is_open
+    fail(breaker)
+    assert breaker.is_open
 
 
 def test_after_a_pause_one_call_may_try(clock: Clock):
@@ -63,7 +78,7 @@ def test_a_failed_try_costs_another_pause(clock: Clock):
     clock.now += PAUSE_S
     assert admits(breaker)
     clock.now += PAUSE_S / 2
-    breaker.failed("gone")
+    fail(breaker)
     clock.now += PAUSE_S / 2
     assert not admits(breaker)
     clock.now += PAUSE_S / 2
@@ -91,7 +106,7 @@ class TestWhereOnlyWritesAreRefused:
     def breaker(self, clock: Clock) -> Breaker:
         breaker = Breaker()
         for _ in range(FAILURES):
-            breaker.failed("OOM", refuses_writes_only=True)
+            fail(breaker, "OOM", refuses_writes_only=True)
         return breaker
 
     def test_reads_go_on_and_say_nothing_of_writes(self, breaker: Breaker):
@@ -108,7 +123,7 @@ class TestWhereOnlyWritesAreRefused:
         assert all(admits(breaker) for _ in range(10))
 
     def test_reads_are_told_as_soon_as_they_fail_too(self, breaker: Breaker):
-        breaker.failed("gone")
+        fail(breaker)
         assert not admits(breaker, writes=False)
         # Whoever answers anything is there again.
         breaker.succeeded(writes=False)
