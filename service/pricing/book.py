@@ -92,19 +92,19 @@ class Prices:
         now_ms: int,
     ) -> tuple[Price | None, int | None]:
         # "openai/gpt-4o" of openai is its gpt-4o: limits know it by that name, so its price must be known, too.
-        own = model.removeprefix(f"{provider}/") or model
-        entry = self._entry(provider, model, now_ms) or self._entry(provider, own, now_ms)
+        own = model if provider is None else model.removeprefix(f"{provider}/") or model
+        entry = self._entry(provider, model, own, now_ms)
         names = (own,) if provider is None else (own, f"{provider}/{own}")
         override = self.overrides.find(names, provider, request_type, virtual_key_id, provider_key_id)
         until_ms = entry.until_ms if entry is not None else None
         price = _merge(entry, override)
         return price if price is not None and can_price(price.rates, request_type) else None, until_ms
 
-    def _entry(self, provider: str | None, model: str, now_ms: int) -> Entry | None:
+    def _entry(self, provider: str | None, model: str, own: str, now_ms: int) -> Entry | None:
         kept = self._entries.get((provider, model), now_ms)
         if kept is not None:
             return kept.value
-        entry = self.catalog.find(provider, model, now_ms)
+        entry = self.catalog.find(provider, (model, own), now_ms)
         self._entries.put((provider, model), entry, entry.until_ms if entry is not None else None)
         return entry
 

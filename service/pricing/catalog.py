@@ -41,11 +41,12 @@ class Catalog:
     def __init__(self, sheet: ImportedSheet | None) -> None:
         self.sheet = sheet
 
-    def find(self, provider: str | None, model: str, now_ms: int) -> Entry | None:
-        imported = self._find_imported(provider, model)
+    def find(self, provider: str | None, names: tuple[str, ...], now_ms: int) -> Entry | None:
+        """Of a model by any of its names: those of the operator's sheet all come before what genai-prices makes of one."""
+        imported = next((one for name in names if (one := self._find_imported(provider, name)) is not None), None)
         if imported is not None:
             return Entry(IMPORTED, imported.provider, imported.model, rates_of(imported.prices))
-        found = bundled.find(provider, model, now_ms)
+        found = next((priced for name in names if (priced := bundled.find(provider, name, now_ms)) is not None), None)
         return Entry(bundled.SOURCE, found.provider, found.model, found.rates, found.until_ms) if found is not None else None
 
     @cached_property

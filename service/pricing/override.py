@@ -40,10 +40,11 @@ class _Table:
         self.lengths = sorted({len(prefix) for prefix in self.prefixes}, reverse=True)
 
     def find(self, names: tuple[str, ...]) -> PricingOverride | None:
-        exact = (self.exact.get(name) for name in names)
+        exact = [self.exact[name] for name in names if name in self.exact]
         # A name that is shorter than a prefix is none: it would be cut to itself.
-        by_prefix = (self.prefixes.get(name[:length]) for length in self.lengths for name in names if length <= len(name))
-        return next((found for found in chain(exact, by_prefix) if found is not None), None)
+        cut = ((name[:length] for name in names if length <= len(name)) for length in self.lengths)
+        by_prefix = ([self.prefixes[prefix] for prefix in prefixes if prefix in self.prefixes] for prefixes in cut)
+        return next((max(found, key=_recency) for found in chain([exact], by_prefix) if found), None)
 
 
 class Overrides:

@@ -27,21 +27,24 @@ _OF_CALLER_JSON: Final = orjson.dumps(OF_CALLER)
 
 
 class Estimates:
-    """What one request is expected to cost, by the plan of each way that it may go. `pinned_key_id`: the key of the provider that
-    a rule wants.
+    """What one request is expected to cost, by the plan of each way that it may go. `pinned_key_id`: the key that a rule wants,
+    of the provider `pinned_at`.
     """
 
-    def __init__(self, request: ReserveRequest, prices: Prices, pinned_key_id: str | None) -> None:
+    def __init__(self, request: ReserveRequest, prices: Prices, pinned_key_id: str | None, pinned_at: str | None) -> None:
         self.request_type = request.request_type
         self._request = request
         self._prices = prices
         self._pinned_key_id = pinned_key_id
+        self._pinned_at = pinned_at
 
     def of(self, plan: Plan) -> Estimate:
         request = self._request
         if request.cost is None:
             request_type = request.request_type or DEFAULT_REQUEST_TYPE
-            provider_key_id = _only_key(narrowed(plan.key_ids, self._pinned_key_id))
+            # A fallback elsewhere has nothing of the pinned key's price.
+            pinned = self._pinned_key_id if plan.provider == self._pinned_at else None
+            provider_key_id = only_key(narrowed(plan.key_ids, pinned))
             price = self._prices.price(plan.model, plan.provider, request_type, plan.key_id, provider_key_id)
             if price is not None:
                 return Estimate(request.estimated_tokens, self._cost_nanousd(price, request_type), price.facts_json)
@@ -88,7 +91,7 @@ def charge(request: SettleRequest, shared: Shared, known_providers: Collection[s
         named_provider, named_model = split_model(request.provider, request.model, known_providers)
         provider, model = named_provider or provider, named_model or model
     request_type = request.request_type or plan.request_type or DEFAULT_REQUEST_TYPE
-    key = request.provider_key_id or (_only_key(plan.key_ids) if provider == plan.provider else None)
+    key = request.provider_key_id or (only_key(plan.key_ids) if provider == plan.provider else None)
     price = shared.prices.price(model, provider, request_type, plan.key_id, key)
     if price is None:
         return Charge(cost_nanousd=0, detail=UNPRICED, basis=shared.versions.basis)
@@ -111,6 +114,6 @@ def _cost_nanousd(request: SettleRequest, price: Price, request_type: str) -> in
     return sum_nanousd(lines) if has_price(lines) else None
 
 
-def _only_key(key_ids: tuple[str, ...]) -> str | None:
+def only_key(key_ids: tuple[str, ...]) -> str | None:
     """The provider's key that serves, where no other may."""
     return key_ids[0] if len(key_ids) == 1 and key_ids[0] != ANY else None

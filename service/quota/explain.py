@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from service.errors import StoreUnavailable
+from service.errors import InvalidRequest, StoreUnavailable
 from service.models.enforcement import ReserveRequest
 from service.quota.charging import Estimates, own_estimate
 from service.quota.decision import (
@@ -64,7 +64,8 @@ class Explanation:
 async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str) -> Explanation:
     avoided: frozenset[str] = frozenset()
     refusal: Explanation | None = None
-    for _ in range(ATTEMPTS):
+    attempts = 0
+    while attempts < ATTEMPTS:
         holder = await find_holder(enforcer, key_value)
         if isinstance(holder, Verdict):
             return _without_key(holder, request)
@@ -74,11 +75,18 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
         )
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
-        estimates = Estimates(request, shared.prices, routed.pinned_key_id)
+        estimates = Estimates(request, shared.prices, routed.pinned_key_id, routed.aim.provider)
         routes = await find_routes(enforcer, holder, routed, request_id, estimates)
         if not enforcer.admits_unpriced:
-            routes = await priced_routes(enforcer, shared, routes, estimates)
+            try:
+                routes = await priced_routes(enforcer, shared, routes, estimates)
+            except InvalidRequest:
+                # It only has to wait where there is a price.
+                if refusal is not None:
+                    return refusal
+                raise
         if not routes:
+            attempts += 1
             continue
         plan, fallbacks = routes[0].plan, routes[0].fallbacks
         estimate = estimates.of(plan)
@@ -87,6 +95,7 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
         )
         if isinstance(explained, Stale):
             await enforcer.plans.refresh(plan)
+            attempts += 1
             continue
         explanation = _explanation(routes[0], routed.facts(plan.provider, plan.model, fallbacks), explained, estimate)
         if explanation.verdict is None:

@@ -87,7 +87,8 @@ async def _reserve(
 ) -> Admission | Verdict:
     avoided: frozenset[str] = frozenset()
     refusal: Verdict | None = None
-    for _ in range(ATTEMPTS):
+    attempts = 0
+    while attempts < ATTEMPTS:
         # What is known already is recalled: a coroutine for each question would cost more than its answer.
         holder = recall_holder(enforcer, key_value) or await find_holder(enforcer, key_value)
         if isinstance(holder, Verdict):
@@ -98,12 +99,18 @@ async def _reserve(
         )
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
-        estimates = Estimates(request, shared.prices, routed.pinned_key_id)
+        estimates = Estimates(request, shared.prices, routed.pinned_key_id, routed.aim.provider)
         routes = known_routes(enforcer, holder, routed, estimates) or await find_routes(
             enforcer, holder, routed, request_id, estimates
         )
         if not enforcer.admits_unpriced:
-            routes = await _priced_or_reserved(enforcer, shared, routes, estimates, request_id)
+            try:
+                routes = await _priced_or_reserved(enforcer, shared, routes, estimates, request_id)
+            except InvalidRequest:
+                # It only has to wait where there is a price.
+                if refusal is not None:
+                    return refusal
+                raise
         outcome = await _take(enforcer, routes, routed, request, holder, request_id, estimates)
         if isinstance(outcome, Verdict):
             refusal = sooner(refusal, outcome)
@@ -113,6 +120,8 @@ async def _reserve(
             avoided = also_avoided
         elif outcome is not None:
             return outcome
+        else:
+            attempts += 1
     if refusal is not None:
         return refusal
     raise StoreUnavailable(KEEPS_CHANGING)

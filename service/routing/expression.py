@@ -8,6 +8,7 @@ from functools import lru_cache
 from service.models.routing_rules import MAX_EXPRESSION
 from service.routing.cel_alone import cel
 from service.routing.environment import VARIABLES, Environment
+from service.routing.growth import copies_in
 from service.routing.syntax import parse
 from service.routing.tokens import BLANKS, shortened
 from service.routing.typecheck import Checker, known_functions
@@ -66,7 +67,8 @@ def compile_expression(text: str) -> Expression:
     if not text.strip(BLANKS):
         return Expression(text)
     checker = Checker(text)
-    result = checker.type_of(parse(text), {})
+    tree = parse(text)
+    result = checker.type_of(tree, {})
     if checker.unknown_variables:
         unknown = shortened(", ".join(sorted(checker.unknown_variables)))
         raise ValueError(f"refers to unknown variables: {unknown}; known are {', '.join(sorted(VARIABLES))}")
@@ -75,6 +77,7 @@ def compile_expression(text: str) -> Expression:
         raise ValueError(f"calls unknown functions: {unknown}; known are {', '.join(known_functions())}")
     if result != BOOL:
         raise ValueError(f"must give true or false, not {result}")
+    copies_in(tree, {})
     return Expression(text, frozenset(checker.variables), _compile(checker.rewritten()))
 
 

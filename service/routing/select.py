@@ -110,7 +110,11 @@ async def select(
             end = "no_match"
             break
         open_targets = _open_targets(rule, aim, avoided, known_providers)
-        target = draw_target(open_targets, draw(request.request_id, f"{rule.id}\0{depth}"))
+        subject = f"{rule.id}\0{depth}"
+        if len(open_targets) < len(rule.targets):
+            # The number that drew what is avoided says where among the others it would fall: they are to be drawn anew.
+            subject += f"\0{len(open_targets)}"
+        target = draw_target(open_targets, draw(request.request_id, subject))
         trace.append(Step(rule=rule, aim=aim, matched=True, target=target))
         last = rule, target
         aim = aim_at(target, aim, known_providers)

@@ -8,7 +8,7 @@ from redis import Redis
 
 from tests.api.calls import PRICING_OVERRIDES, create, delete, refusal, update
 from tests.api.conftest import NOW_MS, MakeClient
-from tests.api.gateway import create_key, values
+from tests.api.gateway import OPENAI, admitted, create_key, settle, values
 
 GPT_4O = {"provider": "openai", "model": "gpt-4o"}
 FOR_CHAT = {"match_type": "exact", "pattern": "gpt-4o", "request_types": ["chat_completion"]}
@@ -189,3 +189,15 @@ async def test_gateways_and_admins_may_ask(make_client: MakeClient, token: str |
     headers = {"authorization": f"Bearer {token}"} if token else None
     async with make_client(headers=headers, admin_token=("admin",), gateway_token=("gateway",)) as client:
         assert (await client.post("/quota/cost", json=GPT_4O)).status_code == status
+
+
+async def test_a_virtual_key_that_may_use_one_key_of_the_provider_pays_its_price(client: httpx.AsyncClient):
+    key = await create_key(client, provider_configs=[{**OPENAI, "key_ids": ["k1"]}])
+    await create(
+        client, PRICING_OVERRIDES, scope_kind="provider_key", provider_key_id="k1", **FOR_CHAT, patch={"input_cost_per_token": 1},
+    )  # fmt: skip
+    answer = await admitted(client, key, input_tokens=3)
+    charged = await settle(client, answer["reservation_id"], input_tokens=3)
+    for named in ({"virtual_key": key["value"]}, {"virtual_key_id": key["id"]}):
+        asked = await cost(client, input_tokens=3, **named)
+        assert (asked["cost"], asked["price"]) == (charged["cost"], charged["price"]) == (3, answer["price"])

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from tests.api.calls import TEAMS, Entity, create
+from tests.api.calls import PRICING_OVERRIDES, TEAMS, Entity, create
 from tests.api.gateway import OPENAI, admitted, budget, explain, rate_limit, readable, refused, reserve, settle, values
 from tests.api.redis_state import traffic
 from tests.api.rule_calls import AZURE, GROQ, aim, change_rule, create_rule, key_of_all, limit_provider, target
@@ -57,6 +57,41 @@ async def test_targets_whose_provider_is_over_a_limit_are_not_drawn(client: http
         assert (await explain(client, key, request_id=f"r{number}"))["provider"] == "groq"
         # The same when it is repeated.
         assert (await admitted(client, key, request_id=f"r{number}"))["replayed"] is True
+
+
+async def test_the_last_of_many_targets_that_is_open_is_found(client: httpx.AsyncClient):
+    names = ["azure", "bedrock", "cerebras", "cohere", "gemini", "groq", "mistral", "ollama", "perplexity", "vertex", "xai"]
+    limited = [{**OPENAI, "provider": name, "rate_limit": rate_limit(requests=1)} for name in names[1:]]
+    key = await key_of_all(client, provider_configs=[OPENAI, AZURE, *limited])
+    for name in names[1:]:
+        await admitted(client, key, provider=name)
+    await create_rule(client, *(target(f"{name}/", 1 / len(names)) for name in names))
+    for number in range(20):
+        assert (await explain(client, key, request_id=f"r{number}"))["provider"] == "azure"
+        assert (await admitted(client, key, request_id=f"r{number}"))["provider"] == "azure"
+
+
+async def test_a_target_without_a_price_is_no_reason_not_to_wait(make_client: MakeClient):
+    async with make_client(unknown_price="refuse") as client:
+        await limit_provider(client, "openai", rate_limit=rate_limit(requests=1, per="1h"))
+        key = await key_of_all(client, provider_configs=[OPENAI, {**OPENAI, "provider": "vllm"}])
+        await use_up(client, key)
+        await create_rule(client, target("openai/gpt-4o", 0.999), target("vllm/mine", 0.001))
+        assert (await refused(client, key, request_id="r"))["decision"] == "request_limited"
+        assert (await explain(client, key, request_id="r"))["decision"] == "request_limited"
+
+
+async def test_fallbacks_have_nothing_of_the_price_of_a_pinned_key(client: httpx.AsyncClient):
+    key = await key_of_all(client, enforcement="strict")
+    await limit_provider(client, "azure", budgets=[budget(0.001)])
+    free = {"input_cost_per_token": 0, "output_cost_per_token": 0}
+    await create(
+        client, PRICING_OVERRIDES, scope_kind="provider_key", provider_key_id="k1", match_type="wildcard", pattern="*",
+        request_types=["chat_completion"], patch=free,
+    )  # fmt: skip
+    await create_rule(client, target("openai/gpt-4o", key_id="k1"), fallbacks=["azure/gpt-4o"])
+    answer = await admitted(client, key, input_tokens=1_000, max_output_tokens=1_000)
+    assert (answer["reserved"]["cost"], answer["fallbacks"]) == (0, [])
 
 
 async def test_when_all_targets_are_over_a_limit_the_one_drawn_says_why(client: httpx.AsyncClient):

@@ -163,3 +163,24 @@ def test_prices_that_begin_on_a_day_begin_on_that_day():
     assert price(prices, "gpt-4o", "openai", "chat_completion") is before
     clock.now_ms += 1
     assert price(prices, "gpt-4o", "openai", "chat_completion").rates.prices["input_cost_per_token_batches"] == scaled(1.25e-6)
+
+
+def test_an_imported_price_goes_before_what_genai_prices_finds_in_a_longer_name():
+    name = "anthropic.claude-3-haiku-20240307-v1:0"
+    imported = ImportedPrice(key=name, provider="bedrock", model=name, prices={"input_cost_per_token": 1.0})
+    prices = book(sheet=ImportedSheet(name="sheet", imported_at_ms=NOW_MS, stamp="1", prices=(imported,)))
+    for model in (name, f"bedrock/{name}"):
+        assert price(prices, model, "bedrock", "chat_completion").source == "imported"
+
+
+def test_no_provider_is_not_one_called_none():
+    assert book().price("None/gpt-4o", None, "chat_completion") is None
+
+
+def test_of_two_names_of_a_model_the_override_changed_last_counts():
+    for newer, older in (("gpt-4o", "openai/gpt-4o"), ("openai/gpt-4o", "gpt-4o")):
+        both = (
+            override("newer", pattern=newer, patch={"input_cost_per_token": 1.0}, updated_at_ms=2),
+            override("older", pattern=older, patch={"input_cost_per_token": 2.0}, updated_at_ms=1),
+        )
+        assert price(book(*both), "gpt-4o", "openai", "chat_completion").override_id == "newer"

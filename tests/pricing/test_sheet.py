@@ -83,7 +83,7 @@ def test_our_own_name_wins_in_any_order(first: str, second: str):
     ],
 )
 def test_imported_entries_are_found(provider: str | None, model: str, key: str):
-    found = catalog().find(provider, model, NOW_MS)
+    found = catalog().find(provider, (model,), NOW_MS)
     imported = {price.key: price for price in read_sheet(SAMPLE).prices}[key]
     assert found is not None
     assert (found.source, found.provider, found.model) == ("imported", imported.provider, imported.model)
@@ -104,7 +104,7 @@ def test_imported_entries_are_found(provider: str | None, model: str, key: str):
     ],
 )
 def test_what_the_sheet_does_not_have(provider: str | None, model: str, source: str | None):
-    found = catalog().find(provider, model, NOW_MS)
+    found = catalog().find(provider, (model,), NOW_MS)
     assert (None if found is None else found.source) == source
 
 

@@ -31,6 +31,11 @@ HOSTILE = [
     "((((" + " " * 9_000,
     'model.matches("' + "(" * 900 + '")',
     " || ".join(f'model.matches("\\\\w{{{count}}}")' for count in range(80, 100)),
+    # Each of these loops doubles, or more, what the one before it made.
+    "[model]" + ".map(a, a + a + a + a)" * 20 + " == []",
+    "[model]" + ".map(a, a + a + a + a + a + a + a + a)" * 20 + ".size() == 1",
+    "[1]" + ".map(a, [a, a, a, a, a, a, a, a])" * 10 + " == [1]" + ".map(a, [a, a, a, a, a, a, a, a])" * 10,
+    "[1]" + ".map(a, {1: a, 2: a, 3: a, 4: a, 5: a, 6: a})" * 12 + ".size() == 1",
     "(" * 200_000,
     "@" * 200_000,
 ]

@@ -107,3 +107,19 @@ async def test_rules_and_steps_of_a_chain_draw_independently():
 async def test_providers_to_avoid_are_not_drawn_while_there_are_others(avoided, expected):
     found = await distribution([target("a/", 0.25), target("b/", 0.25), target("/", 0.5)], avoided=frozenset(avoided))
     assert set(found) == expected
+
+
+async def test_what_is_drawn_instead_is_drawn_by_weight_too():
+    """Of those that drew what is avoided: the others need not draw again."""
+    rules = [rule("split", target("a/", 0.5), target("b/", 0.25), target("c/", 0.25))]
+    instead: Counter[str | None] = Counter()
+    for number in range(2 * DRAWS):
+        asked = request(request_id=f"request-{number}")
+        first = (await chosen(rules, asked)).route
+        second = (await chosen(rules, asked, avoided=frozenset({"a"}))).route
+        assert first is not None
+        assert second is not None
+        if first.provider == "a":
+            instead[second.provider] += 1
+    total = instead.total()
+    assert abs(instead["b"] - total / 2) <= 5 * math.sqrt(total / 4)
