@@ -28,7 +28,7 @@ from service.quota.rule_routing import (
     without_rules,
 )
 from service.quota.shared import Shared
-from service.reservation import NO_STATES, Blocked, Granted, IdConflict, Plan, Refused, Replayed, Reserve, Stale
+from service.reservation import NO_STATES, Blocked, Explain, Granted, IdConflict, Plan, Refused, Replayed, Reserve, Stale
 
 _unasked: Final = ThrottledLog(logging.getLogger(__name__))
 
@@ -145,8 +145,13 @@ async def priced_routes(enforcer: Enforcer, shared: Shared, routes: list[Route],
         return routes
     # A request that is blocked anyway is better told why.
     priced = [route for route in routes if route.plan.blocked is not None or estimates.is_priced(route.plan)]
-    if not priced and await enforcer.plans.latest_shared() is shared:
-        raise unpriced(routes[0].plan)
+    if not priced:
+        plan = routes[0].plan
+        # The key may have changed, too: other providers, off, gone.
+        explained = await enforcer.reservations.explain(Explain(plan, tokens=0, cost_nanousd=0, basis=shared.versions.basis))
+        if not isinstance(explained, Stale):
+            raise unpriced(plan)
+        await enforcer.plans.refresh(plan)
     return priced
 
 

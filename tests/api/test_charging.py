@@ -342,6 +342,27 @@ async def test_a_refusal_for_want_of_a_price_is_never_stale(make_client: MakeCli
         assert (await reserve(worker, key, model="unheard-of", request_id="known", tokens=7)).status_code == 409
 
 
+async def test_a_refusal_for_want_of_a_price_goes_by_the_key_as_it_is_now(make_client: MakeClient):
+    """Another provider, switched off, deleted: each told by another worker than the one that knows the key."""
+    async with make_client() as admin, make_client(unknown_price="refuse") as worker:
+        vllm = {**OPENAI, "provider": "vllm"}
+        key = await create_key(admin, provider_configs=[vllm])
+        assert refusal(await reserve(worker, key, provider=None)) == (400, "model")
+        await update(admin, VIRTUAL_KEYS, key["id"], provider_configs=[vllm, OPENAI])
+        assert (await explain(worker, key, provider=None))["decision"] == "allow"
+        assert (await admitted(worker, key, provider=None))["provider"] == "openai"
+
+        await update(admin, VIRTUAL_KEYS, key["id"], provider_configs=[vllm])
+        assert refusal(await reserve(worker, key, provider="vllm")) == (400, "model")
+        await update(admin, VIRTUAL_KEYS, key["id"], is_active=False)
+        assert (await refused(worker, key, provider="vllm"))["decision"] == "virtual_key_blocked"
+
+        await update(admin, VIRTUAL_KEYS, key["id"], is_active=True)
+        assert refusal(await reserve(worker, key, provider="vllm")) == (400, "model")
+        await delete(admin, VIRTUAL_KEYS, key["id"])
+        assert (await refused(worker, key, provider="vllm"))["decision"] == "virtual_key_not_found"
+
+
 async def test_who_may_not_go_anyway_is_told_why(make_client: MakeClient):
     async with make_client(unknown_price="refuse") as client:
         inactive = await create_key(client, is_active=False)
