@@ -14,7 +14,7 @@ from service.models.enforcement import ReserveRequest
 from service.names import names_of_model
 from service.quota.charging import Estimates, unpriced
 from service.quota.choice import candidates
-from service.quota.decision import Verdict, blocked, refused, sooner
+from service.quota.decision import KEY_NOT_FOUND, Verdict, blocked, refused, sooner
 from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder, recall_holder
 from service.quota.plan import Holder
 from service.quota.routes import Route, find_routes, known_routes
@@ -194,6 +194,8 @@ async def _take(
                     price=estimate.price,
                     replayed=False,
                 )
+            case Replayed() | IdConflict() if await _is_gone(enforcer, holder):
+                return KEY_NOT_FOUND
             case Replayed():
                 return _repeat(outcome, request_id)
             case Refused():
@@ -208,6 +210,11 @@ async def _take(
                 await enforcer.plans.refresh(plan)
                 return None
     return verdict
+
+
+async def _is_gone(enforcer: Enforcer, holder: Holder | None) -> bool:
+    """The script looks at the record first: this worker may know the key from before it was deleted."""
+    return holder is not None and await enforcer.plans.latest_holder(holder.key.entity.id) is None
 
 
 def _repeat(replayed: Replayed, request_id: str) -> Admission:

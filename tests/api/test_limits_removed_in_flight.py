@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from tests.api.calls import TEAMS, VIRTUAL_KEYS, create, delete, get, update
-from tests.api.gateway import admitted, budget, create_key, rate_limit, settle
+from tests.api.conftest import MakeClient
+from tests.api.gateway import admitted, budget, create_key, rate_limit, refused, settle
 
 
 def owners(answer: dict[str, Any]) -> list[tuple[str, str]]:
@@ -35,6 +36,18 @@ async def test_a_key_that_is_deleted_leaves_nothing_to_show(client: httpx.AsyncC
     await delete(client, VIRTUAL_KEYS, key["id"])
     answer = await settle(client, "r1", cost=2)
     assert (answer["cost"], answer["limits"]) == (2, [])
+
+
+async def test_a_reserve_is_not_repeated_for_a_key_that_is_deleted(make_client: MakeClient):
+    """By no worker, whether it knows the key from before or not."""
+    async with make_client() as knows_it, make_client() as other:
+        key = await create_key(knows_it)
+        await admitted(knows_it, key, request_id="r1")
+        await delete(other, VIRTUAL_KEYS, key["id"])
+        for worker in (knows_it, other):
+            for tokens in (None, 5):
+                answer = await refused(worker, key, request_id="r1", tokens=tokens)
+                assert answer["decision"] == "virtual_key_not_found"
 
 
 async def test_a_key_that_moved_is_charged_where_it_was_admitted(client: httpx.AsyncClient):
