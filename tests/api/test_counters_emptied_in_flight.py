@@ -59,3 +59,24 @@ async def test_what_an_ended_lease_charged_is_not_taken_out_of_a_counter_that_wa
         await settle(client, "now", cost=2)
         answer = await settle(client, "late", cost=cost)
         assert (answer["cost"], answer["limits"][0]["usage"], answer["limits"][0]["reserved"]) == (cost, charged, 0)
+
+
+@pytest.mark.parametrize("cost, charged", [(None, 0), (0.5, 0), (1.5, 0.5)])
+async def test_what_an_ended_lease_would_have_charged_before_is_gone_too_when_nobody_had_written_it_down(
+    make_client: MakeClient, cost: float | None, charged: float
+):
+    def at(seconds: int) -> Any:
+        return make_client(now_ms=NOW_MS + seconds * 1_000, on_lease_expiry="charge")
+
+    async with at(0) as client:
+        key = await create_key(client, budgets=[budget(10)])
+        await admitted(client, key, request_id="late", cost=1, ttl="10s")
+    async with at(20) as client:
+        # Before any sweep, or any call for this key.
+        await update(client, VIRTUAL_KEYS, key["id"], reset_budget_usage=True)
+    async with at(21) as client:
+        if cost is not None:
+            await settle(client, "late", cost=cost)
+        await release(client, (await admitted(client, key, cost=1))["reservation_id"])
+        shown = (await get(client, VIRTUAL_KEYS, key["id"]))["budgets"][0]
+        assert (shown["current_usage"], shown["reserved"]) == (charged, 0)
