@@ -5,9 +5,9 @@
 --- @include "parse_list"
 --- @include "emptied_field"
 -- Returns the holds of an owner that have run out, in the order in which they did: b holds are given back, c holds are
--- charged into the window of that moment, unless an admin has emptied the counter since. `owner_place` is that of the owner among those of `limits`, whose windows are known:
--- a c hold on any other counter waits for a call that knows it. Changes owner only; write_owners decides whether Redis
--- follows.
+-- charged into the window of that moment, unless an admin has emptied the counter since. `owner_place` is that of the owner
+-- among those of the shape, whose windows are known: a c hold on any other counter waits for a call that knows it. Changes
+-- owner only; write_owners decides whether Redis follows.
 local function return_expired(owner, shape, owner_place, now)
   local number_of = {}
   for at = (shape.last_of_owner[owner_place - 1] or 0) + 1, shape.last_of_owner[owner_place] do
