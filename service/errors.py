@@ -55,6 +55,19 @@ class PayloadTooLarge(ServiceError):
     status = 413
 
 
+class KeepsChanging(ServiceError):
+    """An admin, or several, changed what a decision goes by before each attempt at it. Nothing was decided."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("the configuration keeps changing; try again")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "1"}
+
+
 class StoreUnavailable(ServiceError):
     """Redis did not answer, or refused to work. Whether a write was applied is not known. `reason` is for the log alone."""
 

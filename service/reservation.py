@@ -81,7 +81,8 @@ class Plan:
     blocked: Blockage | None
     expires_at_ms: int | None
     mode: Mode
-    global_version: int
+    global_version: int | None
+    """Of what binds every key, checked by the script; None: whatever it is, and then all owners have versions."""
     key_id: str | None
     key_name: str | None
     team_id: str | None

@@ -15,6 +15,7 @@ from service.pricing.cost import has_price, sum_nanousd, working
 from service.pricing.usage import usage_of
 from service.quota.charging import OF_CALLER, only_key
 from service.quota.enforcer import Enforcer
+from service.quota.shared import Shared
 from service.store.keys import virtual_key_id
 
 
@@ -37,9 +38,9 @@ async def answer_cost(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer
         shown |= {"cost": to_dollars(to_nanousd(request.cost)), "priced": True, "price": OF_CALLER}
         return Answer(200, orjson.dumps(shown))
     key_id = _key_id(request, caller)
-    prices = (await enforcer.plans.latest_shared()).prices
-    provider_key_id = request.provider_key_id or await _only_key_of(enforcer, key_id, provider, model)
-    price = prices.price(model, provider, request_type, key_id, provider_key_id)
+    shared = await enforcer.plans.latest_shared()
+    provider_key_id = request.provider_key_id or await _only_key_of(enforcer, shared, key_id, provider, model)
+    price = shared.prices.price(model, provider, request_type, key_id, provider_key_id)
     if price is not None:
         lines = working(price.rates, usage_of(request), request_type)
         shown["lines"] = [cost_line(line) for line in lines]
@@ -56,7 +57,7 @@ def _key_id(request: CostRequest, caller: Caller) -> str | None:
     return virtual_key_id(value) if value is not None else None
 
 
-async def _only_key_of(enforcer: Enforcer, key_id: str | None, provider: str | None, model: str) -> str | None:
+async def _only_key_of(enforcer: Enforcer, shared: Shared, key_id: str | None, provider: str | None, model: str) -> str | None:
     """The key of the provider by which settle would charge, where the virtual key may use no other."""
     holder = await enforcer.plans.latest_holder(key_id) if key_id is not None else None
-    return only_key((await enforcer.plans.plan(holder, provider, model)).key_ids) if holder is not None else None
+    return only_key(enforcer.plans.plan(holder, shared.limits, provider, model).key_ids) if holder is not None else None

@@ -94,10 +94,10 @@ def charge(request: SettleRequest, shared: Shared, known_providers: Collection[s
     key = request.provider_key_id or (only_key(plan.key_ids) if provider == plan.provider else None)
     price = shared.prices.price(model, provider, request_type, plan.key_id, key)
     if price is None:
-        return Charge(cost_nanousd=0, detail=UNPRICED, basis=shared.versions.basis)
+        return Charge(cost_nanousd=0, detail=UNPRICED, basis=shared.basis)
     cost = _cost_nanousd(request, price, request_type)
     detail = UNPRICED if cost is None else price.facts_json
-    return Charge(cost_nanousd=cost or 0, detail=detail, basis=shared.versions.basis)
+    return Charge(cost_nanousd=cost or 0, detail=detail, basis=shared.basis)
 
 
 def _cost_nanousd(request: SettleRequest, price: Price, request_type: str) -> int | None:

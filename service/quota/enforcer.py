@@ -18,8 +18,6 @@ from service.store.reservations import Reservations
 ATTEMPTS: Final = 8
 """How often a decision starts again because an admin changed what it was based on."""
 
-KEEPS_CHANGING: Final = "the configuration keeps changing; try again"
-
 BATCHES_AT_ONCE: Final = 4
 """As many keep Redis busy. Of more, each operation would only wait longer, and so would all single calls behind them."""
 

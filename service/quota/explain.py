@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from service.errors import InvalidRequest, StoreUnavailable
+from service.errors import InvalidRequest, KeepsChanging
 from service.models.enforcement import ReserveRequest
 from service.quota.charging import Estimates, own_estimate
 from service.quota.decision import (
@@ -19,10 +19,11 @@ from service.quota.decision import (
     refused,
     sooner,
 )
-from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
+from service.quota.enforcer import ATTEMPTS, Enforcer, find_holder
 from service.quota.reserve import priced_routes
 from service.quota.routes import Route, find_routes
 from service.quota.rule_routing import RouteFacts, avoid_also, route_request, usable_keys, without_rules
+from service.quota.shared import Shared
 from service.reservation import Blocked, Explain, Explained, Granted, Plan, Refused, Stale
 
 
@@ -65,18 +66,19 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
     avoided: frozenset[str] = frozenset()
     refusal: Explanation | None = None
     attempts = 0
+    shared: Shared | None = None
     while attempts < ATTEMPTS:
         holder = await find_holder(enforcer, key_value)
         if isinstance(holder, Verdict):
             return _without_key(holder, request)
-        shared = await enforcer.plans.shared()
+        shared = shared or await enforcer.plans.shared()
         routed = without_rules(enforcer, shared, request) or await route_request(
             enforcer, shared, holder, request, request_id, avoided=avoided, explained=True
         )
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
         estimates = Estimates(request, shared.prices, routed.pinned_key_id, routed.aim.provider)
-        routes = await find_routes(enforcer, holder, routed, request_id, estimates)
+        routes = await find_routes(enforcer, holder, shared.limits, routed, request_id, estimates)
         if not enforcer.admits_unpriced:
             try:
                 routes = await priced_routes(enforcer, shared, routes, estimates)
@@ -87,6 +89,7 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
                 raise
         if not routes:
             attempts += 1
+            shared = (await enforcer.plans.latest_shared()).as_read()
             continue
         plan, fallbacks = routes[0].plan, routes[0].fallbacks
         estimate = estimates.of(plan)
@@ -94,8 +97,9 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
             Explain(plan=plan, tokens=estimate.tokens, cost_nanousd=estimate.cost_nanousd, basis=routed.basis)
         )
         if isinstance(explained, Stale):
-            await enforcer.plans.refresh(plan)
+            enforcer.plans.forget_holder(plan)
             attempts += 1
+            shared = (await enforcer.plans.latest_shared()).as_read()
             continue
         explanation = _explanation(routes[0], routed.facts(plan.provider, plan.model, fallbacks), explained, estimate)
         if explanation.verdict is None:
@@ -107,7 +111,7 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
         avoided = also_avoided
     if refusal is not None:
         return refusal
-    raise StoreUnavailable(KEEPS_CHANGING)
+    raise KeepsChanging
 
 
 def _without_key(verdict: Verdict, request: ReserveRequest) -> Explanation:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeVar
 
 from service.entities import (
     Budget,
@@ -22,6 +23,8 @@ from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwne
 from service.store.snapshot import Stored
 from service.windows import window_of, window_of_budget
 
+C = TypeVar("C")
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -34,11 +37,18 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class SharedLimits:
-    """What binds the requests of every key: provider governance by name, global model configs by (model name, provider)."""
+    """What binds the requests of every key: provider governance by name, global model configs by (model name, provider).
 
-    version: int
-    providers: Mapping[str, Provider]
-    model_configs: Mapping[tuple[str, str | None], ModelConfig]
+    `version` None: plans made of it may be older than what admins have changed since, but for the owners in them.
+    """
+
+    version: int | None
+    providers: Mapping[str, Stored[Provider]]
+    model_configs: Mapping[tuple[str, str | None], Stored[ModelConfig]]
+
+    def version_of(self, stored: Stored[LimitOwner]) -> int | None:
+        """For the script to check."""
+        return None if self.version is not None else stored.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +128,17 @@ def own_limits(key: VirtualKey) -> tuple[PlannedLimit, ...]:
 
 
 def _provider_levels(shared: SharedLimits, provider: str | None) -> Iterator[_Level]:
-    governance = shared.providers.get(provider) if provider is not None else None
-    if governance is not None:
-        counts_in = PlannedOwner(kind=Kind.PROVIDER, id=governance.id, version=None)
+    stored = shared.providers.get(provider) if provider is not None else None
+    if stored is not None:
+        governance = stored.entity
+        counts_in = PlannedOwner(kind=Kind.PROVIDER, id=governance.id, version=shared.version_of(stored))
         yield _Level("provider", governance.id, governance, counts_in, governance.calendar_aligned)
 
 
 def _model_levels(shared: SharedLimits, provider: str | None, names: tuple[str, ...]) -> Iterator[_Level]:
-    for config in _tiers(shared.model_configs, provider, names):
-        counts_in = PlannedOwner(kind=Kind.MODEL_CONFIG, id=config.id, version=None)
+    for stored in _tiers(shared.model_configs, provider, names):
+        config = stored.entity
+        counts_in = PlannedOwner(kind=Kind.MODEL_CONFIG, id=config.id, version=shared.version_of(stored))
         yield _Level("model_config", config.id, config, counts_in, config.calendar_aligned)
 
 
@@ -151,9 +163,7 @@ def _own_model_levels(stored: Stored[VirtualKey], provider: str | None, names: t
         yield _Level("model_config", config.id, config, counts_in, key.calendar_aligned)
 
 
-def _tiers(
-    configs: Mapping[tuple[str, str | None], ModelConfig], provider: str | None, names: tuple[str, ...]
-) -> Iterable[ModelConfig]:
+def _tiers(configs: Mapping[tuple[str, str | None], C], provider: str | None, names: tuple[str, ...]) -> Iterable[C]:
     """All that match apply, none overrides another: this model or every one, of this provider or any. Without a model, none."""
     if not names:
         return ()

@@ -82,9 +82,6 @@ class Plans:
         """The virtual key as it is now: one round trip."""
         return await self._holder_reads.call(key_id)
 
-    async def plan(self, holder: Holder | None, provider: str | None, model: str | None, request_type: str | None = None) -> Plan:
-        return self._make(holder, (await self.shared()).limits, provider, model, request_type or "")
-
     def recall_holder(self, key_id: str) -> Holder | None:
         """The same as far as it is known without asking the store."""
         return self._holders.get(key_id)
@@ -92,17 +89,15 @@ class Plans:
     def recall_shared(self) -> Shared | None:
         return self._shared
 
-    def recall(
-        self, holder: Holder | None, provider: str | None, model: str | None, request_type: str | None = None
-    ) -> Plan | None:
-        if self._shared is None:
-            return None
-        return self._make(holder, self._shared.limits, provider, model, request_type or "")
-
-    def _make(
-        self, holder: Holder | None, shared: SharedLimits, provider: str | None, model: str | None, request_type: str
+    def plan(
+        self,
+        holder: Holder | None,
+        shared: SharedLimits,
+        provider: str | None,
+        model: str | None,
+        request_type: str | None = None,
     ) -> Plan:
-        identity = (holder.key.entity.id if holder is not None else None, provider or "", model or "", request_type)
+        identity = (holder.key.entity.id if holder is not None else None, provider or "", model or "", request_type or "")
         made = self._plans.get(identity)
         if made is None or made.holder is not holder or made.shared is not shared:
             plan = make_plan(
@@ -112,19 +107,17 @@ class Plans:
                 model,
                 mode=self._mode,
                 known_providers=self.known_providers,
-                request_type=request_type,
+                request_type=request_type or "",
             )
             made = _Made(holder, shared, plan)
             self._plans.put(identity, made)
         return made.plan
 
-    async def refresh(self, stale: Plan) -> None:
-        """Forgets what this plan was made of, unless another call has done so before."""
+    def forget_holder(self, stale: Plan) -> None:
+        """Of a plan that the store says is stale, unless another call has done so before."""
         made = self._plans.get((stale.key_id, stale.provider, stale.model, stale.request_type))
         if stale.key_id is not None and (made is None or made.holder is self._holders.get(stale.key_id)):
             self._holders.drop(stale.key_id)
-        if made is None or self._shared is None or made.shared is self._shared.limits:
-            await self._shared_reads.call(None)
 
     async def _read_shared(self, callers: Sequence[None]) -> list[Shared]:
         self._shared = await read_shared(self._store, self._shared)

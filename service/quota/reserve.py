@@ -8,14 +8,14 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from service.errors import Conflict, InvalidRequest, StoreUnavailable
+from service.errors import Conflict, InvalidRequest, KeepsChanging, StoreUnavailable
 from service.logs import ThrottledLog
 from service.models.enforcement import ReserveRequest
 from service.names import names_of_model
 from service.quota.charging import Estimates, unpriced
 from service.quota.choice import candidates
 from service.quota.decision import KEY_NOT_FOUND, Verdict, blocked, refused, sooner
-from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder, recall_holder
+from service.quota.enforcer import ATTEMPTS, Enforcer, find_holder, recall_holder
 from service.quota.plan import Holder
 from service.quota.routes import Route, find_routes, known_routes
 from service.quota.rule_routing import (
@@ -69,7 +69,8 @@ async def reserve(
     enforcer: Enforcer, request: ReserveRequest, key_value: str | None, request_id: str, *, by_rules: bool = True
 ) -> Admission | DegradedAdmission | Verdict:
     """Raises Conflict for an id of another request, StoreUnavailable when the limits could not be asked and have to be,
-    InvalidRequest where nobody knows what the request costs and the operator wants it refused.
+    KeepsChanging when admins changed the key before every attempt, InvalidRequest where nobody knows what the request costs and
+    the operator wants it refused.
 
     `by_rules`: routing rules may send the request elsewhere, the caller will be told.
     """
@@ -88,20 +89,21 @@ async def _reserve(
     avoided: frozenset[str] = frozenset()
     refusal: Verdict | None = None
     attempts = 0
+    shared: Shared | None = None
     while attempts < ATTEMPTS:
         # What is known already is recalled: a coroutine for each question would cost more than its answer.
         holder = recall_holder(enforcer, key_value) or await find_holder(enforcer, key_value)
         if isinstance(holder, Verdict):
             return holder
-        shared = enforcer.plans.recall_shared() or await enforcer.plans.shared()
+        shared = shared or enforcer.plans.recall_shared() or await enforcer.plans.shared()
         routed = without_rules(enforcer, shared, request, by_rules=by_rules) or await route_request(
             enforcer, shared, holder, request, request_id, avoided=avoided
         )
         if refusal is not None and routed.aim.provider in avoided:
             return refusal
         estimates = Estimates(request, shared.prices, routed.pinned_key_id, routed.aim.provider)
-        routes = known_routes(enforcer, holder, routed, estimates) or await find_routes(
-            enforcer, holder, routed, request_id, estimates
+        routes = known_routes(enforcer, holder, shared.limits, routed, estimates) or await find_routes(
+            enforcer, holder, shared.limits, routed, request_id, estimates
         )
         if not enforcer.admits_unpriced:
             try:
@@ -122,9 +124,11 @@ async def _reserve(
             return outcome
         else:
             attempts += 1
+            # All changes before this call are in there. Those that follow are not waited for.
+            shared = (await enforcer.plans.latest_shared()).as_read()
     if refusal is not None:
         return refusal
-    raise StoreUnavailable(KEEPS_CHANGING)
+    raise KeepsChanging
 
 
 async def _priced_or_reserved(
@@ -148,10 +152,10 @@ async def priced_routes(enforcer: Enforcer, shared: Shared, routes: list[Route],
     if not priced:
         plan = routes[0].plan
         # The key may have changed, too: other providers, off, gone.
-        explained = await enforcer.reservations.explain(Explain(plan, tokens=0, cost_nanousd=0, basis=shared.versions.basis))
+        explained = await enforcer.reservations.explain(Explain(plan, tokens=0, cost_nanousd=0, basis=shared.basis))
         if not isinstance(explained, Stale):
             raise unpriced(plan)
-        await enforcer.plans.refresh(plan)
+        enforcer.plans.forget_holder(plan)
     return priced
 
 
@@ -207,7 +211,7 @@ async def _take(
             case IdConflict():
                 raise Conflict(OTHER_REQUEST, param="request_id")
             case Stale():
-                await enforcer.plans.refresh(plan)
+                enforcer.plans.forget_holder(plan)
                 return None
     return verdict
 
@@ -259,7 +263,9 @@ async def _admit_unasked(
     if holder is not None and provider is None:
         drawn = candidates(holder.key.entity, names_of_model(model, enforcer.plans.known_providers), request_id)
         provider = drawn[0].provider if drawn else None
-    plan = enforcer.plans.recall(holder, provider, model) if holder is not None or key_value is None else None
+    plan = None
+    if shared is not None and (holder is not None or key_value is None):
+        plan = enforcer.plans.plan(holder, shared.limits, provider, model)
     facts = routed.facts(provider, model, routed.fallbacks)
     # The clock of Redis is away, too.
     now_ms = time.time_ns() // 1_000_000

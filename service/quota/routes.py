@@ -9,7 +9,7 @@ from service.quota.charging import Estimates
 from service.quota.choice import candidates, fallbacks
 from service.quota.decision import earliest
 from service.quota.enforcer import Enforcer
-from service.quota.plan import Holder
+from service.quota.plan import Holder, SharedLimits
 from service.quota.rule_routing import Routed
 from service.reservation import Explain, Plan, Refused, Stale
 from service.routing.select import Aim
@@ -28,38 +28,41 @@ class Route(NamedTuple):
     others_free_at_ms: int | None = None
 
 
-def known_routes(enforcer: Enforcer, holder: Holder | None, routed: Routed, estimates: Estimates) -> list[Route] | None:
+def known_routes(
+    enforcer: Enforcer, holder: Holder | None, limits: SharedLimits, routed: Routed, estimates: Estimates
+) -> list[Route] | None:
     """The one route to a provider that is named, which needs no asking; None: find_routes has to look."""
     provider, model = routed.aim.provider, routed.aim.model
     if (provider is None and holder is not None) or routed.fallbacks:
         return None
-    plan = enforcer.plans.recall(holder, provider, model, estimates.request_type)
-    return [Route(plan)] if plan is not None else None
+    return [Route(enforcer.plans.plan(holder, limits, provider, model, estimates.request_type))]
 
 
 async def find_routes(
-    enforcer: Enforcer, holder: Holder | None, routed: Routed, request_id: str, estimates: Estimates
+    enforcer: Enforcer, holder: Holder | None, limits: SharedLimits, routed: Routed, request_id: str, estimates: Estimates
 ) -> list[Route]:
     """Routes in the order in which to try them. Empty: what this worker knew was stale and is forgotten now, ask again.
 
     One round trip when there is a choice and a provider of it has limits of its own, else none; the same for fallbacks of a rule.
     """
-    routes = await _by_weight(enforcer, holder, routed.aim, request_id, estimates)
+    routes = await _by_weight(enforcer, holder, limits, routed.aim, request_id, estimates)
     if not routes or not routed.fallbacks:
         return routes
-    open_fallbacks = await _open_fallbacks(enforcer, holder, routes[0].plan, routed.fallbacks, estimates)
+    open_fallbacks = await _open_fallbacks(enforcer, holder, limits, routes[0].plan, routed.fallbacks, estimates)
     return [] if open_fallbacks is None else [route._replace(fallbacks=open_fallbacks) for route in routes]
 
 
-async def _by_weight(enforcer: Enforcer, holder: Holder | None, aim: Aim, request_id: str, estimates: Estimates) -> list[Route]:
+async def _by_weight(
+    enforcer: Enforcer, holder: Holder | None, limits: SharedLimits, aim: Aim, request_id: str, estimates: Estimates
+) -> list[Route]:
     provider, model = aim.provider, aim.model
     if provider is not None or holder is None:
-        return [Route(await enforcer.plans.plan(holder, provider, model, estimates.request_type))]
+        return [Route(enforcer.plans.plan(holder, limits, provider, model, estimates.request_type))]
     drawn = candidates(holder.key.entity, names_of_model(model, enforcer.plans.known_providers), request_id)
     if len(drawn) < 2:
         only = drawn[0].provider if drawn else None
-        return [Route(await enforcer.plans.plan(holder, only, model, estimates.request_type))]
-    plans = [await enforcer.plans.plan(holder, config.provider, model, estimates.request_type) for config in drawn]
+        return [Route(enforcer.plans.plan(holder, limits, only, model, estimates.request_type))]
+    plans = [enforcer.plans.plan(holder, limits, config.provider, model, estimates.request_type) for config in drawn]
     priced = [place for place, plan in enumerate(plans) if _has_price(enforcer, plan, estimates)]
     if priced:
         # The others would be refused for want of a price: where these only have to wait, that is what to say.
@@ -85,13 +88,18 @@ def _has_price(enforcer: Enforcer, plan: Plan, estimates: Estimates) -> bool:
 
 
 async def _open_fallbacks(
-    enforcer: Enforcer, holder: Holder | None, plan: Plan, fallbacks: tuple[str, ...], estimates: Estimates
+    enforcer: Enforcer,
+    holder: Holder | None,
+    limits: SharedLimits,
+    plan: Plan,
+    fallbacks: tuple[str, ...],
+    estimates: Estimates,
 ) -> tuple[str, ...] | None:
     """Those that would pass all checks. None: what this worker knew was stale."""
     plans = []
     for fallback in fallbacks:
         provider, _, model = fallback.partition("/")
-        plans.append(await enforcer.plans.plan(holder, provider, model or None, estimates.request_type))
+        plans.append(enforcer.plans.plan(holder, limits, provider, model or None, estimates.request_type))
     refusals = await _own_refusals(enforcer, plans, _own_limits([plan, *plans])[1:], estimates)
     if refusals is None:
         return None
@@ -130,7 +138,7 @@ async def _own_refusal(enforcer: Enforcer, plan: Plan, own: frozenset[int], esti
         Explain(plan=plan, tokens=estimate.tokens, cost_nanousd=estimate.cost_nanousd)
     )
     if isinstance(explained, Stale):
-        await enforcer.plans.refresh(plan)
+        enforcer.plans.forget_holder(plan)
         return explained
     outcome = explained.outcome
     # Of all that would refuse: what is judged first may bind the others, too, and be open again long before this one's own.

@@ -4,15 +4,15 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from service.errors import StoreUnavailable
+from service.errors import KeepsChanging
 from service.models.enforcement import ReserveRequest
 from service.models.request_types import DEFAULT_REQUEST_TYPE
 from service.models.routing_evaluation import EvaluateRoutingRequest
 from service.names import split_model
 from service.quota.allow_lists import ANY, narrowed
 from service.quota.decision import Verdict
-from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer
-from service.quota.plan import Holder
+from service.quota.enforcer import ATTEMPTS, Enforcer
+from service.quota.plan import Holder, SharedLimits
 from service.quota.shared import Shared
 from service.reservation import PROVIDER_SCOPES, Explain, Plan, Stale
 from service.routing.facts import route_facts
@@ -54,7 +54,7 @@ def without_rules(enforcer: Enforcer, shared: Shared | None, request: ReserveReq
         return Routed(_asked(enforcer, request), NOTHING_SELECTED, "")
     if by_rules and shared.rules is not NO_RULES:
         return None
-    return Routed(_asked(enforcer, request), NOTHING_SELECTED, shared.versions.basis)
+    return Routed(_asked(enforcer, request), NOTHING_SELECTED, shared.basis)
 
 
 async def route_request(
@@ -72,13 +72,13 @@ async def route_request(
     assert shared is not None, "without_rules has an answer then"
     question = question_of(enforcer, holder, request, request_id)
     candidates = shared.rules.in_scope(question.caller)
-    usage = read_usage or partial(read_usage_of, enforcer, holder)
+    usage = read_usage or partial(read_usage_of, enforcer, holder, shared.limits)
     selection = await select(
         candidates, question, usage, known_providers=enforcer.plans.known_providers, avoided=avoided, explained=explained
     )
     chosen = selection.route
     aim = Aim(chosen.provider, chosen.model) if chosen is not None else question.aim
-    return Routed(aim, selection, shared.versions.basis)
+    return Routed(aim, selection, shared.basis)
 
 
 def question_of(
@@ -113,19 +113,20 @@ def caller_of(holder: Holder | None) -> Caller:
     )
 
 
-async def read_usage_of(enforcer: Enforcer, holder: Holder | None, aim: Aim) -> Usage:
+async def read_usage_of(enforcer: Enforcer, holder: Holder | None, limits: SharedLimits, aim: Aim) -> Usage:
     """One round trip where anything limits this provider and model."""
     for _ in range(ATTEMPTS):
-        plan = await enforcer.plans.plan(holder, aim.provider, aim.model)
+        plan = enforcer.plans.plan(holder, limits, aim.provider, aim.model)
         if not watches_usage(plan):
             return NO_USAGE
         explained = await enforcer.reservations.explain(Explain(plan=plan, tokens=0, cost_nanousd=0))
         if not isinstance(explained, Stale):
             return usage_of(plan, explained.states)
-        await enforcer.plans.refresh(plan)
+        enforcer.plans.forget_holder(plan)
+        limits = (await enforcer.plans.latest_shared()).as_read().limits
         if holder is not None:
             holder = await enforcer.plans.holder(holder.key.entity.id)
-    raise StoreUnavailable(KEEPS_CHANGING)
+    raise KeepsChanging
 
 
 async def suppose_no_usage(aim: Aim) -> Usage:

@@ -4,13 +4,13 @@ from functools import partial
 from typing import Final
 
 from service import metrics
-from service.errors import NotFound, StoreUnavailable
+from service.errors import KeepsChanging, NotFound
 from service.models.enforcement import SettleRequest
 from service.money import to_dollars
 from service.names import split_model
 from service.quota.charging import charge
 from service.quota.decision import UNPRICED, Verdict
-from service.quota.enforcer import ATTEMPTS, KEEPS_CHANGING, Enforcer, find_holder
+from service.quota.enforcer import ATTEMPTS, Enforcer, find_holder
 from service.quota.shared import Shared
 from service.reservation import Plan, Settle, Settled, Stale, Unknown
 
@@ -21,18 +21,18 @@ NO_RESERVATION: Final = (
 
 async def settle(enforcer: Enforcer, request: SettleRequest, key_value: str | None) -> Settled | Verdict:
     """Raises NotFound for an id nobody reserved, unless the request says whom to charge; then only the key may be refused."""
+    shared = await enforcer.plans.shared()
     for _ in range(ATTEMPTS):
-        shared = await enforcer.plans.shared()
         outcome = await enforcer.reservations.settle(_call(enforcer, request, shared, None))
         match outcome:
             case Settled():
                 _count(outcome, request, "commit")
                 return outcome
             case Stale():
-                await enforcer.plans.latest_shared()
+                shared = (await enforcer.plans.latest_shared()).as_read()
             case Unknown():
                 return await _settle_unreserved(enforcer, request, key_value)
-    raise StoreUnavailable(KEEPS_CHANGING)
+    raise KeepsChanging
 
 
 async def _settle_unreserved(enforcer: Enforcer, request: SettleRequest, key_value: str | None) -> Settled | Verdict:
@@ -40,20 +40,21 @@ async def _settle_unreserved(enforcer: Enforcer, request: SettleRequest, key_val
     if provider is None or model is None or (key_value is None and enforcer.require_key):
         metrics.uncharged("unknown_reservation").inc()
         raise NotFound(NO_RESERVATION, param="reservation_id")
+    shared = await enforcer.plans.shared()
     for _ in range(ATTEMPTS):
         holder = await find_holder(enforcer, key_value)
         if isinstance(holder, Verdict):
             metrics.uncharged("unknown_reservation").inc()
             return holder
-        plan = await enforcer.plans.plan(holder, provider, model, request.request_type)
-        shared = await enforcer.plans.shared()
+        plan = enforcer.plans.plan(holder, shared.limits, provider, model, request.request_type)
         match await enforcer.reservations.settle(_call(enforcer, request, shared, plan)):
             case Settled() as settled:
                 _count(settled, request, "unreserved")
                 return settled
             case Stale() | Unknown():
-                await enforcer.plans.refresh(plan)
-    raise StoreUnavailable(KEEPS_CHANGING)
+                enforcer.plans.forget_holder(plan)
+                shared = (await enforcer.plans.latest_shared()).as_read()
+    raise KeepsChanging
 
 
 def _count(settled: Settled, request: SettleRequest, outcome: str) -> None:

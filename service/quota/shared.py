@@ -1,6 +1,6 @@
 """What one worker knows of the configuration that concerns every key: read whole, and again only where its version moved."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.pricing.book import Prices, bundled_prices, load_prices
 from service.quota.plan import SharedLimits
@@ -13,12 +13,21 @@ from service.store.versions import Versions, read_versions
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """`versions` may be older than the rest, never newer: the first decision by an older one reads again."""
+    """`versions` may be older than the rest, never newer: the first decision by an older one reads again. `basis`: what scripts
+    are to check of them; "" where they are not to.
+    """
 
     versions: Versions
     limits: SharedLimits
     rules: Rules
     prices: Prices
+    basis: str
+
+    def as_read(self) -> "Shared":
+        """To decide by, whatever admins have changed since it was read: for a call that had begun by then. Else nobody could be
+        admitted while they change one thing after the other, be it for other models.
+        """
+        return replace(self, limits=replace(self.limits, version=None), basis="")
 
 
 async def read_shared(store: Store, known: Shared | None) -> Shared:
@@ -30,21 +39,22 @@ async def read_shared(store: Store, known: Shared | None) -> Shared:
             await _read_limits(store, versions),
             await _read_rules(store, versions, NO_RULES),
             await _read_prices(store, versions, None),
+            versions.basis,
         )
     if known.versions == versions:
         return known
     limits = known.limits if known.versions.limits == versions.limits else await _read_limits(store, versions)
     rules = known.rules if known.versions.routing == versions.routing else await _read_rules(store, versions, known.rules)
     prices = known.prices if known.versions.pricing == versions.pricing else await _read_prices(store, versions, known.prices)
-    return Shared(versions, limits, rules, prices)
+    return Shared(versions, limits, rules, prices, versions.basis)
 
 
 async def _read_limits(store: Store, versions: Versions) -> SharedLimits:
     providers, model_configs = await read_shared_limits(store)
     return SharedLimits(
         versions.limits,
-        {provider.id: provider for provider in providers},
-        {(config.model_name, config.provider): config for config in model_configs},
+        {stored.entity.id: stored for stored in providers},
+        {(stored.entity.model_name, stored.entity.provider): stored for stored in model_configs},
     )
 
 

@@ -374,7 +374,7 @@ def _as_planned(packed: PackedPlan) -> PackedPlan:
 
 
 def _is_current(call: Reserve | Explain, versions: Versions) -> bool:
-    return call.plan.global_version == versions.limits and call.basis in ("", versions.basis)
+    return call.plan.global_version in (None, versions.limits) and call.basis in ("", versions.basis)
 
 
 def _has_part(part: Answer, packed: PackedPlan, head: Answer) -> bool:

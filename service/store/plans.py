@@ -86,7 +86,8 @@ def pack(plan: Plan, digest: str | None = None) -> PackedPlan:
     # A counter listed twice would be sold twice.
     assert len(windows) == len(plan.limits), "a plan lists each counter once"
     versions = [UNCHECKED if owner.version is None else owner.version for owner in plan.owners]
-    return pack_with(plan, digest, plan.global_version, versions, windows)
+    global_version = UNCHECKED if plan.global_version is None else plan.global_version
+    return pack_with(plan, digest, global_version, versions, windows)
 
 
 def pack_with(plan: Plan, digest: str, global_version: int, versions: Sequence[int], windows: Windows) -> PackedPlan:

@@ -11,5 +11,5 @@ def word_of(outcome: Any) -> str:
     return {"IdConflict": "conflict"}.get(type(outcome).__name__, type(outcome).__name__.lower())
 
 
-def versions_of(plan: Plan) -> tuple[int, tuple[Any, ...]]:
+def versions_of(plan: Plan) -> tuple[int | None, tuple[Any, ...]]:
     return plan.global_version, plan.owners

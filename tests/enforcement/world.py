@@ -145,7 +145,7 @@ class World:
         plans = Plans(self.store, mode=mode, known_providers={PROVIDER}, largest_holders=10, largest_plans=10)
         holder = await plans.holder(key_id)
         assert holder is not None
-        return await plans.plan(holder, provider, model)
+        return plans.plan(holder, (await plans.shared()).limits, provider, model)
 
 
 def six_kinds(limits: "dict[str, Any] | None" = None) -> list[LimitOwner]:

@@ -266,6 +266,7 @@ async def test_the_global_version_covers_owners_without_one(desk: Desk):
     await world.create(provider(rate_limit=Limits().rate(5, None)), virtual_key("key", provider_configs=(provider_config(1),)))
     plan = await world.plan("key")
     assert [owner.version for owner in plan.owners] == [None, 1]
+    assert plan.global_version is not None
     for another in (plan.global_version - 1, plan.global_version + 1):
         assert await desk.call(replace(plan, global_version=another), "reserve", "a", 1) == "stale"
     assert await desk.call(plan, "reserve", "a", 1) == "granted 1/0"

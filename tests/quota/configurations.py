@@ -90,6 +90,6 @@ def holder(key: VirtualKey, of_team: Team | None = None, of_customer: Customer |
 def shared(*entities: Provider | ModelConfig) -> SharedLimits:
     return SharedLimits(
         version=9,
-        providers={entity.id: entity for entity in entities if isinstance(entity, Provider)},
-        model_configs={(entity.model_name, entity.provider): entity for entity in entities if isinstance(entity, ModelConfig)},
+        providers={one.id: Stored(one, 1, {}) for one in entities if isinstance(one, Provider)},
+        model_configs={(one.model_name, one.provider): Stored(one, 1, {}) for one in entities if isinstance(one, ModelConfig)},
     )
