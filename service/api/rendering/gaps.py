@@ -19,7 +19,10 @@ _TEXT: Final = orjson.Fragment(b'"%b"' % GAP)
 
 def parts_around_gaps(text: bytes, gap: bytes = GAP) -> tuple[bytes, ...]:
     """What stands around the gaps, and something empty in place of each."""
-    return tuple([part for before in text.split(gap) for part in (before, b"")][:-1])
+    around = text.split(gap)
+    parts = [b""] * (2 * len(around) - 1)
+    parts[::2] = around
+    return tuple(parts)
 
 
 def fill(parts: Sequence[bytes], texts: Sequence[bytes]) -> bytes:

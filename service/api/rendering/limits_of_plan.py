@@ -26,7 +26,10 @@ _COUNTED: Final = ("usage", "reserved", "remaining")
 """The members of a limit in a body that change with every answer, in the order in which they stand."""
 _COLUMNS: Final = 4
 """Those, and when the limit starts anew."""
+_BETWEEN: Final = b'"},'
 _END: Final = b'"}]'
+"""Behind the last text of a limit in a list: where another one follows, and where none does."""
+_GAPS: Final = {**dict.fromkeys(_COUNTED, gap_for(0)), "resets_at": gap_for("")}
 _REMOVED: Final = -1
 """When the window of a counter began that is no more (LimitStates)."""
 _NEVER: Final = -2
@@ -38,22 +41,6 @@ class Told(NamedTuple):
 
     body: bytes
     headers: bytes
-
-
-class _ShownLimit:
-    """`first` and `later` are parts of its JSON at the head of a list and behind another limit, each with the gap that follows
-    it: gaps are for what is counted and for when that starts anew.
-    """
-
-    __slots__ = ("first", "later")
-
-    def __init__(self, planned: PlannedLimit, limit: int) -> None:
-        body = limit_body(Reading(planned, limit, 0, 0, 0, 0))
-        gaps = {**dict.fromkeys(_COUNTED, gap_for(0)), "resets_at": gap_for("")}
-        head, *rest = json_around_gaps({**body, **gaps})
-        end = rest.pop()
-        self.first = [b"[" + head, *rest]
-        self.later = [end + b"," + head, *rest]
 
 
 class LimitsOfPlan:
@@ -156,11 +143,10 @@ class LimitsOfPlan:
 
     def _arrange(self, order: list[int]) -> None:
         """For bodies with the limits in this order, which few answers change."""
-        count = len(self._shown)
         self._order = order
-        first, *later = [self._shown[place] for place in order]
-        self._parts = (*first.first, *chain.from_iterable([shown.later for shown in later]), _END)
-        self._in_body_order = _at(tuple(column * count + place for place in order for column in range(_COLUMNS)))
+        self._parts = [*chain.from_iterable(map(self._shown.__getitem__, order)), _END]
+        self._parts[0] = b"[" + self._parts[0].removeprefix(_BETWEEN)
+        self._in_body_order = _at(len(self._shown), tuple(order))
 
 
 @lru_cache(maxsize=1024)
@@ -170,16 +156,19 @@ def _dollars(are_budgets: tuple[bool, ...]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=16_384)
-def _at(places: tuple[int, ...]) -> Callable[[Sequence[bytes]], tuple[bytes, ...]]:
-    """Shared by all plans with their limits in this order."""
-    return itemgetter(*places)
+def _at(count: int, order: tuple[int, ...]) -> Callable[[Sequence[bytes]], tuple[bytes, ...]]:
+    """Of columns of `count` texts those of one limit after the other. Shared by all plans with their limits in this order."""
+    return itemgetter(*(place for first in order for place in range(first, _COLUMNS * count, count)))
 
 
 @remembered()
-def _shown(planned: PlannedLimit) -> _ShownLimit:
-    """Once for all plans with this limit: those of providers and teams are in the plans of many keys."""
+def _shown(planned: PlannedLimit) -> Sequence[bytes]:
+    """Parts of its JSON behind another limit, each with the gap that follows it: gaps are for what is counted and for when that
+    starts anew. Once for all plans with this limit: those of providers and teams are in the plans of many keys.
+    """
     assert planned.limit is not None, "only what limits something is shown"
-    return _ShownLimit(planned, planned.limit)
+    head, *later, _ = json_around_gaps(limit_body(Reading(planned, planned.limit, 0, 0, 0, 0)) | _GAPS)
+    return [_BETWEEN + head, *later]
 
 
 @remembered()
