@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import chain, repeat
-from operator import floordiv, sub
-from typing import Final, NamedTuple, Self
+from operator import floordiv
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -62,7 +61,8 @@ class PolicyLines:
         if self._are_cut:
             units = [min(one, LARGEST_INTEGER) for one in units]
         # Whole seconds, never too early.
-        waits_s = list(map(floordiv, map(sub, resets_at_ms, repeat(now_ms - 999)), repeat(1000)))
+        since_ms = now_ms - 999
+        waits_s = [(at_ms - since_ms) // 1000 for at_ms in resets_at_ms]
         if min(waits_s) < 0:
             waits_s = [max(wait_s, 0) for wait_s in waits_s]
         resets_s = waits_s
@@ -70,7 +70,9 @@ class PolicyLines:
             resets_s = waits_s.copy()
             for place in over:
                 resets_s[place] = min(waits_s[place], retry_after_s)
-        texts = orjson.dumps([*chain.from_iterable(zip(units, resets_s, strict=True))])[1:-1].split(b",")
+        numbers = [0] * (2 * len(units))
+        numbers[::2], numbers[1::2] = units, resets_s
+        texts = orjson.dumps(numbers)[1:-1].split(b",")
         for places in self._openai:
             tightest = min(places, key=left.__getitem__)
             texts += (self._limits[tightest], b"%d" % left[tightest], _duration(waits_s[tightest]))
@@ -79,7 +81,10 @@ class PolicyLines:
 
 def policy_lines(limits: Iterable[PlannedLimit]) -> PolicyLines:
     """Of those that limit something."""
-    return _policy_lines(tuple([_Policy.of(planned, name) for planned, name in names_of(limits)]))
+    named = names_of(limits)
+    return _policy_lines(
+        tuple([_Policy(name, planned.kind, planned.limit or 0, planned.window.length_ms) for planned, name in named])
+    )
 
 
 def names_of(limits: Iterable[PlannedLimit]) -> list[tuple[PlannedLimit, str]]:
@@ -109,16 +114,19 @@ def refusal_lines(verdict: Verdict) -> bytes:
 
 
 class _Policy(NamedTuple):
-    """`quota` is in units of the header."""
-
     name: str
     kind: LimitKind
-    quota: int
-    window_s: int
+    limit: int
+    window_ms: int
 
-    @classmethod
-    def of(cls, planned: PlannedLimit, name: str) -> Self:
-        return cls(name, planned.kind, (planned.limit or 0) // _PER_UNIT[planned.kind], -(-planned.window.length_ms // 1000))
+    @property
+    def quota(self) -> int:
+        """In units of the header."""
+        return self.limit // _PER_UNIT[self.kind]
+
+    @property
+    def window_s(self) -> int:
+        return -(-self.window_ms // 1000)
 
 
 @lru_cache(maxsize=10_000)
