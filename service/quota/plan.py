@@ -1,9 +1,9 @@
 """Which limits apply to a request, in the order in which they are checked (docs/limits.md): a pure function of configuration."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from service.entities import (
     Budget,
@@ -26,8 +26,7 @@ from service.windows import window_of, window_of_budget
 C = TypeVar("C")
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """A virtual key with the team and the customer whose limits bind it, too."""
 
     key: Stored[VirtualKey]
@@ -51,8 +50,7 @@ class SharedLimits:
         return None if self.version is not None else stored.version
 
 
-@dataclass(frozen=True, slots=True)
-class _Level:
+class _Level(NamedTuple):
     """One owner's budgets and rate limit as they bind this request."""
 
     scope: str
@@ -78,86 +76,85 @@ def make_plan(
     # Steps 2 and 3 come before the key is looked at.
     listing.add(_provider_levels(shared, provider))
     listing.add(_model_levels(shared, provider, names))
-    plan = Plan(
+    gate = len(listing.limits)
+    team, customer = (holder.team, holder.customer) if holder is not None else (None, None)
+    key = blocked = expires_at_ms = None
+    key_ids: tuple[str, ...] = (ANY,)
+    if holder is not None:
+        key = holder.key.entity
+        config = next((config for config in key.provider_configs if config.provider == provider), None)
+        # Steps 7 and 8, then 9.
+        listing.add(_hierarchy(holder, config))
+        listing.add(_own_model_levels(holder.key, provider, names))
+        blocked = blockage(key, config, provider, names)
+        # An inactive key is told that it is inactive, whether it has expired or not.
+        expires_at_ms = key.expires_at_ms if key.is_active else None
+        mode = Mode(key.enforcement) if key.enforcement else mode
+        key_ids = allowed_key_ids(config)
+    return Plan(
         owners=listing.owners,
         limits=tuple(listing.limits),
-        gate=len(listing.limits),
-        blocked=None,
-        expires_at_ms=None,
+        gate=gate,
+        blocked=blocked,
+        expires_at_ms=expires_at_ms,
         mode=mode,
         global_version=shared.version,
-        key_id=None,
-        key_name=None,
-        team_id=None,
-        customer_id=None,
+        key_id=key.id if key is not None else None,
+        key_name=key.name if key is not None else None,
+        team_id=team.entity.id if team is not None else None,
+        customer_id=customer.entity.id if customer is not None else None,
         provider=provider or "",
         model=model or "",
-        key_ids=(ANY,),
+        key_ids=key_ids,
         request_type=request_type,
-    )
-    if holder is None:
-        return plan
-
-    key = holder.key.entity
-    config = next((config for config in key.provider_configs if config.provider == provider), None)
-    # Steps 7 and 8, then 9.
-    listing.add(_hierarchy(holder, config))
-    listing.add(_own_model_levels(holder.key, provider, names))
-    return replace(
-        plan,
-        owners=listing.owners,
-        limits=tuple(listing.limits),
-        blocked=blockage(key, config, provider, names),
-        # An inactive key is told that it is inactive, whether it has expired or not.
-        expires_at_ms=key.expires_at_ms if key.is_active else None,
-        mode=Mode(key.enforcement) if key.enforcement else mode,
-        key_id=key.id,
-        key_name=key.name,
-        team_id=holder.team.entity.id if holder.team is not None else None,
-        customer_id=holder.customer.entity.id if holder.customer is not None else None,
-        key_ids=allowed_key_ids(config),
     )
 
 
 def own_limits(key: VirtualKey) -> tuple[PlannedLimit, ...]:
     """What limits a key itself, whatever it calls."""
     listing = _Listing()
-    counts_in = PlannedOwner(kind=Kind.VIRTUAL_KEY, id=key.id, version=None)
+    counts_in = _owner(Kind.VIRTUAL_KEY, key.id)
     listing.add([_Level("virtual_key", key.id, key, counts_in, key.calendar_aligned)])
     return tuple(listing.limits)
+
+
+@lru_cache(maxsize=4096)
+def _owner(kind: Kind, owner_id: str, version: int | None = None) -> PlannedOwner:
+    """One for all plans that count there."""
+    return PlannedOwner(kind=kind, id=owner_id, version=version)
 
 
 def _provider_levels(shared: SharedLimits, provider: str | None) -> Iterator[_Level]:
     stored = shared.providers.get(provider) if provider is not None else None
     if stored is not None:
         governance = stored.entity
-        counts_in = PlannedOwner(kind=Kind.PROVIDER, id=governance.id, version=shared.version_of(stored))
+        counts_in = _owner(Kind.PROVIDER, governance.id, shared.version_of(stored))
         yield _Level("provider", governance.id, governance, counts_in, governance.calendar_aligned)
 
 
 def _model_levels(shared: SharedLimits, provider: str | None, names: tuple[str, ...]) -> Iterator[_Level]:
     for stored in _tiers(shared.model_configs, provider, names):
         config = stored.entity
-        counts_in = PlannedOwner(kind=Kind.MODEL_CONFIG, id=config.id, version=shared.version_of(stored))
+        counts_in = _owner(Kind.MODEL_CONFIG, config.id, shared.version_of(stored))
         yield _Level("model_config", config.id, config, counts_in, config.calendar_aligned)
 
 
 def _hierarchy(holder: Holder, config: ProviderConfig | None) -> Iterator[_Level]:
     """Provider config, key, team, customer. The key's calendar flag goes for its provider configs, too."""
     key = holder.key.entity
-    counts_in = PlannedOwner(kind=Kind.VIRTUAL_KEY, id=key.id, version=holder.key.version)
+    counts_in = _owner(Kind.VIRTUAL_KEY, key.id, holder.key.version)
     if config is not None:
         yield _Level("provider_config", str(config.id), config, counts_in, key.calendar_aligned)
     yield _Level("virtual_key", key.id, key, counts_in, key.calendar_aligned)
     for scope, kind, stored in (("team", Kind.TEAM, holder.team), ("customer", Kind.CUSTOMER, holder.customer)):
         if stored is not None:
-            counts_in = PlannedOwner(kind=kind, id=stored.entity.id, version=stored.version)
+            counts_in = _owner(kind, stored.entity.id, stored.version)
             yield _Level(scope, stored.entity.id, stored.entity, counts_in, stored.entity.calendar_aligned)
 
 
 def _own_model_levels(stored: Stored[VirtualKey], provider: str | None, names: tuple[str, ...]) -> Iterator[_Level]:
     key = stored.entity
-    counts_in = PlannedOwner(kind=Kind.VIRTUAL_KEY, id=key.id, version=stored.version)
+    counts_in = _owner(Kind.VIRTUAL_KEY, key.id, stored.version)
     configs = {(config.model_name, config.provider): config for config in key.model_configs}
     for config in _tiers(configs, provider, names):
         yield _Level("model_config", config.id, config, counts_in, key.calendar_aligned)
@@ -165,7 +162,7 @@ def _own_model_levels(stored: Stored[VirtualKey], provider: str | None, names: t
 
 def _tiers(configs: Mapping[tuple[str, str | None], C], provider: str | None, names: tuple[str, ...]) -> Iterable[C]:
     """All that match apply, none overrides another: this model or every one, of this provider or any. Without a model, none."""
-    if not names:
+    if not names or not configs:
         return ()
     identities = [
         (name, of_provider)

@@ -2,8 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from service.entities import Kind
 from service.quota.plan import Holder, SharedLimits, make_plan
@@ -41,8 +40,7 @@ class Kept(Generic[K, V]):
         self._values.pop(key, None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(NamedTuple):
     """A plan, and what it was made of: another holder or other shared limits make another plan."""
 
     holder: Holder | None

@@ -92,11 +92,12 @@ def pack(plan: Plan, digest: str | None = None) -> PackedPlan:
 
 def pack_with(plan: Plan, digest: str, global_version: int, versions: Sequence[int], windows: Windows) -> PackedPlan:
     """`windows` has the counters that exist; limits without one are gone."""
-    counted = []
-    for limit in plan.limits:
-        window = windows.get((limit.owner, limit.slot))
-        slot = limit.slot if window else _NO_SLOT
-        counted.append(_Counted(limit.owner, slot, limit.kind, window or limit.window))
+    counted = [
+        _Counted(limit.owner, limit.slot, limit.kind, window)
+        if (window := windows.get((limit.owner, limit.slot)))
+        else _Counted(limit.owner, _NO_SLOT, limit.kind, limit.window)
+        for limit in plan.limits
+    ]
     shape = _shape(plan.mode, plan.gate, len(plan.owners), tuple(counted))
     maxima = [_UNLIMITED if limit.limit is None else limit.limit for limit in plan.limits]
     numbers = pack_integers(global_version, plan.blocked is not None, plan.expires_at_ms or 0, *versions, *maxima)
