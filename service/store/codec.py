@@ -56,9 +56,8 @@ def encode_entity(entity: Entity) -> dict[str, str]:
 
 
 def decode_entity(kind: Kind, stored: Mapping[bytes, bytes]) -> Any:
-    """The entity of these fields; members added since it was written take their defaults."""
-    members = b",".join([b'"%b":%b' % member for member in stored.items() if member[0] != b"version"])
-    return _ADAPTERS[kind].validate_json(b"{%b}" % members)
+    """The entity of these fields; members added since it was written take their defaults, and `version` is no member."""
+    return _ADAPTERS[kind].validate_json(b"{%b}" % b",".join(map(b'"%b":%b'.__mod__, stored.items())))
 
 
 def encode_plan(plan: Plan) -> bytes:
