@@ -7,10 +7,9 @@ one owner, one slot; what lists owners (the directory) is a slot of its own.
 
 import re
 import uuid
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
@@ -25,8 +24,7 @@ SEPARATOR: Final = "\0"
 """Ends each part of a sorted-set member of the directory; the last part is the id. No name may contain it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """Names one stored entity."""
 
     kind: Kind

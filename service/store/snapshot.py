@@ -1,9 +1,8 @@
 """Reading entities with their counters and what they refer to, in one round trip."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 import orjson
 
@@ -39,8 +38,7 @@ _CHUNK: Final = 200
 """Entities per call: a few milliseconds of Redis, so that a long list does not hold up decisions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored(Generic[E]):
+class Stored(NamedTuple, Generic[E]):
     """An entity at one version, with its counters at the moment of reading, if they were read."""
 
     entity: E
