@@ -152,8 +152,7 @@ class Charge(NamedTuple):
     basis: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settle:
+class Settle(NamedTuple):
     """What was really used. `plan` is for an id nobody reserved: charged as post-paid usage; None: Unknown is answered.
 
     `charge_by`: the cost follows from the plan that is charged, which only the reservation knows.

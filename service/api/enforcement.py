@@ -35,11 +35,8 @@ _PROBLEM_LINE: Final = header_lines([(b"content-type", _PROBLEM.encode())])
 async def answer_call(scope: Scope, receive: Receive, send: Send, call: Call, services: Services) -> None:
     started = perf_counter()
     headers = headers_of(scope)
-    caller = Caller(
-        presented_virtual_key(headers, any_in_own_header=True),
-        headers.get("idempotency-key"),
-        wants_problem=_PROBLEM in headers.get("accept", "").lower(),
-    )
+    wants_problem = _PROBLEM in headers.get("accept", "").lower()
+    caller = Caller(presented_virtual_key(headers, any_in_own_header=True), headers.get("idempotency-key"), wants_problem)
     settings = services.settings
     try:
         if scope["method"] != "POST":

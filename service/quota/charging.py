@@ -97,7 +97,7 @@ def charge(request: SettleRequest, shared: Shared, known_providers: Collection[s
         return Charge(cost_nanousd=0, detail=UNPRICED, basis=shared.basis)
     cost = _cost_nanousd(request, price, request_type)
     detail = UNPRICED if cost is None else price.facts_json
-    return Charge(cost_nanousd=cost or 0, detail=detail, basis=shared.basis)
+    return Charge(cost or 0, detail, shared.basis)
 
 
 def _cost_nanousd(request: SettleRequest, price: Price, request_type: str) -> int | None:

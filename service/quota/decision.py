@@ -140,17 +140,9 @@ def refused(
     violations = tuple([_reading(plan.limits[place], plan.limits[place].limit or 0, outcome.states[place]) for place in over])
     decision, named = _decide(violations)
     retry_at_ms = earliest(outcome.retry_at_ms, others_free_at_ms)
-    return Verdict(
-        decision=decision,
-        message=_sentence(decision, named, estimate),
-        now_ms=outcome.now_ms,
-        plan=plan,
-        violations=violations,
-        over=over,
-        states=outcome.states,
-        retry_after_s=None if retry_at_ms is None else _whole_seconds(retry_at_ms - outcome.now_ms),
-        route=route,
-    )
+    retry_after_s = None if retry_at_ms is None else _whole_seconds(retry_at_ms - outcome.now_ms)
+    sentence = _sentence(decision, named, estimate)
+    return Verdict(decision, sentence, outcome.now_ms, plan, violations, over, outcome.states, retry_after_s, route)
 
 
 def _whole_seconds(wait_ms: int) -> int:

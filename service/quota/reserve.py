@@ -44,7 +44,7 @@ class Admission(NamedTuple):
     fallbacks: tuple[str, ...]
     route: RouteFacts | None
     price: bytes
-    replayed: bool
+    replayed: bool = False
 
     @property
     def key_ids(self) -> tuple[str, ...]:
@@ -176,28 +176,21 @@ async def _take(
         estimate = estimates.of(plan)
         facts = routed.facts(plan.provider, plan.model, route.fallbacks)
         outcome = await enforcer.reservations.reserve(
+            # By place, as all that is made for each request: by name it would take twice as long.
             Reserve(
-                plan=plan,
-                request_id=request_id,
-                fingerprint=fingerprint,
-                tokens=estimate.tokens,
-                cost_nanousd=estimate.cost_nanousd,
-                lease_ms=request.ttl_ms,
-                detail=_detail(estimate.price, route.fallbacks, facts),
-                basis=routed.basis,
+                plan,
+                request_id,
+                fingerprint,
+                estimate.tokens,
+                estimate.cost_nanousd,
+                request.ttl_ms,
+                _detail(estimate.price, route.fallbacks, facts),
+                routed.basis,
             )
         )
         match outcome:
             case Granted():
-                return Admission(
-                    request_id=request_id,
-                    plan=plan,
-                    granted=outcome,
-                    fallbacks=route.fallbacks,
-                    route=facts,
-                    price=estimate.price,
-                    replayed=False,
-                )
+                return Admission(request_id, plan, outcome, route.fallbacks, facts, estimate.price)
             case Replayed() | IdConflict() if await _is_gone(enforcer, holder):
                 return KEY_NOT_FOUND
             case Replayed():

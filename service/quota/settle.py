@@ -76,10 +76,5 @@ def _count(settled: Settled, request: SettleRequest, outcome: str) -> None:
 
 
 def _call(enforcer: Enforcer, request: SettleRequest, shared: Shared, plan: Plan | None) -> Settle:
-    return Settle(
-        request_id=request.reservation_id,
-        tokens=request.total_tokens,
-        success=request.status != "failed",
-        charge_by=partial(charge, request, shared, enforcer.plans.known_providers),
-        plan=plan,
-    )
+    charge_by = partial(charge, request, shared, enforcer.plans.known_providers)
+    return Settle(request.reservation_id, request.total_tokens, request.status != "failed", charge_by, plan)

@@ -13,7 +13,6 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from secrets import token_hex
 from typing import Any, Final, cast
@@ -311,7 +310,7 @@ class ClusterReservations(Reservations):
         answer = await self._settle_head(call, packed, charge, unreserved=True)
         if answer.word == "elsewhere":
             # Reserved in this moment, by another plan.
-            return await self.settle(replace(call, plan=None))
+            return await self.settle(call._replace(plan=None))
         return await self._settle_parts(call.request_id, packed, answer)
 
     async def _charge(self, call: Settle, packed: PackedPlan) -> Charge | None:

@@ -32,17 +32,8 @@ def replayed(answer: Answer, plan: Plan) -> Replayed:
 
 def settled(answer: Answer, plan: Plan) -> Settled:
     _, now_ms, tokens, cost_nanousd, overrun_tokens, overrun_nanousd, counters, detail = answer.rest
-    return Settled(
-        now_ms=now_ms,
-        plan=plan,
-        tokens=tokens,
-        cost_nanousd=cost_nanousd,
-        overrun_tokens=overrun_tokens,
-        overrun_nanousd=overrun_nanousd,
-        states=unpack_states(counters),
-        detail=detail,
-        replayed=answer.word == "replayed",
-    )
+    states, replayed = unpack_states(counters), answer.word == "replayed"
+    return Settled(now_ms, plan, tokens, cost_nanousd, overrun_tokens, overrun_nanousd, states, detail, replayed)
 
 
 def refused_or_blocked(answer: Answer, plan: Plan, tokens: int, cost_nanousd: int) -> Refused | Blocked:
@@ -68,13 +59,7 @@ def explained(answer: Answer, call: Explain) -> Explained:
 
 
 def _granted(now_ms: int, expires_at_ms: int, tokens: int, cost_nanousd: int, counters: bytes) -> Granted:
-    return Granted(
-        now_ms=now_ms,
-        expires_at_ms=expires_at_ms,
-        reserved_tokens=tokens,
-        reserved_nanousd=cost_nanousd,
-        states=unpack_states(counters),
-    )
+    return Granted(now_ms, expires_at_ms, tokens, cost_nanousd, unpack_states(counters))
 
 
 def _refused(
@@ -91,13 +76,8 @@ def _refused(
     for number, charged, expires_at_ms, amount in hold_by_hold(holds):
         held.setdefault(number - 1, []).append(Hold(expires_at_ms, bool(charged), amount))
     places = _places(over)
-    return Refused(
-        now_ms=now_ms,
-        violations=places if violated == over else _places(violated),
-        over=places,
-        states=states,
-        retry_at_ms=retry_at_ms(plan, places, states, held, tokens, cost_nanousd, now_ms),
-    )
+    violations = places if violated == over else _places(violated)
+    return Refused(now_ms, violations, places, states, retry_at_ms(plan, places, states, held, tokens, cost_nanousd, now_ms))
 
 
 def released(answer: Answer) -> ReleaseOutcome:
