@@ -56,22 +56,20 @@ class McpConfigRequest(StrictModel):
     tools_to_execute: AllowList | None = Field(default=None, description="Unset: none.")
 
 
-def _each_once(member: str, sent: Iterable[object]) -> None:
+def _each_once(member: str, sent: Iterable[object], *, of: str = "") -> None:
     seen: dict[object, int] = {}
     for position, value in enumerate(sent):
         earlier = seen.setdefault(value, position)
         if value is not None and earlier != position:
-            raise MemberError(f"[{position}].{member}", f"repeats that of entry [{earlier}]")
+            raise MemberError(f"{of}[{position}].{member}", f"repeats that of entry [{earlier}]")
 
 
 def _providers_once(configs: tuple[ProviderConfigRequest, ...]) -> tuple[ProviderConfigRequest, ...]:
-    _each_once("id", [config.id for config in configs])
     _each_once("provider", [config.provider for config in configs])
     return configs
 
 
 def _clients_once(configs: tuple[McpConfigRequest, ...]) -> tuple[McpConfigRequest, ...]:
-    _each_once("id", [config.id for config in configs])
     _each_once("mcp_client_name", [config.mcp_client_name for config in configs])
     return configs
 
@@ -120,6 +118,13 @@ class UpdateVirtualKeyRequest(_VirtualKeyRequest, UpdateLimitsRequest):
     reset_budget_usage: bool | None = Field(
         default=None, description="True: what is spent from the key's budgets and its provider configs' becomes 0."
     )
+
+    @model_validator(mode="after")
+    def _ids_once(self) -> Self:
+        """A new key has no entries yet, so there they mean nothing."""
+        _each_once("id", [config.id for config in self.provider_configs or ()], of="provider_configs")
+        _each_once("id", [config.id for config in self.mcp_configs or ()], of="mcp_configs")
+        return self
 
     @model_validator(mode="after")
     def _one_owner(self) -> Self:

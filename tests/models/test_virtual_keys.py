@@ -92,11 +92,6 @@ SAME_FOR_BOTH = [
         "provider_configs[2].provider",
         "repeats that of entry [0]",
     ),
-    (
-        {"provider_configs": [{"provider": "openai", "id": 4}, {"provider": "azure", "id": 4}]},
-        "provider_configs[1].id",
-        "repeats that of entry [0]",
-    ),
     ({"mcp_configs": [{}]}, "mcp_configs[0].mcp_client_name", "is required"),
     (
         {"mcp_configs": [{"mcp_client_name": "files"}, {"mcp_client_name": "files"}]},
@@ -119,6 +114,19 @@ def test_wrong_members(request_of: Any, members: dict[str, Any], param: str, fra
     assert caught.value.param == param
     assert caught.value.message.startswith(param)
     assert fragment in caught.value.message
+
+
+def test_ids_of_entries_mean_something_on_updates_only():
+    """Some clients send 0 for what has none yet."""
+    for member, entries in (
+        ("provider_configs", [{"provider": "openai"}, {"provider": "azure"}]),
+        ("mcp_configs", [{"mcp_client_name": "files"}, {"mcp_client_name": "web"}]),
+    ):
+        sent = {member: [entry | {"id": 0} for entry in entries]}
+        create(**sent)
+        with pytest.raises(InvalidValue, match=r"repeats that of entry \[0\]") as caught:
+            update(**sent)
+        assert caught.value.param == f"{member}[1].id"
 
 
 WRONG_TYPES = [
