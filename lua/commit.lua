@@ -25,6 +25,7 @@ WRITES
 ]]
 --- @include "resolve_now"
 --- @include "carry_over"
+--- @include "current_window"
 --- @include "state_field"
 --- @include "parse_list"
 --- @include "fill_state"
@@ -91,9 +92,20 @@ local function uncount(usage_key, slots)
   end
 end
 
+-- A window that is over is empty, and the one to come does not tell: what a lease that ended in it would have charged is gone.
+local function note_end(usage_key, slot, last_reset, length_ms, align)
+  local _, begun = current_window(0, last_reset, now, tonumber(length_ms), align)
+  if begun ~= last_reset then
+    local field = emptied_field(tonumber(slot))
+    local emptied_at = tonumber(redis.call('HGET', usage_key, field) or 0)
+    redis.call('HSET', usage_key, field, text_of(math.max(emptied_at, begun - 1)))
+  end
+end
+
 local function carry_slot_over(usage_key, slot, length_ms, align, new_length_ms, new_align)
   edit_counter(usage_key, slot, function(usage, last_reset, held)
     if last_reset >= 0 then
+      note_end(usage_key, slot, last_reset, length_ms, align)
       usage, last_reset = carry_over(usage, last_reset, now, tonumber(length_ms), align, tonumber(new_length_ms), new_align)
     end
     return usage, last_reset, held

@@ -9,6 +9,8 @@ from tests.api.calls import VIRTUAL_KEYS, get, update
 from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.gateway import admitted, budget, create_key, rate_limit, refused, release, settle
 
+MIDNIGHT_MS = NOW_MS - NOW_MS % 86_400_000
+
 
 @pytest.mark.parametrize("end", ["release", "failed"])
 async def test_requests_go_back_into_what_they_were_taken_from_only(make_client: MakeClient, end: str):
@@ -80,3 +82,44 @@ async def test_what_an_ended_lease_would_have_charged_before_is_gone_too_when_no
         await release(client, (await admitted(client, key, cost=1))["reservation_id"])
         shown = (await get(client, VIRTUAL_KEYS, key["id"]))["budgets"][0]
         assert (shown["current_usage"], shown["reserved"]) == (charged, 0)
+
+
+@pytest.mark.parametrize("written_down", [True, False])
+@pytest.mark.parametrize("changes", [{"reset_duration": "1d"}, {"reset_duration": "1M"}, {"calendar_aligned": True}])
+async def test_what_an_ended_lease_charged_in_a_window_that_is_over_does_not_come_back_in_another_one(
+    make_client: MakeClient, changes: dict[str, Any], written_down: bool
+):
+    def at(seconds: int) -> Any:
+        return make_client(now_ms=NOW_MS + seconds * 1_000, on_lease_expiry="charge")
+
+    async with at(0) as client:
+        key = await create_key(client, budgets=[budget(10, "1h")])
+        await admitted(client, key, request_id="late", cost=1, ttl="10s")
+    if written_down:
+        async with at(20) as client:
+            await release(client, (await admitted(client, key, cost=1))["reservation_id"])
+    async with at(7_200) as client:
+        one = {"id": key["budgets"][0]["id"], **budget(10, "1h"), **changes}
+        aligned = one.pop("calendar_aligned", False)
+        await update(client, VIRTUAL_KEYS, key["id"], budgets=[one], calendar_aligned=aligned)
+    async with at(7_201) as client:
+        await release(client, (await admitted(client, key, cost=1))["reservation_id"])
+        shown = (await get(client, VIRTUAL_KEYS, key["id"]))["budgets"][0]
+        assert (shown["current_usage"], shown["reserved"]) == (0, 0)
+
+
+async def test_what_an_ended_lease_charges_in_the_calendars_window_of_now_stays_when_that_ceases(make_client: MakeClient):
+    """Nobody had written down that the window before it was over, nor that the lease had ended in the new one."""
+
+    def at(seconds: int) -> Any:
+        return make_client(now_ms=MIDNIGHT_MS + seconds * 1_000, on_lease_expiry="charge")
+
+    async with at(-20) as client:
+        key = await create_key(client, budgets=[budget(10)], calendar_aligned=True)
+        await admitted(client, key, cost=1, ttl="30s")
+    async with at(15) as client:
+        await update(client, VIRTUAL_KEYS, key["id"], calendar_aligned=False)
+    async with at(16) as client:
+        await release(client, (await admitted(client, key, cost=1))["reservation_id"])
+        shown = (await get(client, VIRTUAL_KEYS, key["id"]))["budgets"][0]
+        assert (shown["current_usage"], shown["reserved"]) == (1, 0)
