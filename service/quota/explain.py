@@ -89,7 +89,7 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
                 raise
         if not routes:
             attempts += 1
-            shared = (await enforcer.plans.latest_shared()).as_read()
+            shared = await enforcer.plans.shared_after(shared)
             continue
         plan, fallbacks = routes[0].plan, routes[0].fallbacks
         estimate = estimates.of(plan)
@@ -99,7 +99,7 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
         if isinstance(explained, Stale):
             enforcer.plans.forget_holder(plan)
             attempts += 1
-            shared = (await enforcer.plans.latest_shared()).as_read()
+            shared = await enforcer.plans.shared_after(shared)
             continue
         explanation = _explanation(routes[0], routed.facts(plan.provider, plan.model, fallbacks), explained, estimate)
         if explanation.verdict is None:

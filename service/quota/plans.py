@@ -76,6 +76,13 @@ class Plans:
         """The same as it is now: one round trip, and more where something moved."""
         return await self._shared_reads.call(None)
 
+    async def shared_after(self, stale: Shared) -> Shared:
+        """What to go by after a stale answer: all changes before this call are in there, those that follow are not waited for.
+        Where nothing of this moved it was the key, or, on a cluster, a limit whose version is raised later.
+        """
+        latest = await self.latest_shared()
+        return latest if latest.versions == stale.versions else latest.as_read()
+
     async def latest_holder(self, key_id: str) -> Holder | None:
         """The virtual key as it is now: one round trip."""
         return await self._holder_reads.call(key_id)

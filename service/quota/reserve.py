@@ -124,8 +124,7 @@ async def _reserve(
             return outcome
         else:
             attempts += 1
-            # All changes before this call are in there. Those that follow are not waited for.
-            shared = (await enforcer.plans.latest_shared()).as_read()
+            shared = await enforcer.plans.shared_after(shared)
     if refusal is not None:
         return refusal
     raise KeepsChanging

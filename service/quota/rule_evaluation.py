@@ -28,7 +28,7 @@ async def evaluate_rules(enforcer: Enforcer, request: EvaluateRoutingRequest, re
     shared = await enforcer.plans.latest_shared()
     question = question_of(enforcer, holder, request, request_id)
     candidates = shared.rules.in_scope(question.caller)
-    read_usage = partial(read_usage_of, enforcer, holder, shared.limits)
+    read_usage = partial(read_usage_of, enforcer, holder, shared)
     known_providers = enforcer.plans.known_providers
     selection = await select(candidates, question, read_usage, known_providers=known_providers, explained=True)
     return RuleEvaluation(question, await read_usage(question.aim), len(candidates.rules), selection)

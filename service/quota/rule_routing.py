@@ -12,7 +12,7 @@ from service.names import split_model
 from service.quota.allow_lists import ANY, narrowed
 from service.quota.decision import Verdict
 from service.quota.enforcer import ATTEMPTS, Enforcer
-from service.quota.plan import Holder, SharedLimits
+from service.quota.plan import Holder
 from service.quota.shared import Shared
 from service.reservation import PROVIDER_SCOPES, Explain, Plan, Stale
 from service.routing.facts import route_facts
@@ -72,7 +72,7 @@ async def route_request(
     assert shared is not None, "without_rules has an answer then"
     question = question_of(enforcer, holder, request, request_id)
     candidates = shared.rules.in_scope(question.caller)
-    usage = read_usage or partial(read_usage_of, enforcer, holder, shared.limits)
+    usage = read_usage or partial(read_usage_of, enforcer, holder, shared)
     selection = await select(
         candidates, question, usage, known_providers=enforcer.plans.known_providers, avoided=avoided, explained=explained
     )
@@ -113,17 +113,17 @@ def caller_of(holder: Holder | None) -> Caller:
     )
 
 
-async def read_usage_of(enforcer: Enforcer, holder: Holder | None, limits: SharedLimits, aim: Aim) -> Usage:
+async def read_usage_of(enforcer: Enforcer, holder: Holder | None, shared: Shared, aim: Aim) -> Usage:
     """One round trip where anything limits this provider and model."""
     for _ in range(ATTEMPTS):
-        plan = enforcer.plans.plan(holder, limits, aim.provider, aim.model)
+        plan = enforcer.plans.plan(holder, shared.limits, aim.provider, aim.model)
         if not watches_usage(plan):
             return NO_USAGE
         explained = await enforcer.reservations.explain(Explain(plan=plan, tokens=0, cost_nanousd=0))
         if not isinstance(explained, Stale):
             return usage_of(plan, explained.states)
         enforcer.plans.forget_holder(plan)
-        limits = (await enforcer.plans.latest_shared()).as_read().limits
+        shared = await enforcer.plans.shared_after(shared)
         if holder is not None:
             holder = await enforcer.plans.holder(holder.key.entity.id)
     raise KeepsChanging

@@ -29,7 +29,7 @@ async def settle(enforcer: Enforcer, request: SettleRequest, key_value: str | No
                 _count(outcome, request, "commit")
                 return outcome
             case Stale():
-                shared = (await enforcer.plans.latest_shared()).as_read()
+                shared = await enforcer.plans.shared_after(shared)
             case Unknown():
                 return await _settle_unreserved(enforcer, request, key_value)
     raise KeepsChanging
@@ -53,7 +53,7 @@ async def _settle_unreserved(enforcer: Enforcer, request: SettleRequest, key_val
                 return settled
             case Stale() | Unknown():
                 enforcer.plans.forget_holder(plan)
-                shared = (await enforcer.plans.latest_shared()).as_read()
+                shared = await enforcer.plans.shared_after(shared)
     raise KeepsChanging
 
 

@@ -7,7 +7,14 @@ import pytest
 from redis import Redis
 
 from service.entities import CounterEdits, LimitOwner, RateLimit
+from service.governance.virtual_keys import new_value
+from service.models.enforcement import ReserveRequest
+from service.models.parsing import parse
+from service.quota.enforcer import open_enforcer
+from service.quota.explain import explain
+from service.quota.reserve import Admission, reserve
 from service.reservation import Plan
+from service.settings import Settings
 from service.store import keys
 from service.store.connection import Store
 from service.windows import CarryOver, Window
@@ -135,3 +142,26 @@ async def test_a_change_that_a_crash_cut_short_makes_a_plan_stale_once(changing:
     assert await desk.call(plan, "reserve", "b", 10) == "granted 10/0"
     new = await changing.current_plan()
     assert await desk.counters(new) == "0+20 2+0"
+
+
+async def test_limits_of_which_workers_are_not_told_yet_keep_no_request_waiting(store: Store, redis: Redis):
+    """A crash after the limits were written and before the version was raised: they are learnt of with the next change."""
+    value, world = new_value(), World(store, NOW)
+    key = replace(KEY, id=keys.virtual_key_id(value), value=value)
+    rate = Limits().rate(1000, 100)
+    governance = provider(rate_limit=rate)
+    await world.create(key, governance)
+    enforcer = open_enforcer(Settings(), store)
+
+    async def is_admitted(request_id: str) -> bool:
+        request = parse(ReserveRequest, {"provider": "openai", "model": "gpt-4o", "request_id": request_id})
+        assert (await explain(enforcer, request, value, request_id)).decision == "allow"
+        return isinstance(await reserve(enforcer, request, value, request_id), Admission)
+
+    assert await is_admitted("before")
+    told: Any = redis.hgetall(keys.versions())
+    await world.change(governance, rate_limit=replace(rate, token_max_limit=2000))
+    redis.hset(keys.versions(), mapping=told)
+    assert await is_admitted("after")
+    await world.change(key, name="another name")
+    assert await is_admitted("of a key that changed")
