@@ -14,4 +14,6 @@ async def read_rules(store: Store) -> tuple[RoutingRule, ...]:
     if not refs:
         return ()
     snapshot = await read(store, refs)
-    return tuple(rule.entity for ref in refs if (rule := snapshot.routing_rule(ref.id)) is not None)
+    rules = [rule.entity for ref in refs if (rule := snapshot.routing_rule(ref.id)) is not None]
+    # By what was read of them: one that moved since they were listed is as it is now, and so is its place.
+    return tuple(sorted(rules, key=lambda rule: (rule.priority, -rule.created_at_ms, rule.id)))
