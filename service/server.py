@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from errno import EADDRINUSE
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from service.logs import configure_logging
 from service.protocol import Protocol
@@ -26,6 +28,8 @@ from service.settings import Settings, load_settings
 STALL_S = 10
 """How long a worker may be silent before it is killed and replaced. One that only starts is silent until it has imported the
 server, which takes longer than the 5 seconds of uvicorn where many start at once or the machine is busy."""
+_SIGNALS_WAIT_S = 0.1
+"""At most, while workers are asked whether they are there."""
 GRACE_S = 10
 """How long requests in flight may take once we were asked to stop."""
 OVERTIME_S = 5
@@ -112,10 +116,28 @@ class _Supervisor(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         before = list(self.processes)
+        if not self.should_exit.is_set():
+            self._kill_silent()
+        if self.signal_queue:
+            return
         super().keep_subprocess_alive()
         for process in before:
             if process not in self.processes:
                 log.warning("worker %s ended (%s) and was replaced", process.pid, process.exitcode)
+
+    def _kill_silent(self) -> None:
+        """uvicorn would wait for one after the other, and for no signal meanwhile."""
+        silent = list(self.processes)
+        for process in silent:
+            process.parent_conn.send(b"ping")
+        deadline = time.monotonic() + STALL_S
+        while silent and not self.signal_queue:
+            wait([sign for process in silent for sign in (process.parent_conn, process.process.sentinel)], _SIGNALS_WAIT_S)
+            silent = [process for process in silent if process.process.is_alive() and not _has_answered(process)]
+            if time.monotonic() > deadline:
+                for process in silent:
+                    process.kill()
+                return
 
     def terminate_all(self) -> None:
         for bound in self.sockets:
@@ -131,6 +153,13 @@ class _Supervisor(Multiprocess):
                 log.error("worker %s did not end and was killed", process.pid)
                 process.kill()
                 process.join()
+
+
+def _has_answered(worker: Process) -> bool:
+    if not worker.parent_conn.poll():
+        return False
+    worker.parent_conn.recv()
+    return True
 
 
 _not_imported: list[Exception] = []

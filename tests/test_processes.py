@@ -141,6 +141,19 @@ def test_a_worker_that_hangs_does_not_keep_the_others_from_ending(tmp_path: Path
     assert processes_in(tmp_path) == set()
 
 
+def test_workers_that_hang_do_not_keep_a_signal_waiting(tmp_path: Path):
+    impatient = "import sys; from service import cli, server; server.GRACE_S = server.OVERTIME_S = 1; sys.exit(cli.main())"
+    with serve("--workers", "2", cwd=tmp_path, program=(sys.executable, "-c", impatient)) as served:
+        assert eventually(lambda: len(_workers_of(served.process.pid)) == 2)
+        for hanging in _workers_of(served.process.pid):
+            os.kill(hanging, signal.SIGSTOP)
+        # By then they are asked whether they are there.
+        time.sleep(1.5)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(server.STALL_S - 2) == 0
+    assert processes_in(tmp_path) == set()
+
+
 def test_workers_and_redis_end_when_the_supervisor_is_killed(tmp_path: Path):
     with serve("--workers", "2", cwd=tmp_path) as served:
         assert len(processes_in(tmp_path)) >= 4

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import threading
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 _SHARED_FOR_S: Final = 2.0
 """Whoever asks later begins anew: the name server may be there again."""
@@ -43,7 +43,7 @@ def _forget(asked: _Asked, found: "asyncio.Future[list[str]]") -> None:
 def _look_up(loop: asyncio.AbstractEventLoop, found: "asyncio.Future[list[str]]", host: str, port: int) -> None:
     answer: list[str] | OSError | UnicodeError
     try:
-        answer = [str(address[0]) for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        answer = [_text_of(address) for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as error:
         answer = error
     # The loop may have ended meanwhile.
@@ -52,3 +52,8 @@ def _look_up(loop: asyncio.AbstractEventLoop, found: "asyncio.Future[list[str]]"
             loop.call_soon_threadsafe(found.set_result, answer)
         else:
             loop.call_soon_threadsafe(found.set_exception, answer)
+
+
+def _text_of(address: tuple[Any, ...]) -> str:
+    """With the interface that a link-local address is one of: it leads nowhere without."""
+    return socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]

@@ -74,3 +74,9 @@ async def test_a_name_without_an_address(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ConnectionError, match=r"nowhere\.invalid:1"):
         await redis.ping()
     await redis.aclose()
+
+
+async def test_an_address_of_an_interface_keeps_it(monkeypatch: pytest.MonkeyPatch):
+    found = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", 1, 0, socket.if_nametoindex("lo")))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    assert await addresses_of("printer.local", 1) == ["fe80::1%lo"]
