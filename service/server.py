@@ -1,5 +1,6 @@
 """Runs the HTTP side: one socket, one or several uvicorn workers that share it, a graceful end."""
 
+import contextlib
 import gc
 import importlib
 import logging
@@ -10,8 +11,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from errno import EADDRINUSE
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -36,6 +38,8 @@ OVERTIME_S = 5
 """How much longer a worker may take to end."""
 KEEP_ALIVE_S = 75
 """Gateways keep connections open between requests; closing early would race with their next one."""
+
+_FROM_TERMINAL = (signal.SIGINT, signal.SIGHUP)
 
 # A full collection walks everything that is cached, and every request waits for it: up to a tenth of a second with the
 # default of 700 new objects. What is hot makes no cycles, so little is missed by looking less often.
@@ -114,13 +118,18 @@ class _Supervisor(Multiprocess):
         # Else it would start all workers anew when the terminal is closed.
         signal.signal(signal.SIGHUP, on_hangup)
 
+    def init_processes(self) -> None:
+        with _unheard_by_workers():
+            super().init_processes()
+
     def keep_subprocess_alive(self) -> None:
         before = list(self.processes)
         if not self.should_exit.is_set():
             self._kill_silent()
         if self.signal_queue:
             return
-        super().keep_subprocess_alive()
+        with _unheard_by_workers():
+            super().keep_subprocess_alive()
         for process in before:
             if process not in self.processes:
                 log.warning("worker %s ended (%s) and was replaced", process.pid, process.exitcode)
@@ -155,6 +164,19 @@ class _Supervisor(Multiprocess):
                 process.join()
 
 
+@contextlib.contextmanager
+def _unheard_by_workers() -> Iterator[None]:
+    """The terminal sends Ctrl-C, and its end, to all; a worker that starts inside ends when its supervisor says so."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_TERMINAL)
+    # Started by the first worker otherwise, and unblocks SIGINT then.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _has_answered(worker: Process) -> bool:
     if not worker.parent_conn.poll():
         return False
@@ -181,9 +203,6 @@ def worker_app() -> Callable[..., Awaitable[None]]:
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        # The terminal sends Ctrl-C, and its end, to all; a worker ends when its supervisor says so.
-        for from_terminal in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(from_terminal, signal.SIG_IGN)
         threading.Thread(target=_end_with, args=(parent,), name="end-with-parent", daemon=True).start()
     try:
         if _not_imported:

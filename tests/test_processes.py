@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from service.server import STALL_S
 from tests.serving import FROM_CHECKOUT, environment_with, eventually, processes_in, run, serve
 
 
@@ -127,6 +128,21 @@ def test_who_comes_while_it_stops_is_refused(tmp_path: Path, workers: str):
         assert served.process.wait(30) == 0
 
 
+def test_a_worker_that_starts_leaves_the_terminal_to_its_supervisor(tmp_path: Path, redis_url: str):
+    with serve("--workers", "2", "--redis-url", redis_url, cwd=tmp_path) as served:
+        assert eventually(lambda: len(_workers_of(served.process.pid)) == 2)
+        before = _workers_of(served.process.pid)
+        os.kill(min(before), signal.SIGKILL)
+        assert eventually(lambda: len(_workers_of(served.process.pid) - before) == 1)
+        (starting,) = _workers_of(served.process.pid) - before
+        for from_terminal in (signal.SIGINT, signal.SIGHUP):
+            os.kill(starting, from_terminal)
+        time.sleep(2)
+        assert starting in _workers_of(served.process.pid)
+        _, last_words = served.stop(signal.SIGTERM)
+    assert "Traceback" not in last_words
+
+
 def test_a_worker_that_hangs_does_not_keep_the_others_from_ending(tmp_path: Path):
     impatient = "import sys; from service import cli, server; server.GRACE_S = server.OVERTIME_S = 1; sys.exit(cli.main())"
     with serve("--workers", "2", cwd=tmp_path, program=(sys.executable, "-c", impatient)) as served:
@@ -150,7 +166,7 @@ def test_workers_that_hang_do_not_keep_a_signal_waiting(tmp_path: Path):
         # By then they are asked whether they are there.
         time.sleep(1.5)
         served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(server.STALL_S - 2) == 0
+        assert served.process.wait(STALL_S - 2) == 0
     assert processes_in(tmp_path) == set()
 
 

@@ -24,11 +24,13 @@ async def addresses_of(host: str, port: int) -> list[str]:
     asked = (loop, host, port)
     found = _under_way.get(asked)
     if found is None:
-        found = _under_way[asked] = loop.create_future()
-        found.add_done_callback(partial(_forget, asked))
-        loop.call_later(_SHARED_FOR_S, _forget, asked, found)
+        found = loop.create_future()
         # A daemon, or the process would wait for it at its end.
         threading.Thread(target=_look_up, args=(loop, found, host, port), name="look-up", daemon=True).start()
+        # Not before: where no thread can be started, nobody would ever be answered.
+        _under_way[asked] = found
+        found.add_done_callback(partial(_forget, asked))
+        loop.call_later(_SHARED_FOR_S, _forget, asked, found)
     return await asyncio.shield(found)
 
 

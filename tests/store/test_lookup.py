@@ -80,3 +80,15 @@ async def test_an_address_of_an_interface_keeps_it(monkeypatch: pytest.MonkeyPat
     found = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", 1, 0, socket.if_nametoindex("lo")))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     assert await addresses_of("printer.local", 1) == ["fe80::1%lo"]
+
+
+async def test_without_a_thread_nobody_waits(monkeypatch: pytest.MonkeyPatch):
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            await addresses_of("127.0.0.1", 1)
+    with Patience(1.0):
+        assert await addresses_of("127.0.0.1", 1) == ["127.0.0.1"]
