@@ -195,8 +195,8 @@ def _redis(settings: Settings, url: str | None, meanwhile: Callable[[], None] | 
 
 def _ignore_signals() -> None:
     """A second Ctrl-C must not cut Redis off from writing what it holds; it ends by itself, in bounded time."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for asks_to_end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(asks_to_end, signal.SIG_IGN)
 
 
 def _say(text: str) -> None:

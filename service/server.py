@@ -20,6 +20,7 @@ from types import FrameType
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.server import HANDLED_SIGNALS
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
@@ -104,6 +105,13 @@ def serve(settings: Settings, bound: socket.socket, on_listening: Callable[[], N
 
 class _Server(uvicorn.Server):
     """Ends gracefully on a signal, within GRACE_S; a second one neither hurries it nor is raised again afterwards."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """For good: one that comes while the event loop is closed would break that off."""
+        for sig in HANDLED_SIGNALS:
+            signal.signal(sig, self.handle_exit)
+        yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.should_exit = True

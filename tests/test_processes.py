@@ -73,6 +73,26 @@ def test_an_impatient_ctrl_c_changes_nothing(tmp_path: Path, workers: int):
     assert processes_in(tmp_path) == set()
 
 
+def test_a_signal_while_the_event_loop_is_closed_changes_nothing(tmp_path: Path):
+    impatient = """
+import signal, sys
+from asyncio import runners
+from service.cli import main
+
+cancel_all = runners._cancel_all_tasks
+
+def cancel_all_and_ask_again(loop):
+    if "uvloop" in type(loop).__module__:
+        signal.raise_signal(signal.SIGTERM)
+    cancel_all(loop)
+
+runners._cancel_all_tasks = cancel_all_and_ask_again
+sys.exit(main())
+"""
+    with serve("--workers", "1", cwd=tmp_path, program=(sys.executable, "-c", impatient)) as served:
+        assert served.stop(signal.SIGTERM) == (0, "Stopped.\n")
+
+
 def test_several_workers_stop_together(tmp_path: Path):
     with serve("--workers", "2", cwd=tmp_path) as served:
         assert "with 2 workers" in served.said
