@@ -1,9 +1,11 @@
 """What an expression can refer to: the variables of a request, with a value for each one the caller leaves out."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from service.models.enforcement import MAX_TEXTS
 from service.models.patterns import compile_pattern
 from service.routing.cel_alone import cel
 from service.routing.types import DOUBLE, STRING, Type, map_of
@@ -33,6 +35,10 @@ VARIABLES: dict[str, Type] = {
 SEARCH = "quotad_search"
 LENGTH = "quotad_length"
 
+COUNTS: Final = (4, 16, 64, MAX_TEXTS)
+"""Headers, or parameters: what they cost is reckoned as if there were as many as the next of these."""
+SHORTEST: Final = 256
+"""The same of the characters of the longest text: names of models and of keys have no more."""
 
 MAX_SEARCHED = 2_000_000
 """Characters times size of the pattern, in one evaluation: at worst some 60 ms, mostly far less."""
@@ -65,10 +71,15 @@ class Searches:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The variables of one request, handed to the library once for however many expressions. Call `searches.begin` for each."""
+    """The variables of one request, handed to the library once for however many expressions. Call `searches.begin` for each.
+
+    `longest`: characters of the longest text among headers and parameters; `place_of_count`: how many there are, by COUNTS.
+    """
 
     context: cel.Context
     searches: Searches
+    longest: int
+    place_of_count: int
 
     @classmethod
     def of(cls, variables: Mapping[str, object], names: Collection[str] = VARIABLES.keys()) -> "Environment":
@@ -77,7 +88,10 @@ class Environment:
         searches = Searches()
         # The names are ours: an expression cannot call them. `size` of a string would count bytes instead of characters.
         functions: dict[str, Callable[..., Any]] = {SEARCH: searches.search, LENGTH: len}
-        return cls(cel.Context(values, functions), searches)
+        maps = [value for value in values.values() if isinstance(value, dict)]
+        longest = max([len(text) for texts in maps for pair in texts.items() for text in pair], default=0)
+        place = min(bisect_left(COUNTS, max(map(len, maps), default=0)), len(COUNTS) - 1)
+        return cls(cel.Context(values, functions), searches, longest, place)
 
 
 def _value(value: object, wanted: Type) -> object:

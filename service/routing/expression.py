@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from service.models.routing_rules import MAX_EXPRESSION
 from service.routing.cel_alone import cel
-from service.routing.environment import VARIABLES, Environment
-from service.routing.growth import copies_in
+from service.routing.environment import SHORTEST, VARIABLES, Environment
+from service.routing.growth import MAX_HANDLED, handled_by
 from service.routing.syntax import parse
 from service.routing.tokens import BLANKS, shortened
 from service.routing.typecheck import Checker, known_functions
@@ -27,11 +27,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """`variables`: those it refers to. `program` is None when there is nothing to evaluate: always true."""
+    """`variables`: those it refers to. `program` is None when there is nothing to evaluate: always true. `handled` is what growth.py
+    says of it; `longest`: characters of its longest text.
+    """
 
     text: str
     variables: frozenset[str] = frozenset()
     program: cel.Program | None = None
+    handled: tuple[float, ...] = ()
+    longest: int = 0
 
     def matches(self, variables: Mapping[str, object] | Environment) -> bool:
         return self.evaluate(variables).matched
@@ -42,6 +46,8 @@ class Expression:
             return ALWAYS
         try:
             environment = variables if isinstance(variables, Environment) else Environment.of(variables)
+            if self.handled[environment.place_of_count] * max(self.longest, environment.longest) > MAX_HANDLED:
+                return Match(False, "handles too much text")
             environment.searches.begin()
             result = self.program.execute(environment.context)
         except (KeyboardInterrupt, SystemExit):
@@ -77,8 +83,10 @@ def compile_expression(text: str) -> Expression:
         raise ValueError(f"calls unknown functions: {unknown}; known are {', '.join(known_functions())}")
     if result != BOOL:
         raise ValueError(f"must give true or false, not {result}")
-    copies_in(tree, {})
-    return Expression(text, frozenset(checker.variables), _compile(checker.rewritten()))
+    handled, longest = handled_by(tree), max(SHORTEST, checker.longest)
+    if handled[0] * longest > MAX_HANDLED:
+        raise ValueError("could copy too much text, whatever the request: loops that multiply what other loops have made")
+    return Expression(text, frozenset(checker.variables), _compile(checker.rewritten()), handled, longest)
 
 
 def _compile(rewritten: str) -> cel.Program:

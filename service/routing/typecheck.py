@@ -74,6 +74,8 @@ class Checker:
     variables: set[str] = field(default_factory=set)
     unknown_variables: set[str] = field(default_factory=set)
     unknown_functions: set[str] = field(default_factory=set)
+    longest: int = 0
+    """Characters of the longest quoted text."""
     _elements: int = 0
     _patterns: int = 0
     _steps: int = 0
@@ -85,9 +87,11 @@ class Checker:
         if self._steps > MAX_STEPS:
             raise ValueError(f"could take more than {MAX_STEPS:,} steps: loops within loops over long lists")
         match node:
-            case Text():
+            case Text(value=value):
+                self.longest = max(self.longest, len(value))
                 return STRING
             case Literal(kind=kind):
+                self.longest = max(self.longest, node.end - node.start)
                 return SIMPLE[kind]
             case Name(name=name):
                 return self._name(name, scope)

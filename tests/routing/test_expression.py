@@ -278,3 +278,38 @@ def test_no_condition_takes_long():
         started = time.process_time()
         compile_expression(expression).evaluate(environment)
         assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        " || ".join(["size(headers.a) == 1"] * 300),
+        f"size({'+'.join(['headers.a'] * 20)}) == 1",
+        " || ".join(["headers.a.contains(params.a)"] * 200),
+        " || ".join(["headers != headers"] * 300),
+        " || ".join(['headers.a.matches("x")'] * 20),
+    ],
+    ids=["measured", "joined", "searched", "compared", "matched"],
+)
+def test_handling_too_much_text_is_no_match(condition: str):
+    """Of a request with one long header: each of these took seconds, though it has few steps."""
+    expression = compile_expression(f"params.exists(p, {condition})")
+    params = {f"p{number}": "" for number in range(255)}
+    large = {"headers": {"a": "\N{LATIN SMALL LETTER E WITH ACUTE}a" * 32_000}, "params": {**params, "a": "a" * 16_000 + "b"}}
+    started = time.process_time()
+    assert expression.evaluate(large) == Match(False, "handles too much text")
+    assert time.process_time() - started < 0.2
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "headers.exists(h, h.startsWith('x-') && headers[h].contains('beta'))",
+        "headers.exists(h, params.exists(p, headers[h] == params[p]))",
+        "headers.map(h, headers[h]).filter(v, v.contains('beta')).size() == 1",
+    ],
+)
+def test_usual_requests_are_not_too_much_text(condition: str):
+    headers = {f"x-{number}": "a" * 250 for number in range(40)} | {"cookie": "c" * 4_000, "x-a": "beta"}
+    request = {"headers": headers, "params": {"beta": "beta", "q": "a" * 2_000}}
+    assert compile_expression(condition).evaluate(request) == ALWAYS

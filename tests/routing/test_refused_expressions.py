@@ -114,6 +114,12 @@ REFUSED = [
     ("headers.map(h, headers.map(k, h + k)).size() == 0", "could take more than 400,000 steps"),
     ('model.matches("(a{1,100}){1,100}")', "its repeats multiply"),
     ("[1].all(a, [1].all(b, [1].all(c, true)))", "could take more than 400,000 steps"),
+    # Gigabytes, of a condition that needs nothing of the request.
+    (f"[{','.join('0' * 256)}].map(n, '{'x' * 1000}').map(x, {'+'.join('x' * 45)}).size() == 0", "could copy too much text"),
+    (
+        f"['{'x' * 100}'].map(x, [{','.join('x' * 200)}]).map(x, {'+'.join('x' * 45)}).map(x, [x, x]) == []",
+        "could copy too much text",
+    ),
 ]
 
 # What there are n of, and the largest n that fits.
