@@ -14,6 +14,9 @@ from service.settings import VIRTUAL_KEY_PREFIX, Settings
 _VIRTUAL_KEY: Final = re.compile(re.escape(VIRTUAL_KEY_PREFIX) + r"[\w-]+")
 _HIDDEN: Final = "***"
 _OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+_CONTROLS: Final = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+"""What callers send must neither pass for another line nor steer a terminal."""
+_CONTROLS_IN_LINES: Final = {code: text for code, text in _CONTROLS.items() if code != ord("\n")}
 _COLORS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
 
 
@@ -94,9 +97,10 @@ class TextFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         extra = "".join(f" {name}={value}" for name, value in vars(record).items() if name not in _OF_EVERY_RECORD)
-        text = f"{time}.{record.msecs:03.0f} {record.levelname.lower()} {record.name}: {record.getMessage()}{extra}"
+        said = f"{record.getMessage()}{extra}".translate(_CONTROLS)
+        text = f"{time}.{record.msecs:03.0f} {record.levelname.lower()} {record.name}: {said}"
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+            text += "\n" + self.formatException(record.exc_info).translate(_CONTROLS_IN_LINES)
         color = _COLORS.get(record.levelno) if self._colors else None
         return self.hide(text) if color is None else f"{color}{self.hide(text)}\x1b[0m"
 

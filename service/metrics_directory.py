@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from service.settings import BadSettings
 METRICS_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client when it is imported, which the workers do."""
 _PREFIX: Final = "quotad-metrics-"
+_process_of: Final = re.compile(rf"{_PREFIX}([0-9]{{1,9}})-.*", re.DOTALL).fullmatch
+"""Everybody may make a directory there, by whatever name."""
 _SHARED_MEMORY: Final = "/dev/shm"
 """The files are memory of the workers: on a disk that is full, writing to it would end them."""
 
@@ -47,6 +50,6 @@ def _directory() -> "tempfile.TemporaryDirectory[str]":
 def _remove_left_over(parent: Path) -> None:
     """By supervisors that were killed."""
     for directory in parent.glob(f"{_PREFIX}*-*"):
-        process_id = directory.name.removeprefix(_PREFIX).partition("-")[0]
-        if process_id.isdigit() and not is_alive(int(process_id)):
+        named = _process_of(directory.name)
+        if named and not is_alive(int(named[1])):
             shutil.rmtree(directory, ignore_errors=True)

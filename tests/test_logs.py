@@ -93,6 +93,18 @@ def test_text_is_for_people():
     assert "\x1b" not in stream.getvalue()
 
 
+def test_what_callers_send_is_no_line_of_its_own_and_steers_no_terminal():
+    stream = _capture("text")
+    try:
+        raise ValueError("a\x1b[2J")
+    except ValueError:
+        log.exception("/authorize/x\n12:00:00.000 error quotad: forged\x1b[31m\x9b1m \u2028", extra={"of": "b\r"})
+    lines = stream.getvalue().splitlines()
+    assert lines[0].endswith(r": /authorize/x\n12:00:00.000 error quotad: forged\x1b[31m\x9b1m \u2028 of=b\r")
+    assert lines[1] == "Traceback (most recent call last):"
+    assert lines[-1] == r"ValueError: a\x1b[2J"
+
+
 def test_a_terminal_gets_text():
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from service import metrics_directory
 from service.server import STALL_S
 from tests.serving import FROM_CHECKOUT, environment_with, eventually, processes_in, run, serve
 
@@ -61,6 +62,18 @@ def test_metrics_are_told_while_a_worker_starts_and_nothing_is_left_behind(tmp_p
         assert (answer.status_code, "quotad_uncharged_total" in answer.text) == (200, True)
         assert served.stop(signal.SIGTERM)[0] == 0
     assert not own.exists()
+
+
+@pytest.mark.parametrize("process", ["9" * 30, "\N{SUPERSCRIPT TWO}", ""])
+def test_directories_of_others_do_not_stop_the_start(tmp_path: Path, process: str, monkeypatch: pytest.MonkeyPatch):
+    """Everybody may make one in /dev/shm."""
+    monkeypatch.setattr(metrics_directory, "_SHARED_MEMORY", str(tmp_path))
+    theirs = tmp_path / f"quotad-metrics-{process}-x"
+    theirs.mkdir()
+    with metrics_directory.metrics_of(2):
+        assert theirs.exists()
+        assert len(list(tmp_path.iterdir())) == 2
+    assert list(tmp_path.iterdir()) == [theirs]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

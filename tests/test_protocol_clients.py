@@ -220,6 +220,7 @@ ENDLESS = {
     "a header": GET[:-2] + b"x: " + b"a" * 300_000,
     "the name of a header": GET[:-2] + b"x" * 300_000,
     "headers": GET[:-2] + b"x: a\r\n" * 50_000,
+    "small headers": GET[:-2] + b"x:\r\n" * 2_500,
     "trailers": CHUNKED + b"0\r\n" + b"x: a\r\n" * 50_000,
 }
 
@@ -236,6 +237,14 @@ async def test_what_does_not_end_is_refused(sent: bytes, at_a_time: int):
     assert b"connection: close" in head
     assert json.loads(body)["status_code"] == 431
     assert wire.is_closing()
+
+
+async def test_many_headers_are_read():
+    protocol, wire = connected(reads_and_answers)
+    head = GET[:-2] + b"".join([b"x-%d: %032d\r\n" % (number, number) for number in range(700)]) + b"\r\n"
+    protocol.data_received(head)
+    await a_few_turns()
+    assert len(answered(wire)) == 1
 
 
 @pytest.mark.parametrize("at_a_time", [1_000, 40_000, 1_000_000])

@@ -27,8 +27,8 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """`variables`: those it refers to. `program` is None when there is nothing to evaluate: always true. `handled` is what growth.py
-    says of it; `longest`: characters of its longest text.
+    """`variables`: those it refers to. `program` is None when there is nothing to evaluate: always true. `handled` is what
+    growth.py says of it; `longest`: characters of its longest text.
     """
 
     text: str
