@@ -20,17 +20,14 @@ from service.transport import CoalescingTransport, Flow
 _LONGEST_FIELDS: Final = 131_072
 """Bytes of a head, or of trailers, that come behind the segment in which they begin: all of them are kept in memory."""
 
-_FIELD_BYTES: Final = 128
-"""What each field of a head counts for besides: one of few bytes takes many times as much memory as it has."""
+_FIELD_BYTES: Final = 128  # What each field of a head counts for besides: one of few bytes takes many times as much memory.
 
 _FED_AT_ONCE: Final = 4_096
 """Bytes after which it is looked whether requests are queued: each costs many times what it takes to send."""
 
-_FRAMING: Final = (b"content-length", b"transfer-encoding")
-"""The headers that say where a body ends."""
+_FRAMING: Final = (b"content-length", b"transfer-encoding")  # They say where a body ends.
 
-_NOWHERE: Final[Any] = deque(maxlen=0)
-"""A list that keeps nothing."""
+_NOWHERE: Final[Any] = deque(maxlen=0)  # A list that keeps nothing.
 _NOT_HTTP: Final = "this is no HTTP request that quotad can read"
 
 _unread = ThrottledLog(logging.getLogger("quotad"))
@@ -108,11 +105,8 @@ class Protocol(HttpToolsProtocol):
             return taken
         if fields is not None and fields is self._fields:
             self._fields_bytes += taken
-            if self._fields_bytes > _LONGEST_FIELDS:
-                self._refuse(
-                    431,
-                    f"the target and the headers are larger than {_LONGEST_FIELDS} bytes, {_FIELD_BYTES} more for each header",
-                )
+            if self._fields_bytes + len(self.headers) * _FIELD_BYTES > _LONGEST_FIELDS:
+                self._refuse(431, f"the target and the headers are larger than {_LONGEST_FIELDS} bytes, or too many")
                 return taken
         cycle = self.cycle
         if cycle is None or cycle.more_body or cycle.response_complete:
@@ -264,7 +258,6 @@ class Protocol(HttpToolsProtocol):
             self._hosts += 1
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
-        self._fields_bytes += _FIELD_BYTES
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:

@@ -6,6 +6,7 @@ times that of the text: counted repeats within counted repeats make a short patt
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
@@ -16,6 +17,10 @@ MAX_SIZE = 2_000
 MAX_CACHED = 1_024
 
 _SIZE_OF_A_CLASS = 5
+_WEIGHT_OF_A_LARGE_CLASS = 85
+_TEXT_OF_A_WEIGHT = 16
+_is_large = re.compile(r"\\[dDwWpP]").search
+"""Of the text of a class: those that Unicode gives hundreds of ranges."""
 _ATOMS = re.compile(
     r"(?P<class>\\[dDwWsS]|\\[pP](?:\{[^}]*\}|.)|\.|\[\^?\]?(?:\[:\^?\w+:\]|\[[^\]]*\]|\\.|[^\]\\])*\])"
     r"|(?P<open>\((?:\?(?:P?<\w+>|[a-zA-Z-]*:)?)?)|(?P<close>\))|\{(?P<least>[0-9]+)(?P<range>,(?P<most>[0-9]*))?\}"
@@ -56,6 +61,16 @@ def size_of(pattern: str) -> int:
     """About how many steps the search for a pattern takes at each character at worst: characters, with those that are counted
     several times as often as they are. `pattern` compiles.
     """
+    return _sum_up(pattern, lambda text: _SIZE_OF_A_CLASS)
+
+
+def weight_of(pattern: str) -> int:
+    """About how many kilobytes it takes compiled: \\w is a class of hundreds of ranges, there as often as it is counted."""
+    return _sum_up(pattern, lambda text: _WEIGHT_OF_A_LARGE_CLASS if _is_large(text) else len(text) // _TEXT_OF_A_WEIGHT)
+
+
+def _sum_up(pattern: str, value_of: Callable[[str], int]) -> int:
+    """Of all classes, by `value_of`, and of other characters, 1 each, as often as they are repeated."""
     # Of each group that is open, the whole expression first.
     sizes = [0]
     last = 0
@@ -71,6 +86,6 @@ def size_of(pattern: str) -> int:
             last = sizes.pop()
             sizes[-1] += last
         elif atom["nothing"] is None:
-            last = 1 if atom["class"] is None else _SIZE_OF_A_CLASS
+            last = 1 if atom["class"] is None else value_of(atom["class"])
             sizes[-1] += last
     return sum(sizes)

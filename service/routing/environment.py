@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from service.models.enforcement import MAX_TEXTS
-from service.models.patterns import compile_pattern
+from service.models.patterns import Pattern
 from service.routing.cel_alone import cel
 from service.routing.types import DOUBLE, STRING, Type, map_of
 
@@ -47,18 +47,20 @@ MAX_SEARCHED = 2_000_000
 class Searches:
     """Stands in for `matches` of the library, which compiles its pattern each time."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_left", "_patterns")
 
     def __init__(self) -> None:
-        self.begin()
+        self.begin({})
 
-    def begin(self) -> None:
+    def begin(self, patterns: Mapping[str, Pattern]) -> None:
+        """`patterns`: those of the expression. Among those of all rules, they would be compiled anew where there are many."""
         self._left = MAX_SEARCHED
+        self._patterns = patterns
 
     def search(self, text: object, pattern: object) -> bool:
         if not isinstance(text, str) or not isinstance(pattern, str):
             return False
-        compiled = compile_pattern(pattern)
+        compiled = self._patterns[pattern]
         self._left -= compiled.size * len(text)
         # An exception here would be a line in the log for each request.
         return not self.were_too_many and compiled.search(text)

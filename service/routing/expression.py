@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+from service.models.patterns import Pattern
 from service.models.routing_rules import MAX_EXPRESSION
 from service.routing.cel_alone import cel
 from service.routing.environment import SHORTEST, VARIABLES, Environment
@@ -34,6 +35,7 @@ class Expression:
     text: str
     variables: frozenset[str] = frozenset()
     program: cel.Program | None = None
+    patterns: Mapping[str, Pattern] = field(default_factory=dict)
     handled: tuple[float, ...] = ()
     longest: int = 0
 
@@ -48,7 +50,7 @@ class Expression:
             environment = variables if isinstance(variables, Environment) else Environment.of(variables)
             if self.handled[environment.place_of_count] * max(self.longest, environment.longest) > MAX_HANDLED:
                 return Match(False, "handles too much text")
-            environment.searches.begin()
+            environment.searches.begin(self.patterns)
             result = self.program.execute(environment.context)
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -86,7 +88,7 @@ def compile_expression(text: str) -> Expression:
     handled, longest = handled_by(tree), max(SHORTEST, checker.longest)
     if handled[0] * longest > MAX_HANDLED:
         raise ValueError("could copy too much text, whatever the request: loops that multiply what other loops have made")
-    return Expression(text, frozenset(checker.variables), _compile(checker.rewritten()), handled, longest)
+    return Expression(text, frozenset(checker.variables), _compile(checker.rewritten()), checker.patterns, handled, longest)
 
 
 def _compile(rewritten: str) -> cel.Program:

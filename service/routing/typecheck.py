@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from service.models.enforcement import MAX_TEXTS
-from service.models.patterns import compile_pattern
+from service.models.patterns import Pattern, compile_pattern, weight_of
 from service.routing.environment import LENGTH, SEARCH, TEXTS, VARIABLES
 from service.routing.functions import FUNCTIONS
 from service.routing.syntax import MACROS
@@ -49,7 +49,8 @@ from service.routing.types import (
 MAX_STEPS = 400_000
 """Of one evaluation, some 80 ms if the request has as many headers and parameters as it may. Loops within loops multiply."""
 MAX_PATTERNS = 20
-"""A hostile pattern takes 100 ms to compile."""
+MAX_WEIGHT = 20_000
+"""Kilobytes of all patterns, as they are reckoned: so many take up to 200 ms to compile."""
 _COPIED_IN_A_STEP = 4
 """Elements of a list."""
 
@@ -76,8 +77,10 @@ class Checker:
     unknown_functions: set[str] = field(default_factory=set)
     longest: int = 0
     """Characters of the longest quoted text."""
+    patterns: dict[str, Pattern] = field(default_factory=dict)
     _elements: int = 0
     _patterns: int = 0
+    _weight: int = 0
     _steps: int = 0
     _repeats: int = 1
 
@@ -192,9 +195,12 @@ class Checker:
         if self._patterns > MAX_PATTERNS:
             raise ValueError(f"calls matches() more than {MAX_PATTERNS} times; one pattern can hold alternatives: a|b")
         try:
-            compile_pattern(pattern.value)
+            self.patterns[pattern.value] = compile_pattern(pattern.value)
         except ValueError as error:
             raise self._mismatch(pattern, f"not a regular expression ({error})") from error
+        self._weight += weight_of(pattern.value)
+        if self._weight > MAX_WEIGHT:
+            raise ValueError("has patterns that would take too much memory together: repeats of classes such as \\w")
 
     def _comprehension(self, node: Comprehension, scope: Scope) -> Type:
         collection = self.type_of(node.collection, scope)

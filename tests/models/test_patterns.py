@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from service.models.patterns import MAX_PATTERN, Pattern, compile_pattern, size_of
+from service.models.patterns import MAX_PATTERN, Pattern, compile_pattern, size_of, weight_of
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,17 @@ def test_a_pattern_is_compiled_once():
 )
 def test_size(pattern: str, size: int):
     assert size_of(pattern) == size
+
+
+@pytest.mark.parametrize(
+    "pattern, weight",
+    [
+        ("^abc$", 3),
+        (r"\w+", 85),
+        (r"(\w{10}|[\w.-]{2,10}){2}", 2 * (850 + 850)),
+        (r"[a-z0-9]{100}.\s", 0),
+        (f"[{'x' * 158}]{{10}}", 100),
+    ],
+)
+def test_weight(pattern: str, weight: int):
+    assert weight_of(pattern) == weight

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from service.routing.environment import VARIABLES, Environment
-from service.routing.expression import ALWAYS, Match, compile_expression
+from service.routing.expression import ALWAYS, NEVER, Match, compile_expression
+from service.routing.typecheck import MAX_PATTERNS
 from service.routing.types import DOUBLE, STRING
 from tests.routing.requests import REQUEST
 
@@ -249,6 +250,17 @@ def test_a_pattern_is_not_compiled_for_every_request():
     for _ in range(1_000):
         expression.matches(environment)
     assert time.process_time() - started < 0.3
+
+
+def test_nor_is_one_of_many():
+    """More than are remembered by their text."""
+    rules = [[f"^model-{rule}-{number}-(pro|mini)$" for number in range(MAX_PATTERNS)] for rule in range(60)]
+    expressions = [compile_expression(" || ".join(f"model.matches('{pattern}')" for pattern in rule)) for rule in rules]
+    environment = Environment.of(REQUEST)
+    started = time.process_time()
+    for expression in expressions:
+        assert expression.evaluate(environment) == NEVER
+    assert time.process_time() - started < 0.04
 
 
 def test_nothing_for_terminals_is_imported_with_cel():

@@ -97,6 +97,11 @@ REFUSED = [
     (f'model.matches("{"a" * 1001}")', "must not be longer than 1000 characters"),
     ('model.matches(headers["x"])', 'takes its pattern as quoted text, in headers["x"]'),
     (" || ".join(f'model.matches("{number}")' for number in range(MAX_PATTERNS + 1)), "calls matches() more than 20 times"),
+    # Ten megabytes each, and a tenth of a second to compile.
+    (
+        " || ".join(f"model.matches(r'\\w{{200}}{number}')" for number in range(MAX_PATTERNS)),
+        "would take too much memory together",
+    ),
     # Gives something else than true or false.
     ("1", "must give true or false, not an int"),
     ("model", "must give true or false, not a string"),
