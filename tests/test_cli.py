@@ -124,6 +124,8 @@ def redis_port() -> Iterator[str]:
         ("redis://127.0.0.1:{}/99", {}, "DB index is out of range"),
         ("redis://:secret@127.0.0.1:{}", {}, "AUTH"),
         ("redis://127.0.0.1:{}?unheard=of", {}, "options that redis-py does not know"),
+        ("redis://127.0.0.1:{}?protocol=9", {}, "options that redis-py does not know"),
+        ("rediss://127.0.0.1:{}?ssl_cert_reqs=maybe", {}, "options that redis-py does not know"),
         ("redis://127.0.0.1:{}", {"QUOTAD_REDIS_CLUSTER": "true"}, "it is no cluster, but QUOTAD_REDIS_CLUSTER is set"),
     ],
 )
@@ -133,7 +135,7 @@ def test_a_redis_that_answers_but_cannot_be_used_stops_the_start(
 ):
     result = run(*command, cwd=tmp_path, QUOTAD_REDIS_URL=url.format(redis_port), **settings)
     assert result.returncode == 2
-    assert re.fullmatch(rf"quotad: Redis \(redis://\S+\) cannot be used: .*{complaint}.*\.\n", result.stderr), result.stderr
+    assert re.fullmatch(rf"quotad: Redis \(rediss?://\S+\) cannot be used: .*{complaint}.*\.\n", result.stderr), result.stderr
     assert "secret" not in result.stdout + result.stderr
 
 

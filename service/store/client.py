@@ -18,7 +18,7 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, RedisClusterException, ResponseError
+from redis.exceptions import ConnectionError, RedisClusterException, RedisError, ResponseError
 
 from service.settings import BadSettings, Settings, variable
 from service.store.lookup import addresses_of
@@ -190,7 +190,7 @@ def open_redis(settings: Settings, url: str, *, timeout_ms: int) -> "Redis":
     try:
         # Connections are made later; what their options are is known now.
         ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RedisError):
         # Not what is wrong with it: that may be a part of the password.
         raise BadSettings(f"{variable('redis_url')} has options that redis-py does not know for such a URL") from None
     if settings.redis_cluster:
