@@ -55,28 +55,26 @@ class PayloadTooLarge(ServiceError):
     status = 413
 
 
-class KeepsChanging(ServiceError):
-    """An admin, or several, changed what a decision goes by before each attempt at it. Nothing was decided."""
+class _NotNow(ServiceError):
+    """The same call may be answered a second later."""
 
     status = 503
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "1"}
+
+
+class KeepsChanging(_NotNow):
+    """An admin, or several, changed what a decision goes by before each attempt at it. Nothing was decided."""
 
     def __init__(self) -> None:
         super().__init__("the configuration keeps changing; try again")
 
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": "1"}
 
-
-class StoreUnavailable(ServiceError):
+class StoreUnavailable(_NotNow):
     """Redis did not answer, or refused to work. Whether a write was applied is not known. `reason` is for the log alone."""
-
-    status = 503
 
     def __init__(self, message: str, *, reason: str = "") -> None:
         super().__init__(message)
         self.reason = reason or message
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": "1"}

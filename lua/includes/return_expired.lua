@@ -3,7 +3,7 @@
 --- @include "current_window"
 --- @include "state_field"
 --- @include "parse_list"
---- @include "emptied_field"
+--- @include "was_emptied"
 -- Returns the holds of an owner that have run out, in the order in which they did: b holds are given back, c holds are
 -- charged into the window of that moment, unless an admin has emptied the counter since. `owner_place` is that of the owner
 -- among those of the shape, whose windows are known: a c hold on any other counter waits for a call that knows it. Changes
@@ -42,8 +42,7 @@ local function return_expired(owner, shape, owner_place, now)
         -- The limit was removed meanwhile.
         holds[at + 1] = 0
       elseif not charged or number then
-        local emptied_at = charged and tonumber(stored[emptied_field(slot)])
-        if charged and not (emptied_at and emptied_at >= boundary) then
+        if charged and not was_emptied(owner, slot, boundary) then
           -- As it stood then: the window may be over by now, and only a change of usage begins another.
           local usage, last_reset =
             current_window(state[place], state[place + 1], boundary, shape.length_ms[number], shape.align[number])

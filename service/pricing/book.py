@@ -104,7 +104,7 @@ class Prices:
         kept = self._entries.get((provider, model), now_ms)
         if kept is not None:
             return kept.value
-        entry = self.catalog.find(provider, (model, own), now_ms)
+        entry = self.catalog.find(provider, (model,) if own == model else (model, own), now_ms)
         self._entries.put((provider, model), entry, entry.until_ms if entry is not None else None)
         return entry
 

@@ -22,7 +22,7 @@ from service.quota.decision import (
 from service.quota.enforcer import ATTEMPTS, Enforcer, find_holder
 from service.quota.reserve import priced_routes
 from service.quota.routes import Route, find_routes
-from service.quota.rule_routing import RouteFacts, avoid_also, route_request, usable_keys, without_rules
+from service.quota.rule_routing import Routed, RouteFacts, avoid_also, route_request, usable_keys, without_rules
 from service.quota.shared import Shared
 from service.reservation import Blocked, Explain, Explained, Granted, Plan, Refused, Stale
 
@@ -87,21 +87,11 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
                 if refusal is not None:
                     return refusal
                 raise
-        if not routes:
+        explanation = await _ask(enforcer, routes, routed, estimates)
+        if explanation is None:
             attempts += 1
             shared = await enforcer.plans.shared_after(shared)
             continue
-        plan, fallbacks = routes[0].plan, routes[0].fallbacks
-        estimate = estimates.of(plan)
-        explained = await enforcer.reservations.explain(
-            Explain(plan=plan, tokens=estimate.tokens, cost_nanousd=estimate.cost_nanousd, basis=routed.basis)
-        )
-        if isinstance(explained, Stale):
-            enforcer.plans.forget_holder(plan)
-            attempts += 1
-            shared = await enforcer.plans.shared_after(shared)
-            continue
-        explanation = _explanation(routes[0], routed.facts(plan.provider, plan.model, fallbacks), explained, estimate)
         if explanation.verdict is None:
             return explanation
         refusal = explanation if refusal is None else replace(refusal, verdict=sooner(refusal.verdict, explanation.verdict))
@@ -112,6 +102,21 @@ async def explain(enforcer: Enforcer, request: ReserveRequest, key_value: str | 
     if refusal is not None:
         return refusal
     raise KeepsChanging
+
+
+async def _ask(enforcer: Enforcer, routes: list[Route], routed: Routed, estimates: Estimates) -> Explanation | None:
+    """Of the first route. None: what this worker knew was stale, start again."""
+    if not routes:
+        return None
+    plan, fallbacks = routes[0].plan, routes[0].fallbacks
+    estimate = estimates.of(plan)
+    explained = await enforcer.reservations.explain(
+        Explain(plan=plan, tokens=estimate.tokens, cost_nanousd=estimate.cost_nanousd, basis=routed.basis)
+    )
+    if isinstance(explained, Stale):
+        enforcer.plans.forget_holder(plan)
+        return None
+    return _explanation(routes[0], routed.facts(plan.provider, plan.model, fallbacks), explained, estimate)
 
 
 def _without_key(verdict: Verdict, request: ReserveRequest) -> Explanation:

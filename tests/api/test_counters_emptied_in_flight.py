@@ -1,5 +1,6 @@
 """What requests give back that were admitted before an admin emptied the counters that they count in."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,6 +11,15 @@ from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.gateway import admitted, budget, create_key, rate_limit, refused, release, settle
 
 MIDNIGHT_MS = NOW_MS - NOW_MS % 86_400_000
+
+
+def charging(make_client: MakeClient) -> Callable[[int], Any]:
+    """Workers at so many seconds, for whom a lease that ends charges what it held."""
+
+    def at(seconds: int) -> Any:
+        return make_client(now_ms=NOW_MS + seconds * 1_000, on_lease_expiry="charge")
+
+    return at
 
 
 @pytest.mark.parametrize("end", ["release", "failed"])
@@ -46,9 +56,7 @@ async def test_requests_go_back_into_what_they_were_taken_from_only(make_client:
 async def test_what_an_ended_lease_charged_is_not_taken_out_of_a_counter_that_was_emptied_since(
     make_client: MakeClient, cost: float, charged: float
 ):
-    def at(seconds: int) -> Any:
-        return make_client(now_ms=NOW_MS + seconds * 1_000, on_lease_expiry="charge")
-
+    at = charging(make_client)
     async with at(0) as client:
         key = await create_key(client, budgets=[budget(10)])
         await admitted(client, key, request_id="late", cost=1, ttl="10s")
@@ -67,9 +75,7 @@ async def test_what_an_ended_lease_charged_is_not_taken_out_of_a_counter_that_wa
 async def test_what_an_ended_lease_would_have_charged_before_is_gone_too_when_nobody_had_written_it_down(
     make_client: MakeClient, cost: float | None, charged: float
 ):
-    def at(seconds: int) -> Any:
-        return make_client(now_ms=NOW_MS + seconds * 1_000, on_lease_expiry="charge")
-
+    at = charging(make_client)
     async with at(0) as client:
         key = await create_key(client, budgets=[budget(10)])
         await admitted(client, key, request_id="late", cost=1, ttl="10s")
@@ -89,9 +95,7 @@ async def test_what_an_ended_lease_would_have_charged_before_is_gone_too_when_no
 async def test_what_an_ended_lease_charged_in_a_window_that_is_over_does_not_come_back_in_another_one(
     make_client: MakeClient, changes: dict[str, Any], written_down: bool
 ):
-    def at(seconds: int) -> Any:
-        return make_client(now_ms=NOW_MS + seconds * 1_000, on_lease_expiry="charge")
-
+    at = charging(make_client)
     async with at(0) as client:
         key = await create_key(client, budgets=[budget(10, "1h")])
         await admitted(client, key, request_id="late", cost=1, ttl="10s")
