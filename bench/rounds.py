@@ -124,8 +124,8 @@ class Rounds:
             with self._patience.spending() if is_added else contextlib.nullcontext():
                 turns = contenders if number % 2 else contenders[::-1]
                 # All of it beforehand: a turn follows the one before it at once.
-                firsts = [self._prepared(contender, seconds, pace) for contender in turns]
-                runs = [self._run(subject, *turn, number, seconds) for turn in zip(turns, firsts, strict=True)]
+                starts = [self._prepared(contender, seconds, pace[contender.name]) for contender in turns]
+                runs = [self._run_prepared(subject, *turn, number, seconds) for turn in zip(turns, starts, strict=True)]
                 pace = {run.contender: run.measured.per_second for run in runs}
             if number:
                 kept += runs
@@ -140,13 +140,23 @@ class Rounds:
         self._number += _BLOCK
         return self._number
 
-    def _prepared(self, contender: Contender, seconds: float, pace: dict[str, float]) -> int:
-        """The first number of its turn."""
+    def _prepared(self, contender: Contender, seconds: float, pace: float) -> tuple[int, int]:
+        """The first number of its turn, and for how many requests all is there."""
         first = self.fresh_number()
+        # Twice what it answered last time, which neighbours may have slowed down; at first a guess.
+        count = int((2 * pace or contender.at_first_per_s) * seconds)
         if contender.before is not None:
-            # Twice what it answered last time, which neighbours may have slowed down; at first a guess.
-            contender.before(first, int((2 * pace[contender.name] or contender.at_first_per_s) * seconds))
-        return first
+            contender.before(first, count)
+        return first, count
+
+    def _run_prepared(self, subject: str, contender: Contender, start: tuple[int, int], number: int, seconds: float) -> Run:
+        first, count = start
+        run = self._run(subject, contender, first, number, seconds)
+        while contender.before is not None and run.unexpected and run.measured.requests > count:
+            # Faster than it was prepared for: the rest asked for what was never there.
+            first, count = self._prepared(contender, seconds, run.measured.requests / seconds)
+            run = self._run(subject, contender, first, number, seconds)
+        return run
 
     def _run(self, subject: str, contender: Contender, first: int, number: int, seconds: float) -> Run:
         count_wrong = contender.count_wrong or (lambda _: 0)
