@@ -82,9 +82,9 @@ local function count_request(plan)
 end
 
 -- Whether the plan lives long enough already; also when somebody else has seen to that (place 0).
-local function is_saved(plan)
+local function is_saved(plan, lease_ms)
   local place = plan.numbers[plan.shape.plan_key]
-  return place == 0 or redis.call('PTTL', KEYS[place]) > batch.plan_ttl_ms - SAVED_FOR_MS
+  return place == 0 or redis.call('PTTL', KEYS[place]) > lease_ms + batch.plan_ttl_ms - SAVED_FOR_MS
 end
 
 local function answer(at)
@@ -125,7 +125,7 @@ local function answer(at)
     return { verdict, pack_counters(plan) }
   end
 
-  if plan.text == '' and not is_saved(plan) then
+  if plan.text == '' and not is_saved(plan, lease_ms) then
     plan.unsaved = true
     return { 'unsaved' }
   end
@@ -134,7 +134,7 @@ local function answer(at)
   count_request(plan)
   add_holds(plan, divided or { tokens = reserved_tokens, budget = reserved_cost }, field, expires_at)
   mark_owners(plan)
-  plan.used = true
+  plan.lease_ms = math.max(plan.lease_ms, lease_ms)
   local counters, taken = pack_counters(plan), divided and pack_integers(divided, #divided) or ''
   local first = { now, expires_at, reserved_tokens, reserved_cost, counters, detail, taken }
   records[place] = { fingerprint, plan.digest, 'open', fate, expires_at, first, false, attempt, begun }

@@ -64,7 +64,7 @@ local function charge_all(record, plan, field, used, success)
     end
   end
   mark_owners(plan)
-  plan.used = true
+  plan.lease_ms = math.max(plan.lease_ms, 0)
 end
 
 local function answer(at)

@@ -19,7 +19,7 @@ local function decode_batch(args, now)
       shape = shapes[numbers[1]],
       numbers = numbers,
       text = args[at + 2],
-      used = false,
+      lease_ms = -1,
     }
     at = at + ARGUMENTS_OF_A_PLAN
   end

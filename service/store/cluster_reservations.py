@@ -145,7 +145,7 @@ class ClusterReservations(Reservations):
             return Unknown()
         packed = await self._plan(answer.rest[1])
         parts = await self._on_parts("renew", call.request_id, packed, lease)
-        await self._plans.save(packed)
+        await self._plans.save(packed, call.lease_ms)
         return Renewed(min([answer.rest[0], *(part.rest[0] for _, part in parts if part.word == "renewed")]))
 
     async def explain(self, call: Explain) -> ExplainOutcome:
@@ -199,7 +199,7 @@ class ClusterReservations(Reservations):
     async def _save(self, call: Reserve, packed: PackedPlan, attempt: str) -> None:
         """Before anybody is told that the request is admitted: every worker must find the plan to settle by."""
         try:
-            await self._plans.save(packed)
+            await self._plans.save(packed, call.lease_ms)
         except StoreUnavailable:
             await self._withdraw(call, packed, attempt)
             raise
@@ -306,7 +306,7 @@ class ClusterReservations(Reservations):
         charge = await self._charge(call, packed)
         if charge is None:
             return Stale()
-        await self._plans.save(packed)
+        await self._plans.save(packed, 0)
         answer = await self._settle_head(call, packed, charge, unreserved=True)
         if answer.word == "elsewhere":
             # Reserved in this moment, by another plan.

@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 from service.counters import windows_of_counters
 from service.entities import Kind, LimitOwner
 from service.errors import StoreUnavailable
-from service.models.enforcement import LONGEST_TTL_MS
 from service.remembered import remembered
 from service.reservation import LimitKind, Mode, Plan, PlannedOwner
 from service.store import keys
@@ -21,7 +20,7 @@ from service.store.codec import decode_owners, decode_plan, encode_plan, locate
 from service.store.connection import Store
 from service.store.keys import Ref
 from service.store.packed_integers import pack_integers
-from service.store.scripts import store_errors
+from service.store.scripts import Arg, store_errors
 from service.store.snapshot import Snapshot, Stored, read
 from service.store.versions import read_versions
 from service.windows import Window
@@ -164,8 +163,10 @@ def unchecked(packed: PackedPlan) -> PackedPlan:
 
 
 def plan_ttl_ms(retention_ms: int) -> int:
-    """Longer than any record that may name it, although it is saved no more often than each _SAVED_FOR_S."""
-    return LONGEST_TTL_MS + retention_ms + int(2 * _SAVED_FOR_S * 1000)
+    """How much longer than the lease a plan is kept: longer than any record that may name it (of what is settled in its last
+    moment another one stays as long), although it is saved no more often than each _SAVED_FOR_S.
+    """
+    return 2 * retention_ms + int(2 * _SAVED_FOR_S * 1000)
 
 
 class PlanLost(StoreUnavailable):
@@ -188,7 +189,7 @@ class PackedPlans:
         self._saved_until: dict[str, float] = {}
         self._losses_seen = 0
         self._refused: set[str] = set()
-        self._saving: Batch[PackedPlan, None] = Batch(self._save)
+        self._saving: Batch[tuple[PackedPlan, int], None] = Batch(self._save)
         self._loading: Batch[str, PackedPlan] = Batch(self._load)
         self._loading_owners: Batch[str, OwnersOfPlan] = Batch(self._load_owners)
         self._refreshing: Batch[PackedPlan, PackedPlan] = Batch(self._refresh)
@@ -202,19 +203,20 @@ class PackedPlans:
         self._by_id.move_to_end(id(plan))
         return packed
 
-    def is_saved(self, packed: PackedPlan) -> bool:
-        """Whether the plan can be loaded as long as any reservation that is made or renewed now may be asked about."""
+    def is_saved(self, packed: PackedPlan, lease_ms: int) -> bool:
+        """Whether the plan can be loaded as long as a reservation that is made or renewed now may be asked about."""
         if self._store.scripts.possible_losses != self._losses_seen:
             # A server that has forgotten its scripts may have lost what was saved last, too.
             self._losses_seen = self._store.scripts.possible_losses
             self._saved_until.clear()
-        return self._saved_until.get(packed.digest, 0.0) > time.monotonic()
+        return self._saved_until.get(packed.digest, 0.0) > time.monotonic() + lease_ms / 1000
 
-    def note_saved(self, packed: PackedPlan) -> None:
-        """A script, or `save`, has just written it."""
+    def note_saved(self, packed: PackedPlan, lease_ms: int) -> None:
+        """A script has just written it, or seen that it was."""
         if len(self._saved_until) > self._largest_cache:
             self._saved_until.clear()
-        self._saved_until[packed.digest] = time.monotonic() + _SAVED_FOR_S
+        until = time.monotonic() + lease_ms / 1000 + _SAVED_FOR_S
+        self._saved_until[packed.digest] = max(until, self._saved_until.get(packed.digest, 0.0))
         self._refused.discard(packed.digest)
         if packed.digest not in self._by_digest:
             self._remember(packed)
@@ -228,9 +230,9 @@ class PackedPlans:
             self._refused.clear()
         self._refused.add(packed.digest)
 
-    async def save(self, packed: PackedPlan) -> None:
-        if not self.is_saved(packed):
-            await self._saving.call(packed)
+    async def save(self, packed: PackedPlan, lease_ms: int) -> None:
+        if not self.is_saved(packed, lease_ms):
+            await self._saving.call((packed, lease_ms))
 
     async def load(self, digest: str) -> PackedPlan:
         """The plan of this digest. StoreUnavailable when it is no longer kept."""
@@ -248,16 +250,20 @@ class PackedPlans:
         known = self._by_digest.get(packed.digest)
         return known if known is not None and known is not packed else await self._refreshing.call(packed)
 
-    async def _save(self, plans: Sequence[PackedPlan]) -> list[None]:
-        wanted = {packed.digest: packed.plan for packed in plans}
-        with store_errors("saving plans"):
-            async with self._store.redis.pipeline(transaction=False) as pipe:
-                for digest, plan in wanted.items():
-                    pipe.set(keys.plan(digest), plan_text(plan), px=self._ttl_ms)
-                await pipe.execute()
-        for packed in plans:
-            self.note_saved(packed)
-        return [None] * len(plans)
+    async def _save(self, plans: Sequence[tuple[PackedPlan, int]]) -> list[StoreUnavailable | None]:
+        longest: dict[PackedPlan, int] = {}
+        for packed, lease_ms in plans:
+            longest[packed] = max(lease_ms, longest.get(packed, 0))
+        calls: list[tuple[list[str], list[Arg]]] = [
+            ([keys.plan(packed.digest)], [plan_text(packed.plan), lease_ms + self._ttl_ms])
+            for packed, lease_ms in longest.items()
+        ]
+        replies = dict(zip(longest, await self._store.scripts.run_each("save_plan", calls), strict=True))
+        failures = {packed: reply if isinstance(reply, StoreUnavailable) else None for packed, reply in replies.items()}
+        for packed, lease_ms in longest.items():
+            if failures[packed] is None:
+                self.note_saved(packed, lease_ms)
+        return [failures[packed] for packed, _ in plans]
 
     async def _load(self, digests: Sequence[str]) -> list[PackedPlan | StoreUnavailable]:
         found = {digest: pack(decode_plan(text), digest) for digest, text in await self._texts(digests)}

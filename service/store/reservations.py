@@ -65,7 +65,7 @@ class Reservations:
 
     async def reserve(self, call: Reserve) -> ReserveOutcome:
         packed = self._plans.pack(call.plan)
-        saves_plan = not self._plans.is_saved(packed)
+        saves_plan = not self._plans.is_saved(packed, call.lease_ms)
         # Who was refused lately will be again, nearly always: the text would go there for nothing.
         text = plan_text(packed.plan) if saves_plan and not self._plans.was_refused(packed) else b""
         losses_before = self.store.scripts.possible_losses
@@ -78,10 +78,10 @@ class Reservations:
         match answer.word:
             case "granted":
                 if saves_plan:
-                    self._plans.note_saved(packed)
+                    self._plans.note_saved(packed, call.lease_ms)
                 elif self.store.scripts.possible_losses != losses_before:
                     # This very call found that Redis had been started anew.
-                    await self._plans.save(packed)
+                    await self._plans.save(packed, call.lease_ms)
                 self._remember(call.request_id, packed)
                 return reservation_answers.granted(answer)
             case "replayed":
@@ -122,7 +122,7 @@ class Reservations:
         if answer.word == "unknown":
             return Unknown()
         # The plan must be found as long as the reservation may be asked about.
-        await self._plans.save(await self._plan(answer.rest[1]))
+        await self._plans.save(await self._plan(answer.rest[1]), call.lease_ms)
         return Renewed(answer.rest[0])
 
     async def explain(self, call: Explain) -> ExplainOutcome:
@@ -221,7 +221,7 @@ class Reservations:
 
     async def _settle_by(self, call: Settle, packed: PackedPlan) -> Answer | None:
         """Also when nobody reserved this id. None: it was reserved by another plan, which is known from now on."""
-        saves_plan = not self._plans.is_saved(packed)
+        saves_plan = not self._plans.is_saved(packed, 0)
         text = plan_text(packed.plan) if saves_plan else b""
         made = _settle_call(call, packed, unreserved=True)._replace(saves_plan=saves_plan, plan_text=text)
         answer = await self._ask("settle", made)
@@ -229,7 +229,7 @@ class Reservations:
             self._remember(call.request_id, await self._plan(answer.rest[0]))
             return None
         if answer.word == "settled" and saves_plan:
-            self._plans.note_saved(packed)
+            self._plans.note_saved(packed, 0)
         return answer
 
     async def _plan(self, digest: bytes) -> PackedPlan:
