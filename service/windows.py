@@ -19,6 +19,11 @@ class Window:
     length_ms: int
     align: str
 
+    @property
+    def period_ms(self) -> int:
+        """As long as it is: on the calendar the number before the unit plays no part. Months of 30 and years of 365 days."""
+        return parse_duration(f"1{self.align}").length_ms if self.align else self.length_ms
+
 
 @dataclass(frozen=True, slots=True)
 class CarryOver(CounterEdit):

@@ -239,6 +239,22 @@ async def test_what_does_not_end_is_refused(sent: bytes, at_a_time: int):
     assert wire.is_closing()
 
 
+async def test_spaces_around_a_value_are_no_part_of_it():
+    """RFC 9110, 5.5. A key with a space behind it was not known, a model with one escaped its limits."""
+    found: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        found.append(dict(scope["headers"]))
+        await at_once(scope, receive, send)
+
+    protocol, wire = connected(app)
+    spaced = b"x-a:\t b c \t\r\nx-b: \r\nContent-Length: 4 \r\nExpect: 100-continue \r\n\r\n"
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: h \r\n" + spaced)
+    await a_few_turns()
+    assert found == [{b"host": b"h", b"x-a": b"b c", b"x-b": b"", b"content-length": b"4", b"expect": b"100-continue"}]
+    assert wire.written == [ANSWER]
+
+
 async def test_many_headers_are_read():
     protocol, wire = connected(reads_and_answers)
     head = GET[:-2] + b"".join([b"x-%d: %032d\r\n" % (number, number) for number in range(700)]) + b"\r\n"

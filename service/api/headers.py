@@ -83,7 +83,7 @@ def policy_lines(limits: Iterable[PlannedLimit]) -> PolicyLines:
     """Of those that limit something."""
     named = names_of(limits)
     return _policy_lines(
-        tuple([_Policy(name, planned.kind, planned.limit or 0, planned.window.length_ms) for planned, name in named])
+        tuple([_Policy(name, planned.kind, planned.limit or 0, planned.window.period_ms) for planned, name in named])
     )
 
 

@@ -51,6 +51,14 @@ async def test_headers_of_an_admission(make_client: MakeClient):
         }
 
 
+async def test_a_window_on_the_calendar_is_as_long_as_its_unit(client: httpx.AsyncClient):
+    """The number before it plays no part: 3M is over with the month."""
+    durations = {"2d": 86_400, "1.5w": 604_800, "3M": 2_592_000, "2Y": 31_536_000, "90s": 90}
+    key = await create_key(client, budgets=[budget(1, duration) for duration in durations], calendar_aligned=True)
+    policies = parsed(await reserve(client, key), "ratelimit-policy")
+    assert {name.removeprefix("virtual_key-budget-"): policy["w"] for name, policy in policies.items()} == durations
+
+
 async def test_resets_are_told_in_whole_seconds_never_too_early(make_client: MakeClient):
     async with make_client(now_ms=NOW_MS) as client:
         key = await create_key(client, rate_limit=rate_limit(tokens=1000, per="90s"))
