@@ -253,8 +253,7 @@ class Protocol(HttpToolsProtocol):
         self._fields_bytes = self._hosts = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # The parser leaves what may stand behind a value, and is no part of it (RFC 9110, 5.5).
-        name, value = name.lower(), value.rstrip(b" \t")
+        name, value = name.lower(), value.rstrip(b" \t")  # spaces behind it are no part of it (RFC 9110, 5.5)
         if name == b"host":
             self._hosts += 1
         elif name == b"expect" and value.lower() == b"100-continue":

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from service import metrics
 from service.api.at_once import header_lines, send_at_once
 from service.api.calls import Answer, Caller, answer_reserve, render_bug
-from service.api.credentials import headers_of, presented_virtual_key, require_gateway
+from service.api.credentials import as_utf8, headers_of, presented_virtual_key, require_gateway
 from service.api.enforcement import PREFIX, render_failure, send_answer
 from service.api.services import Services
 from service.errors import InvalidRequest, ServiceError
@@ -77,9 +77,9 @@ _params_of: Final = lru_cache(maxsize=128)(_parse_params)
 def _request_of(params: Mapping[str, str], headers: Mapping[str, str], *, is_of_client: bool) -> ReserveRequest:
     """`is_of_client`: what the query says."""
     if is_of_client:
-        said = {name: _as_utf8(headers[f"x-quota-{name}"]) for name in _MEMBERS if f"x-quota-{name}" in headers}
+        said = {name: as_utf8(headers[f"x-quota-{name}"]) for name in _MEMBERS if f"x-quota-{name}" in headers}
         params = {**params, **said, "ttl": ""}
-    provider, model, tokens, cost = (params.get(name) or _as_utf8(headers.get(f"x-quota-{name}", "")) for name in _MEMBERS)
+    provider, model, tokens, cost = (params.get(name) or as_utf8(headers.get(f"x-quota-{name}", "")) for name in _MEMBERS)
     return _request(provider, model, _number("tokens", tokens), _number("cost", cost), params.get("ttl") or None)
 
 
@@ -90,21 +90,14 @@ def _request(provider: str, model: str, tokens: float | int | None, cost: float 
     return parse(ReserveRequest, asked)
 
 
-def _as_utf8(text: str) -> str:
-    """HTTP decodes headers as Latin-1; whoever writes other letters in them writes UTF-8."""
-    try:
-        return text.encode("latin-1").decode()
-    except UnicodeError:
-        return text
-
-
 def _number(name: str, text: str) -> float | int | None:
     if not text:
         return None
     if text.isascii() and text.isdecimal() and len(text) <= 16:
         return int(text)
     try:
-        number = float(text)
+        # Python also reads 1_0, and the digits of other scripts.
+        number = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

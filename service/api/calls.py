@@ -12,6 +12,7 @@ import orjson
 from service import metrics
 from service.api.answers import BUG, error_body
 from service.api.at_once import header_lines
+from service.api.credentials import as_utf8
 from service.api.headers import refusal_lines
 from service.api.rendering.enforcement import (
     admission_body,
@@ -220,7 +221,7 @@ def _request_id(request: ReserveRequest, caller: Caller) -> str:
 
 def _idempotency_key(text: str) -> str:
     """The Idempotency-Key header, with the quotes of its draft or without, as many clients send it."""
-    text = text.strip()
+    text = as_utf8(text.strip())
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
     if not (1 <= len(text) <= MAX_REQUEST_ID and text.isprintable()):

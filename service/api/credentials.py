@@ -35,6 +35,14 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return {names[name]: value.decode("latin-1") for name, value in reversed(scope["headers"]) if name in names}
 
 
+def as_utf8(text: str) -> str:
+    """HTTP decodes headers as Latin-1; whoever writes other letters in them writes UTF-8."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
+
+
 def presented_virtual_key(headers: Mapping[str, str], *, any_in_own_header: bool) -> str | None:
     """The first virtual key that the headers offer, x-bf-vk before Authorization before the others; None without one.
 

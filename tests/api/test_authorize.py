@@ -152,7 +152,11 @@ async def test_the_first_of_several_parameters_counts(client: httpx.AsyncClient,
 
 
 @pytest.mark.parametrize(
-    "name, value", [("tokens", "many"), ("tokens", "1.5"), ("tokens", "-1"), ("cost", "nan"), ("cost", "inf")]
+    "name, value",
+    [
+        *[("tokens", "many"), ("tokens", "1.5"), ("tokens", "-1"), ("tokens", "1_000")],
+        *[("cost", "nan"), ("cost", "inf"), ("cost", "1_0"), ("cost", "\N{ARABIC-INDIC DIGIT THREE}")],
+    ],
 )
 async def test_numbers_must_be_numbers(client: httpx.AsyncClient, proxy: httpx.AsyncClient, name: str, value: str):
     response = await ask(proxy, await create_key(client), **{name: value})
