@@ -167,7 +167,7 @@ def test_images_are_named_by_an_exact_version():
 
 def test_compose_passes_every_setting_on():
     passed = set(re.findall(r"^ +(QUOTAD_[A-Z_]+):", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE))
-    of_the_image = {variable(name) for name in ("host", "port", "data_dir", "redis_cluster")}
+    of_the_image = {variable(name) for name in ("host", "port", "data_dir")}
     assert passed == {variable(name) for name in Settings.model_fields} - of_the_image
 
 
