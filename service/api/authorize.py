@@ -3,8 +3,8 @@
 Routing rules play no part: a proxy could not be told to go elsewhere.
 
 What the proxy's own configuration says comes as query parameters and beats the headers, which clients may send, too. A proxy
-that appends the client's path (Envoy) appends its query as well: below the path headers beat the query. `ttl` and `nginx` have
-no header and mean nothing there: a client must not choose how long its request holds what it may use.
+that appends the client's path (Envoy) appends its query as well: below the path headers alone count. Headers could not beat a
+query there: Envoy leaves out those without a value, so that a client would say what its operator does not.
 """
 
 import math
@@ -41,14 +41,13 @@ def is_authorize(path: str) -> bool:
 async def answer_authorize(scope: Scope, receive: Receive, send: Send, services: Services) -> None:
     started = perf_counter()
     headers = headers_of(scope)
-    is_of_client = len(scope["path"]) > len(PATH)
     params: Mapping[str, str] = {}
     caller = Caller(presented_virtual_key(headers, any_in_own_header=False), reads_body=False)
     try:
         require_gateway(headers, services.settings)
-        query = scope["query_string"]
+        query = scope["query_string"] if len(scope["path"]) == len(PATH) else b""
         params = (_params_of if len(query) <= LONGEST_REMEMBERED else _parse_params)(query)
-        request = _request_of(params, headers, is_of_client=is_of_client)
+        request = _request_of(params, headers)
         answer = await answer_reserve(services.enforcer, request, caller, by_rules=False)
     except ServiceError as error:
         answer = render_failure(scope, error, caller)
@@ -58,8 +57,7 @@ async def answer_authorize(scope: Scope, receive: Receive, send: Send, services:
     if answer.status == 200:
         # The proxy passes the request on; the headers are for it, and for the client.
         return await send_at_once(scope, send, 200, answer.lines, b"")
-    is_for_nginx = params.get("nginx") in ("1", "true") and not is_of_client
-    await send_answer(scope, send, _for_nginx(answer) if is_for_nginx else answer)
+    await send_answer(scope, send, _for_nginx(answer) if params.get("nginx") in ("1", "true") else answer)
 
 
 def _parse_params(query: bytes) -> Mapping[str, str]:
@@ -74,11 +72,7 @@ _params_of: Final = lru_cache(maxsize=128)(_parse_params)
 """A proxy asks with what its configuration says, the same every time."""
 
 
-def _request_of(params: Mapping[str, str], headers: Mapping[str, str], *, is_of_client: bool) -> ReserveRequest:
-    """`is_of_client`: what the query says."""
-    if is_of_client:
-        said = {name: as_utf8(headers[f"x-quota-{name}"]) for name in _MEMBERS if f"x-quota-{name}" in headers}
-        params = {**params, **said, "ttl": ""}
+def _request_of(params: Mapping[str, str], headers: Mapping[str, str]) -> ReserveRequest:
     provider, model, tokens, cost = (params.get(name) or as_utf8(headers.get(f"x-quota-{name}", "")) for name in _MEMBERS)
     return _request(provider, model, _number("tokens", tokens), _number("cost", cost), params.get("ttl") or None)
 

@@ -106,7 +106,7 @@ def _call(
     )
 
 
-def _authorize(operation_id: str, path: str, parameters: tuple[Parameter, ...] = ()) -> Operation:
+def _authorize(operation_id: str, path: str, *parameters: Parameter) -> Operation:
     return Operation(
         id=operation_id,
         method="get",
@@ -116,16 +116,7 @@ def _authorize(operation_id: str, path: str, parameters: tuple[Parameter, ...] =
         "ext_authz, Caddy forward_auth). No body is read. Counts one request and refuses where reserve would; the virtual key "
         "comes in the usual headers of a request, the gateway token in x-quota-token.",
         tag="Enforcement",
-        parameters=(
-            *parameters,
-            *(
-                in_query(name, f"As in reserve; without it the header x-quota-{name}.", **schema)
-                for name, schema in _AUTHORIZE_MEMBERS.items()
-            ),
-            in_query("ttl", "As in reserve: how long the hold lasts, 1s to 24h. No header stands in for it."),
-            in_query("nginx", "1: refusals that nginx would not understand are 403 with the true status in x-quota-status."),
-            _VIRTUAL_KEY,
-        ),
+        parameters=(*parameters, _VIRTUAL_KEY),
         answers={
             200: Answer(
                 description="The request may go",
@@ -221,17 +212,28 @@ OPERATIONS: Final = (
         Answer(description="What each was answered", schema=BatchResponse),
         parameters=(_VIRTUAL_KEY,),
     ),
-    _authorize("authorizeRequest", _PREFIX + "authorize"),
+    _authorize(
+        "authorizeRequest",
+        _PREFIX + "authorize",
+        *(
+            in_query(name, f"As in reserve; without it the header x-quota-{name}.", **schema)
+            for name, schema in _AUTHORIZE_MEMBERS.items()
+        ),
+        in_query("ttl", "As in reserve: how long the hold lasts, 1s to 24h. No header stands in for it."),
+        in_query("nginx", "1: refusals that nginx would not understand are 403 with the true status in x-quota-status."),
+    ),
     _authorize(
         "authorizeRequestBelow",
         _PREFIX + "authorize/{anything}",
-        (
-            Parameter(
-                name="anything",
-                place="path",
-                description="Whatever path the proxy appends; it may have slashes and plays no part.",
-                schema={"type": "string"},
-            ),
+        Parameter(
+            name="anything",
+            place="path",
+            description="Whatever path the proxy appends; it may have slashes and plays no part, nor does the query.",
+            schema={"type": "string"},
+        ),
+        *(
+            Parameter(name=f"x-quota-{name}", place="header", description="As in reserve.", schema={"type": "string", **schema})
+            for name, schema in _AUTHORIZE_MEMBERS.items()
         ),
     ),
 )
