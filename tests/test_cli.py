@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
 from service import __version__
 from service.store import keys
@@ -149,13 +150,15 @@ def test_a_user_that_may_not_do_what_decisions_need_stops_the_start(tmp_path: Pa
     assert "docs/operating.md" in result.stderr
 
 
-def test_the_user_of_the_documentation_may_do_all_that_is_needed(tmp_path: Path, redis_port: str):
+def test_the_user_of_the_documentation_may_do_what_is_needed_and_not_empty_redis(tmp_path: Path, redis_port: str):
     written = (Path(__file__).parents[1] / "docs" / "operating.md").read_text()
     rights = re.search(r"needs `(~q1:.*?)`", written)
     assert rights is not None
     with Redis(port=int(redis_port)) as redis:
         redis.execute_command("ACL", "SETUSER", "quotad", "reset", "on", ">pw", *rights[1].split())
     url = f"redis://quotad:pw@127.0.0.1:{redis_port}"
+    with Redis.from_url(url) as redis, pytest.raises(NoPermissionError):
+        redis.flushall()
     sheet = Path(__file__).parent / "pricing" / "sheet.json"
     with serve("--demo", "--redis-url", url, cwd=tmp_path) as served:
         assert "Demo key: sk-bf-" in served.said
