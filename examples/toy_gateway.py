@@ -1,7 +1,7 @@
 """A toy gateway: asks quotad before it asks the model, streams the answer, settles what was used.
 
-make serve                      # prints a demo key
-python examples/toy_gateway.py  # serves on port 9000
+make serve                       # prints a demo key
+python3 examples/toy_gateway.py  # serves on port 9000
 curl -N -H 'x-bf-vk: <demo key>' http://127.0.0.1:9000 -d 'Tell me something about quotas'
 """
 
