@@ -3,6 +3,7 @@
 An absent member and a null one mean the same: not supplied.
 """
 
+import re
 from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, AliasChoices, Field, JsonValue, StringConstraints, model_validator
@@ -25,6 +26,7 @@ LONGEST_TEXT = 65_536
 
 _PRINTABLE = r"^[^\u0000-\u001f\u007f]{1,128}$"
 """For the document; the rule itself is str.isprintable."""
+_is_size = re.compile(r"[0-9]{1,6}x[0-9]{1,6}").fullmatch
 
 
 def printable(text: str) -> str:
@@ -36,6 +38,12 @@ def printable(text: str) -> str:
 def _lease(text: str) -> str:
     if not SHORTEST_TTL_MS <= parse_duration(text).length_ms <= LONGEST_TTL_MS:
         raise ValueError("must be between 1s and 24h")
+    return text
+
+
+def _width_and_height(text: str) -> str:
+    if not _is_size(text):
+        raise ValueError("must be width and height in pixels, such as 1024x1024: leave it out where it is not known")
     return text
 
 
@@ -51,6 +59,11 @@ Tokens = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Amount = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Cost = Annotated[float, Field(ge=0, le=MAX_DOLLARS)]
 Seconds = Annotated[float, Field(ge=0, le=LARGEST_COUNT)]
+Size = Annotated[
+    str,
+    Field(examples=["1024x1024"], json_schema_extra={"pattern": r"^[0-9]{1,6}x[0-9]{1,6}$"}),
+    AfterValidator(_width_and_height),
+]
 Ttl = Annotated[str, Field(examples=[DEFAULT_TTL, "30s", "1h30m"]), AfterValidator(_lease)]
 
 
@@ -148,7 +161,7 @@ class Usage(StrictModel):
     input_seconds: Seconds | None = Field(None, description="Video taken in.")
     images: Amount | None = Field(None, description="Images made; 1 for image requests when unset.")
     input_images: Amount | None = None
-    size: Annotated[str, Field(pattern=r"^[0-9]{1,6}x[0-9]{1,6}$", examples=["1024x1024"])] | None = None
+    size: Size | None = None
     quality: Annotated[str, Field(max_length=64)] | None = None
     searches: Amount | None = None
     sessions: Amount | None = None

@@ -94,6 +94,12 @@ def test_what_is_too_large_to_be_a_number_is_refused():
         parse(ReserveRequest, {"cost": math.inf})
 
 
+@pytest.mark.parametrize("size", ["auto", "1024", "1024x1024\n", "1024X1024", "0x"])
+def test_a_size_that_is_none_is_told_what_one_is(size: str):
+    with pytest.raises(InvalidRequest, match=r"^size must be width and height in pixels, such as 1024x1024"):
+        parse(SettleRequest, {"reservation_id": "a", "size": size})
+
+
 @pytest.mark.parametrize("sent", [{}, {"input_tokens": 1, "output_tokens": 2}, {"status": "success", **ROUTE}])
 def test_a_usage_of_tokens_alone(sent: dict[str, Any]):
     assert parse(SettleRequest, {"reservation_id": "a", **sent}).uses_only_tokens
