@@ -207,7 +207,8 @@ OPERATIONS: Final = (
         "batch",
         "batchQuota",
         "Several calls at once",
-        "Up to 256 of the other calls. Each is answered as if made alone; those of one reservation run in their order.",
+        "Up to 256 calls of reserve, settle, release, renew and explain. Each is answered as if made alone; those of one "
+        "reservation run in their order.",
         BatchRequest,
         Answer(description="What each was answered", schema=BatchResponse),
         parameters=(_VIRTUAL_KEY,),
