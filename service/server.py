@@ -62,7 +62,10 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         reason = "the port is in use" if error.errno == EADDRINUSE else error.strerror or str(error)
-        raise CannotListen(f"Cannot serve on {host} port {port}: {reason}. Choose another with --host and --port.") from None
+        raise CannotListen(
+            f"Cannot serve on {host} port {port}: {reason}. "
+            "Choose another with --host and --port, or QUOTAD_HOST and QUOTAD_PORT."
+        ) from None
     bound.set_inheritable(True)
     return bound
 

@@ -73,7 +73,8 @@ def test_a_port_in_use_is_named(tmp_path: Path):
         result = run("serve", "--port", str(port), cwd=tmp_path)
     assert result.returncode == 1
     assert result.stderr == (
-        f"quotad: Cannot serve on 127.0.0.1 port {port}: the port is in use. Choose another with --host and --port.\n"
+        f"quotad: Cannot serve on 127.0.0.1 port {port}: the port is in use. "
+        "Choose another with --host and --port, or QUOTAD_HOST and QUOTAD_PORT.\n"
     )
 
 
