@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-ACCEPTED = 'a duration is like "30m", "1h30m", "1d", "1w", "1M" (30 days), "1Y" (365 days), "daily", "weekly" or "monthly"'
+ACCEPTED = (
+    'a duration is like "30m", "1h30m", "1d", "1w", "1M" (30 days), "1Y" (365 days), "daily", "weekly", "monthly" or "yearly"'
+)
 
 _NS_PER_MS = 1_000_000
 _HOUR_NS = 3_600_000 * _NS_PER_MS

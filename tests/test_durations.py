@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service import durations
 from service.durations import LONGEST_MS, Duration, parse_duration
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -93,6 +94,10 @@ def test_accepted(text: str, length_ms: int, unit: str) -> None:
 def test_refused(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_duration(text)
+
+
+def test_a_refusal_names_every_word() -> None:
+    assert [word for word in durations._WORDS if f'"{word}"' not in durations.ACCEPTED] == []
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.integers(0, 10_000), st.integers(1, 10_000))
