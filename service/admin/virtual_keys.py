@@ -21,7 +21,7 @@ from service.windows import current, window_of_budget
 
 ORDERS: Final = frozenset(("created_at", "name", "status", "budget_spent"))
 _INDEXES: Final = {"created_at": "created", "name": "name", "status": "status"}
-"""Orders that have an index."""
+"""Orders that have an index. A search reads it in parts, between which keys move in all of these but the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def replace_key(change: Change, snapshot: Snapshot, stored: Stored[VirtualKey], 
 
 async def find_keys(store: Store, wanted: KeyFilter, page: Page | None) -> Found:
     """A page in one of the orders that have an index costs what it shows; the others read all keys that pass the filter."""
-    if not wanted.parents and wanted.order in _INDEXES:
+    if not wanted.parents and wanted.order in (("created_at",) if wanted.search else _INDEXES):
         index = keys.index(Kind.VIRTUAL_KEY, _INDEXES[wanted.order])
         return await find(store, Kind.VIRTUAL_KEY, index, page, search=wanted.search, descending=wanted.descending)
     if len(wanted.parents) == 1 and wanted.order == "created_at":

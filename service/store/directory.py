@@ -181,9 +181,10 @@ async def page(store: Store, index: str, *, offset: int, limit: int, descending:
 async def scan(store: Store, index: str, *, descending: bool = False) -> AsyncIterator[tuple[str, str]]:
     """(text, id) of every entry in order, read in chunks so that no call holds Redis up.
 
-    What is neither added nor removed meanwhile comes exactly once.
+    What is neither added nor removed meanwhile comes exactly once; so does what only gets another name, in order of age.
     """
     bound = b"+" if descending else b"-"
+    last = ""
     while True:
         with store_errors("listing"):
             if descending:
@@ -193,7 +194,10 @@ async def scan(store: Store, index: str, *, descending: bool = False) -> AsyncIt
         members = cast("list[bytes]", found)
         for member in members:
             text, _, entity_id = member.decode().rpartition(keys.SEPARATOR)
-            yield text, entity_id
+            # The name comes last there: a new one may put the last entry right behind itself.
+            if entity_id != last:
+                yield text, entity_id
+            last = entity_id
         if len(members) < _CHUNK:
             return
         bound = b"(" + members[-1]

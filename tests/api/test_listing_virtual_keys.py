@@ -1,6 +1,7 @@
 """GET /virtual-keys: paging, searching, sorting, filtering, and the envelope."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from itertools import chain
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from service.store import directory
 from tests.api.calls import CUSTOMERS, TEAMS, VIRTUAL_KEYS, Entity, create, delete, refusal, rows, rows_of, update
 from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.redis_state import set_counter, virtual_key
@@ -240,3 +242,33 @@ async def test_lists_follow_changes(named):
     assert await names(named, sort_by="status", limit=2) == ["zeta", "Straße"]
     assert (await names(named, sort_by="name"))[-2:] == ["zeta", "ÉCOLE"]
     assert await names(named, search="beta") == ["beta max"]
+
+
+@pytest.mark.parametrize(
+    "sort_by, name, change",
+    [
+        ("created_at", "Alpha", {"name": "zeta a"}),
+        ("status", "Alpha", {"is_active": True}),
+        ("status", "beta", {"is_active": False}),
+        ("name", "Alpha", {"name": "zeta a"}),
+        ("name", "gamma ray", {"name": "A gamma"}),
+    ],
+)
+async def test_a_key_that_moves_while_a_search_reads_on_comes_once(
+    named, monkeypatch: pytest.MonkeyPatch, sort_by: str, name: str, change: dict[str, Any]
+):
+    ids = {key["name"]: key["id"] for key in await rows(named, VIRTUAL_KEYS, search="a")}
+    scan = directory.scan
+
+    async def scan_beside_an_admin(*args: Any, **options: Any) -> AsyncIterator[tuple[str, str]]:
+        seen = 0
+        async for entry in scan(*args, **options):
+            yield entry
+            seen += 1
+            if seen == 2:
+                await update(named, VIRTUAL_KEYS, ids[name], **change)
+
+    monkeypatch.setattr(directory, "_CHUNK", 2)
+    monkeypatch.setattr(directory, "scan", scan_beside_an_admin)
+    listed = await rows(named, VIRTUAL_KEYS, search="a", sort_by=sort_by)
+    assert sorted(key["id"] for key in listed) == sorted(ids.values())
