@@ -87,15 +87,17 @@ class LimitEditor:
         self.drop(by_duration.values(), None)
         return tuple(budgets)
 
-    def edit_single_budget(self, stored: Sequence[Budget], request: UpdateBudgetRequest) -> tuple[Budget, ...]:
+    def edit_single_budget(
+        self, stored: Sequence[Budget], request: UpdateBudgetRequest, *, path: str = "budget"
+    ) -> tuple[Budget, ...]:
         """The older form, for owners with at most one budget: what is supplied is merged into it."""
         if len(stored) > 1:
-            raise _refusal("budget", "is not enough to say which of several budgets is meant: send budgets instead")
+            raise _refusal(path, "is not enough to say which of several budgets is meant: send budgets instead")
         if request.removes:
             self.drop(stored, None)
             return ()
         old = stored[0] if stored else None
-        merged = _merge(old, request)
+        merged = _merge(old, request, path)
         return (self._new_budget(merged) if old is None else self._change_budget(old, merged),)
 
     def edit_rate_limit(self, stored: RateLimit | None, request: RateLimitRequest | None, *, keep_bare: bool) -> RateLimit | None:
@@ -241,22 +243,22 @@ def _terms(request: CreateBudgetRequest) -> _Terms:
     return _Terms(to_nanousd(request.max_limit), request.reset_duration, bool(request.calendar_aligned))
 
 
-def _merge(stored: Budget | None, request: UpdateBudgetRequest) -> _Terms:
+def _merge(stored: Budget | None, request: UpdateBudgetRequest, path: str) -> _Terms:
     """What is supplied, else what is stored, else it is missing."""
     if request.max_limit is not None:
         max_limit_nanousd = to_nanousd(request.max_limit)
     elif stored is not None:
         max_limit_nanousd = stored.max_limit_nanousd
     else:
-        raise _refusal("budget.max_limit", "is required: there is no budget yet")
+        raise _refusal(f"{path}.max_limit", "is required: there is no budget yet")
     reset_duration = request.reset_duration or (stored.reset_duration if stored is not None else None)
     if reset_duration is None:
-        raise _refusal("budget.reset_duration", "is required: there is no budget yet")
+        raise _refusal(f"{path}.reset_duration", "is required: there is no budget yet")
     calendar_aligned = request.calendar_aligned
     if calendar_aligned is None:
         calendar_aligned = stored is not None and stored.calendar_aligned
     if calendar_aligned and not window_of(reset_duration, aligned=True).align:
-        raise _refusal("budget.calendar_aligned", CANNOT_ALIGN)
+        raise _refusal(f"{path}.calendar_aligned", CANNOT_ALIGN)
     return _Terms(max_limit_nanousd, reset_duration, calendar_aligned)
 
 

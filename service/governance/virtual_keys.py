@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from service.entities import McpConfig, ProviderConfig, VirtualKey
+from service.entities import Budget, McpConfig, ProviderConfig, VirtualKey
 from service.errors import InvalidRequest
 from service.governance.edits import Edited, LimitEditor
 from service.governance.limits import create_limits, dated, edit_limits
@@ -144,17 +144,21 @@ def _provider_configs(
                 blacklisted_models=request.blacklisted_models or (),
                 allow_all_keys=request.allow_all_keys,
                 key_ids=() if request.allow_all_keys else request.key_ids or (),
-                budgets=(
-                    editor.create_budgets(request.budgets or ())
-                    if old is None
-                    else editor.edit_budgets(old.budgets, request.budgets, path=f"{path}.budgets")
-                ),
+                budgets=_budgets(old, request, editor, path),
                 rate_limit=editor.edit_rate_limit(old.rate_limit if old else None, request.rate_limit, keep_bare=True),
             )
         )
     for config in going.values():
         editor.drop(config.budgets, config.rate_limit)
     return tuple(configs)
+
+
+def _budgets(old: ProviderConfig | None, request: ProviderConfigRequest, editor: LimitEditor, path: str) -> tuple[Budget, ...]:
+    if request.budget is not None:
+        return editor.edit_single_budget(old.budgets if old else (), request.budget, path=f"{path}.budget")
+    if old is None:
+        return editor.create_budgets(request.budgets or ())
+    return editor.edit_budgets(old.budgets, request.budgets, path=f"{path}.budgets")
 
 
 def _edited_mcp_configs(

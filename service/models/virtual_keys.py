@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from service.models.allow_lists import EVERYTHING, AllowList, KeyIds
 from service.models.limit_owners import Budgets, CreateLimitsRequest, LimitsRequest, UpdateLimitsRequest
-from service.models.limits import LARGEST_COUNT, RateLimitRequest
+from service.models.limits import LARGEST_COUNT, RateLimitRequest, UpdateBudgetRequest
 from service.models.parsing import MemberError
 from service.models.strict import StrictModel
 from service.models.text import (
@@ -32,6 +32,8 @@ RowId = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
 class ProviderConfigRequest(StrictModel):
     """What the key may do with one provider. On updates everything but budgets and rate_limit is replaced, sent or not."""
 
+    model_config = not_both("budget", "object", "budgets", "array")
+
     id: RowId | None = Field(default=None, description="On updates: the stored entry to change; without it a new one is made.")
     provider: TrimmedName = Field(description="A configured provider, by its exact name.", examples=["openai"])
     weight: Annotated[float, Field(ge=0, le=MAX_WEIGHT)] | None = Field(
@@ -41,7 +43,15 @@ class ProviderConfigRequest(StrictModel):
     blacklisted_models: AllowList | None = Field(default=None, description="Wins over allowed_models. Unset: none.")
     key_ids: KeyIds | None = Field(default=None, description="Unset: none.")
     budgets: Budgets | None = Field(default=None, description="As on the key; left out on updates, unchanged.")
+    budget: UpdateBudgetRequest | None = Field(
+        default=None, description="The only budget, instead of `budgets`; `{}` removes it."
+    )
     rate_limit: RateLimitRequest | None = Field(default=None, description="As on the key; left out on updates, unchanged.")
+
+    @model_validator(mode="after")
+    def _budgets_said_once(self) -> Self:
+        refuse_both("budget", self.budget, "budgets", self.budgets)
+        return self
 
     @property
     def allow_all_keys(self) -> bool:

@@ -91,6 +91,29 @@ async def test_an_entry_may_change_its_provider(client, redis: Redis):
     assert (config["id"], config["provider"], spent(config)) == (stored["id"], "azure", [1, 2])
 
 
+async def test_an_entry_takes_the_older_form_of_one_budget(client, redis: Redis):
+    key = await a_key(client, {"provider": "openai", "budget": DAY})
+    spend(redis, key)
+    (stored,) = key["provider_configs"]
+    assert [budget["max_limit"] for budget in stored["budgets"]] == [5]
+
+    async def update_entry(**members: Any) -> Entity:
+        entry = {"id": stored["id"], "provider": "openai", **members}
+        (config,) = (await update(client, VIRTUAL_KEYS, key["id"], provider_configs=[entry]))["provider_configs"]
+        return dict(config)
+
+    (changed,) = (await update_entry(budget={"max_limit": 7}))["budgets"]
+    assert (changed["id"], changed["max_limit"], changed["current_usage"]) == (stored["budgets"][0]["id"], 7, 1)
+    assert "budgets" not in await update_entry(budget={})
+    for sent, at_fault in [
+        ({"budget": {"max_limit": 1}}, "budget.reset_duration"),
+        ({"budget": {"max_limit": 0}}, "budget.max_limit"),
+        ({"budget": DAY, "budgets": [DAY]}, "budgets"),
+    ]:
+        refused = await client.post(f"/{VIRTUAL_KEYS}", json={"name": "x", "provider_configs": [{"provider": "openai", **sent}]})
+        assert refusal(refused) == (400, f"provider_configs[0].{at_fault}")
+
+
 async def test_an_entry_without_an_id_is_a_new_config_even_for_the_same_provider(client, redis: Redis):
     key = await a_key(client)
     spend(redis, key)
