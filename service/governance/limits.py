@@ -14,15 +14,15 @@ class Limits:
 
 
 def create_limits(editor: LimitEditor, request: CreateLimitsRequest, *, keep_bare: bool) -> Limits:
-    budgets = (request.budget,) if request.budget is not None else request.budgets or ()
+    budgets = request.budgets if request.budgets is not None or request.budget is None else (request.budget,)
     return Limits(
-        budgets=editor.create_budgets(budgets),
+        budgets=editor.create_budgets(budgets or ()),
         rate_limit=editor.edit_rate_limit(None, request.rate_limit, keep_bare=keep_bare),
     )
 
 
 def edit_limits(editor: LimitEditor, stored: LimitOwner, request: UpdateLimitsRequest, *, keep_bare: bool) -> Limits:
-    if request.budget is not None:
+    if request.budget is not None and request.budgets is None:
         budgets = editor.edit_single_budget(stored.budgets, request.budget)
     else:
         budgets = editor.edit_budgets(stored.budgets, request.budgets)

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from service.models.budgets import Budget
 from service.models.limits import BudgetRequests, CreateBudgetRequest, RateLimitRequest, UpdateBudgetRequest
 from service.models.rate_limits import RateLimit
 from service.models.responses import ConfigHash, ResponseModel, Timestamp, omitted
 from service.models.strict import StrictModel
-from service.models.text import not_both, refuse_both
+from service.models.text import refuse_both
 
 MAX_BUDGETS = 100
 """Of one owner. Every one is read for every decision."""
@@ -22,6 +22,31 @@ def _not_too_many(budgets: tuple[CreateBudgetRequest, ...]) -> tuple[CreateBudge
 
 
 Budgets = Annotated[BudgetRequests, AfterValidator(_not_too_many), Field(json_schema_extra={"maxItems": MAX_BUDGETS})]
+
+
+def refuse_two_sets(
+    budget: CreateBudgetRequest | UpdateBudgetRequest | None,
+    budgets: tuple[CreateBudgetRequest, ...] | None,
+    *,
+    malformed: bool = False,
+) -> None:
+    """Owners are shown with both, the one repeating the first of the others: so they may be sent back."""
+    if budget is None or not budget.id or not budgets or budget.model_dump() != budgets[0].model_dump():
+        refuse_both("budget", budget, "budgets", budgets, malformed=malformed)
+
+
+ONE_SET: ConfigDict = ConfigDict(
+    json_schema_extra={
+        "not": {
+            "required": ["budget", "budgets"],
+            "properties": {
+                "budget": {"type": "object", "not": {"required": ["id"], "properties": {"id": {"type": "string"}}}},
+                "budgets": {"type": "array"},
+            },
+        }
+    }
+)
+"""refuse_two_sets for the document, as far as it can say it."""
 
 
 class LimitsRequest(StrictModel):
@@ -43,20 +68,20 @@ class LimitsRequest(StrictModel):
 
 
 class CreateLimitsRequest(LimitsRequest):
-    model_config = not_both("budget", "object", "budgets", "array")
+    model_config = ONE_SET
 
     budget: CreateBudgetRequest | None = Field(default=None, description="The only budget, instead of `budgets`.")
 
     @model_validator(mode="after")
     def _budgets_said_once(self) -> Self:
-        refuse_both("budget", self.budget, "budgets", self.budgets)
+        refuse_two_sets(self.budget, self.budgets)
         return self
 
 
 class UpdateLimitsRequest(LimitsRequest):
     """What is left out, or null, stays as it is."""
 
-    model_config = not_both("budget", "object", "budgets", "array")
+    model_config = ONE_SET
 
     budget: UpdateBudgetRequest | None = Field(
         default=None, description="Change of the only budget, instead of `budgets`: what is sent is replaced; `{}` removes it."
@@ -65,7 +90,7 @@ class UpdateLimitsRequest(LimitsRequest):
 
     @model_validator(mode="after")
     def _budgets_said_once(self) -> Self:
-        refuse_both("budget", self.budget, "budgets", self.budgets)
+        refuse_two_sets(self.budget, self.budgets)
         return self
 
 

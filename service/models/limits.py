@@ -62,6 +62,7 @@ class CreateBudgetRequest(StrictModel):
 class UpdateBudgetRequest(StrictModel):
     """Change of an owner's single budget: what is supplied replaces what is stored; neither limit nor duration removes it."""
 
+    id: str | None = Field(default=None, description="Says beside `budgets` that this repeats the first of them. Ignored alone.")
     max_limit: Dollars | None = Field(default=None, description="US dollars allowed per window.")
     reset_duration: DurationText | None = Field(default=None, description="Length of the window, as on creation.")
     calendar_aligned: bool | None = Field(

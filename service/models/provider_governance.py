@@ -4,15 +4,14 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from service.models.limit_owners import LimitsResponse, UpdateLimitsRequest
+from service.models.limit_owners import LimitsResponse, UpdateLimitsRequest, refuse_two_sets
 from service.models.responses import ResponseModel
-from service.models.text import refuse_both
 
 
 class UpdateProviderGovernanceRequest(UpdateLimitsRequest):
     @model_validator(mode="after")
     def _budgets_said_once(self) -> Self:
-        refuse_both("budget", self.budget, "budgets", self.budgets, malformed=True)
+        refuse_two_sets(self.budget, self.budgets, malformed=True)
         return self
 
 

@@ -218,6 +218,23 @@ async def test_a_single_budget_without_a_stored_one_must_be_whole(named_owner, r
     assert (await named_owner.update(budget=DAY))["budget"]["max_limit"] == 5
 
 
+@pytest.mark.parametrize("aligned", [False, True])
+async def test_an_owner_is_sent_back_as_it_is_read(named_owner, redis: Redis, aligned: bool):
+    await a_spent(named_owner, redis, DAY, WEEK, calendar_aligned=aligned)
+    shown = await named_owner.show()
+    assert await named_owner.update(**shown) == shown
+    assert await named_owner.refused(**{**shown, "budget": {**shown["budget"], "max_limit": 6}}) == (400, "budgets")
+    assert await named_owner.refused(**{**shown, "budgets": shown["budgets"][1:]}) == (400, "budgets")
+
+
+async def test_limits_of_a_provider_and_of_a_model_are_sent_back_as_they_are_read(client: httpx.AsyncClient):
+    limits = {"budgets": [DAY, WEEK], "rate_limit": {"request_max_limit": 5, "request_reset_duration": "1h"}}
+    config = (await client.post("/model-configs", json={"model_name": "gpt-4o", **limits})).json()["model_config"]
+    provider = (await client.put("/providers/openai", json=limits)).json()
+    assert (await client.put(f"/model-configs/{config['id']}", json=config)).json()["model_config"] == config
+    assert (await client.put("/providers/openai", json=provider)).json() == provider
+
+
 async def test_a_single_budget_is_ambiguous_among_several_and_beside_a_list(named_owner, redis: Redis):
     await a_spent(named_owner, redis, DAY, WEEK)
     before = contents(redis)
