@@ -35,6 +35,7 @@ def _number(params: QueryParams, name: str, strict: bool) -> int:
     if not text:
         return 0
     if text.isascii() and text.isdecimal():
+        text = text.lstrip("0") or "0"
         # Longer ones are past every end, and slow to read.
         return min(int(text), _LARGEST_OFFSET) if len(text) <= len(str(_LARGEST_OFFSET)) else _LARGEST_OFFSET
     if strict:

@@ -36,6 +36,14 @@ async def test_what_is_deleted_is_gone_at_once_and_leaves_nothing(client, redis:
     assert contents(redis) == before
 
 
+@pytest.mark.parametrize("collection", [VIRTUAL_KEYS, TEAMS, CUSTOMERS])
+async def test_a_body_that_is_too_large_is_refused_and_nothing_deleted(make_client: MakeClient, collection):
+    client = make_client(max_body_bytes=1024)
+    entity = await create(client, collection)
+    assert refusal(await client.request("DELETE", f"/{collection}/{entity['id']}", content=b" " * 1025)) == (413, None)
+    assert await get(client, collection, entity["id"]) == entity
+
+
 async def test_a_key_takes_all_that_counts_in_it_along(client, redis: Redis):
     team = await create(client, TEAMS, **LIMITS)
     configs = [{"provider": name, **LIMITS} for name in ("openai", "azure")]

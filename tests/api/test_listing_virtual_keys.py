@@ -60,6 +60,7 @@ PAGES = [
     ("limit=3&offset=3", 3, 3, OLDEST_FIRST[3:6]),
     ("limit=3&offset=6", 3, 6, OLDEST_FIRST[6:]),
     ("limit=3&offset=7", 3, 7, []),
+    (f"limit={3:020}&offset={3:020}", 3, 3, OLDEST_FIRST[3:6]),
     ("limit=3&offset=7000000", 3, 7_000_000, []),
     (f"offset={LARGEST}", 25, LARGEST, []),
     ("offset=99999999999999999999999999", 25, LARGEST, []),

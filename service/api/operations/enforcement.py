@@ -23,7 +23,9 @@ from service.models.enforcement_responses import (
     ReserveResponse,
     SettleResponse,
 )
+from service.models.limits import LARGEST_COUNT
 from service.models.responses import BifrostError
+from service.money import MAX_DOLLARS
 
 _PREFIX: Final = "/api/governance/quota/"
 _SECURITY: Final = ("BearerAuth", "QuotaTokenAuth", "BasicAuth", "ApiKeyAuth")
@@ -139,8 +141,8 @@ def _authorize(operation_id: str, path: str, *parameters: Parameter) -> Operatio
 _AUTHORIZE_MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "provider": {},
     "model": {},
-    "tokens": {"type": "integer", "minimum": 0},
-    "cost": {"type": "number", "minimum": 0},
+    "tokens": {"type": "integer", "minimum": 0, "maximum": LARGEST_COUNT},
+    "cost": {"type": "number", "minimum": 0, "maximum": MAX_DOLLARS},
 }
 
 OPERATIONS: Final = (

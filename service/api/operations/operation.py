@@ -175,5 +175,5 @@ def removal(operation_id: str, path: str, entity: str, *parameters: Parameter, d
         description=description,
         parameters=parameters,
         answers={200: Answer(description=f"{entity.capitalize()} deleted successfully", schema=MessageResponse)},
-        errors=(401, 403, 404, 409, 500, 503),
+        errors=(401, 403, 404, 409, 413, 500, 503),
     )
