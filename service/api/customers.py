@@ -1,5 +1,6 @@
 """/api/governance/customers: administration of customers."""
 
+import asyncio
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
@@ -78,15 +79,14 @@ async def _with_members(store: Store, snapshot: Snapshot, customer_ids: Sequence
         Ref(Kind.VIRTUAL_KEY, key_id) for key_id in chain(*key_ids)
     ]
     found = await read(store, members) if members else snapshot
-    return [
-        shown_customer(
-            snapshot,
-            customer,
-            teams=shown_teams(found, teams_of_customer),
-            virtual_keys=await shown_keys(found, keys_of_customer, embed=False),
-        )
-        for customer, teams_of_customer, keys_of_customer in zip(stored, team_ids, key_ids, strict=True)
-    ]
+    rows = []
+    for customer, teams_of_customer, keys_of_customer in zip(stored, team_ids, key_ids, strict=True):
+        teams = await shown_teams(found, teams_of_customer)
+        virtual_keys = await shown_keys(found, keys_of_customer, embed=False)
+        rows.append(shown_customer(snapshot, customer, teams=teams, virtual_keys=virtual_keys))
+        # As in a long list of teams: gateways are answered meanwhile.
+        await asyncio.sleep(0)
+    return rows
 
 
 ROUTES: Final = [

@@ -9,7 +9,7 @@ from service.admin import model_configs as admin
 from service.api.answers import json_answer
 from service.api.bodies import parse_body, parse_update
 from service.api.paging import envelope, page_of
-from service.api.rendering.found import shown_model_config
+from service.api.rendering.found import in_parts, shown_model_config
 from service.api.routes import route
 from service.api.services import Services, services_of
 from service.entities import Kind
@@ -28,7 +28,7 @@ async def list_model_configs(request: Request) -> Response:
         provider=params.get("provider", ""),
         search=params.get("search", ""),
     )
-    rows = [row for config_id in found.ids if (row := shown_model_config(found.snapshot, config_id)) is not None]
+    rows = await in_parts(shown_model_config(found.snapshot, config_id) for config_id in found.ids)
     return json_answer(envelope("model_configs", rows, page, found.total))
 
 

@@ -10,7 +10,7 @@ from service.admin.listing import find
 from service.api.answers import json_answer
 from service.api.bodies import parse_body, parse_update
 from service.api.paging import envelope, page_of
-from service.api.rendering.found import shown_keys, shown_team
+from service.api.rendering.found import in_parts, shown_keys, shown_team
 from service.api.routes import route
 from service.api.services import Services, services_of
 from service.entities import Kind
@@ -27,9 +27,10 @@ async def list_teams(request: Request) -> Response:
     customer_id = params.get("customer_id")
     index = keys.children(Kind.TEAM, Ref(Kind.CUSTOMER, customer_id)) if customer_id else keys.index(Kind.TEAM, "created")
     found = await find(store, Kind.TEAM, index, page, search=params.get("search", ""))
-    teams = [team for team_id in found.ids if (team := found.snapshot.team(team_id)) is not None]
+    teams = await in_parts(map(found.snapshot.team, found.ids))
     counts = await directory.count(store, *(keys.children(Kind.VIRTUAL_KEY, Ref(Kind.TEAM, team.entity.id)) for team in teams))
-    rows = [shown_team(found.snapshot, team, virtual_key_count=count) for team, count in zip(teams, counts, strict=True)]
+    counted = zip(teams, counts, strict=True)
+    rows = await in_parts(shown_team(found.snapshot, team, virtual_key_count=count) for team, count in counted)
     return json_answer(envelope("teams", rows, page, found.total))
 
 

@@ -1,13 +1,16 @@
 """Lists of teams and customers, and of all budgets and rate limits there are."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from service.api import customers
+from service.api.rendering import found
 from service.entities import Kind
 from service.store.keys import Ref
-from tests.api.calls import CUSTOMERS, TEAMS, VIRTUAL_KEYS, Entity, create, delete, get, refusal, rows, update
+from tests.api.calls import CUSTOMERS, MODEL_CONFIGS, TEAMS, VIRTUAL_KEYS, Entity, create, delete, get, refusal, rows, update
 from tests.api.conftest import NOW_MS, MakeClient
 from tests.api.redis_state import set_counter
 
@@ -68,6 +71,21 @@ async def test_pages_and_searches(make_client, collection):
     client = await some(make_client, collection)
     for query, names, envelope in PAGES:
         assert await page(client, collection, query) == (names, envelope), query
+
+
+@pytest.mark.parametrize("collection", [TEAMS, CUSTOMERS, MODEL_CONFIGS, VIRTUAL_KEYS])
+async def test_gateways_are_answered_between_parts_of_a_long_list(client, monkeypatch: pytest.MonkeyPatch, collection: str):
+    for number in range(51):
+        await create(client, collection, **{"model_name" if collection == MODEL_CONFIGS else "name": f"name {number}"})
+    turns: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        turns.append(seconds)
+
+    for module in (found, customers):
+        monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep), raising=False)
+    assert len(await rows(client, collection)) == 51
+    assert turns
 
 
 @both

@@ -3,25 +3,31 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from service.api.rendering import limit_owners, virtual_keys
 from service.entities import Customer, Team, VirtualKey
 from service.store.snapshot import Snapshot, Stored
 
-_SHOWN_AT_ONCE: Final = 50
+_MADE_AT_ONCE: Final = 50
+
+Row = TypeVar("Row")
+
+
+async def in_parts(rows: Iterable[Row | None]) -> list[Row]:
+    """Those that are there, made as they are asked for. Gateways are answered meanwhile, as there may be thousands."""
+    made = []
+    for number, row in enumerate(rows, start=1):
+        if row is not None:
+            made.append(row)
+        if number % _MADE_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return made
 
 
 async def shown_keys(snapshot: Snapshot, key_ids: Iterable[str], *, embed: bool = True) -> list[dict[str, Any]]:
-    """Those that are still there. Gateways are answered meanwhile, as there may be thousands."""
-    rows = []
-    for number, key_id in enumerate(key_ids, start=1):
-        row = shown_key(snapshot, key_id, embed=embed)
-        if row is not None:
-            rows.append(row)
-        if number % _SHOWN_AT_ONCE == 0:
-            await asyncio.sleep(0)
-    return rows
+    """Those that are still there."""
+    return await in_parts(shown_key(snapshot, key_id, embed=embed) for key_id in key_ids)
 
 
 def shown_key(snapshot: Snapshot, key_id: str, *, embed: bool = True) -> dict[str, Any] | None:
@@ -40,11 +46,10 @@ def shown_key(snapshot: Snapshot, key_id: str, *, embed: bool = True) -> dict[st
     )
 
 
-def shown_teams(snapshot: Snapshot, team_ids: Iterable[str]) -> list[dict[str, Any]]:
+async def shown_teams(snapshot: Snapshot, team_ids: Iterable[str]) -> list[dict[str, Any]]:
     """Those that are still there, as shown inside their customer."""
-    return [
-        shown_team(snapshot, team, embed_customer=False) for team_id in team_ids if (team := snapshot.team(team_id)) is not None
-    ]
+    teams = map(snapshot.team, team_ids)
+    return await in_parts(team and shown_team(snapshot, team, embed_customer=False) for team in teams)
 
 
 def shown_team(
