@@ -28,10 +28,27 @@ class Found:
     total: int
 
 
-async def find(store: Store, kind: Kind, index: str, page: Page | None, *, search: str = "", descending: bool = False) -> Found:
-    """Rows in the order of an index. A search reads the index whole, entities only of the page."""
+async def find(
+    store: Store,
+    kind: Kind,
+    index: str,
+    page: Page | None,
+    *,
+    search: str = "",
+    descending: bool = False,
+    once_by: str | None = None,
+) -> Found:
+    """Rows in the order of an index. A search reads the index whole, entities only of the page.
+
+    `once_by`: an index in which nothing moves while it is read in parts, as it may in `index`.
+    """
     if search or page is None:
         matching = await directory.search(store, index, search, descending=descending)
+        if once_by not in (None, index):
+            places = {entity_id: place for place, entity_id in enumerate(matching)}
+            matching = await directory.search(store, once_by, search)
+            # What moved past the reader comes last.
+            matching.sort(key=lambda entity_id: places.get(entity_id, len(places)))
         ids, total = cut(matching, page), len(matching)
     else:
         ids, total = await directory.page(store, index, offset=page.offset, limit=page.limit, descending=descending)

@@ -21,7 +21,7 @@ from service.windows import current, window_of_budget
 
 ORDERS: Final = frozenset(("created_at", "name", "status", "budget_spent"))
 _INDEXES: Final = {"created_at": "created", "name": "name", "status": "status"}
-"""Orders that have an index. A search reads it in parts, between which keys move in all of these but the first."""
+"""Orders that have an index. Keys move in all but the first, when they get another name or are switched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,11 @@ def replace_key(change: Change, snapshot: Snapshot, stored: Stored[VirtualKey], 
 
 async def find_keys(store: Store, wanted: KeyFilter, page: Page | None) -> Found:
     """A page in one of the orders that have an index costs what it shows; the others read all keys that pass the filter."""
-    if not wanted.parents and wanted.order in (("created_at",) if wanted.search else _INDEXES):
-        index = keys.index(Kind.VIRTUAL_KEY, _INDEXES[wanted.order])
-        return await find(store, Kind.VIRTUAL_KEY, index, page, search=wanted.search, descending=wanted.descending)
+    if not wanted.parents and wanted.order in _INDEXES:
+        index, by_age = (keys.index(Kind.VIRTUAL_KEY, _INDEXES[order]) for order in (wanted.order, "created_at"))
+        return await find(
+            store, Kind.VIRTUAL_KEY, index, page, search=wanted.search, descending=wanted.descending, once_by=by_age
+        )
     if len(wanted.parents) == 1 and wanted.order == "created_at":
         index = keys.children(Kind.VIRTUAL_KEY, wanted.parents[0])
         return await find(store, Kind.VIRTUAL_KEY, index, page, search=wanted.search, descending=wanted.descending)

@@ -105,11 +105,12 @@ async def test_an_entry_takes_the_older_form_of_one_budget(client, redis: Redis)
     (changed,) = (await update_entry(budget={"max_limit": 7}))["budgets"]
     assert (changed["id"], changed["max_limit"], changed["current_usage"]) == (stored["budgets"][0]["id"], 7, 1)
     assert "budgets" not in await update_entry(budget={})
-    for sent, at_fault in [
+    wrong: list[tuple[Entity, str]] = [
         ({"budget": {"max_limit": 1}}, "budget.reset_duration"),
         ({"budget": {"max_limit": 0}}, "budget.max_limit"),
         ({"budget": DAY, "budgets": [DAY]}, "budgets"),
-    ]:
+    ]
+    for sent, at_fault in wrong:
         refused = await client.post(f"/{VIRTUAL_KEYS}", json={"name": "x", "provider_configs": [{"provider": "openai", **sent}]})
         assert refusal(refused) == (400, f"provider_configs[0].{at_fault}")
 
