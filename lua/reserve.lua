@@ -97,9 +97,8 @@ local function answer(at)
       return { 'conflict' }
     end
     local is_ours = batch.plans[plan_number].digest == record[DIGEST] and record[STATE] == 'open'
-    if attempt ~= '' and is_ours and record[EXPIRES_AT] > now then
-      -- Whoever withdraws an earlier attempt must leave this one what it was told it has. One by another plan is told nothing,
-      -- and one that comes when the lease has ended must not prolong what a crash has left.
+    if attempt ~= '' and is_ours then
+      -- Whoever withdraws an earlier attempt must leave this one what it was told it has. One by another plan is told nothing.
       record[ATTEMPTS] = record[ATTEMPTS] .. ' ' .. attempt
       changed[place] = { index, id, extra_ms }
     end

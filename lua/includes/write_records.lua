@@ -3,15 +3,17 @@
 -- Writes the records that changed, and their places in the index of open reservations (a part of one has no place there).
 -- `changed`, by place of the record in KEYS: place of the index, id, how much longer than `retention_ms` the record lives.
 -- Every key gets its expiry here: an open reservation outlives its lease by `retention_ms`, one that is done stays as long;
--- an index lives at least `index_ttl_ms` longer than its last reservation began.
+-- an index lives at least `index_ttl_ms` longer than its last reservation began. An attempt that comes, or goes, when the lease
+-- has ended prolongs nothing: what a crash has left must go, and a sweep may have been there.
 local function write_records(records, changed, keys, now, retention_ms, index_ttl_ms)
   local refreshed = {}
   for place, change in pairs(changed) do
     local record, index, id = records[place], keys[change[1]], change[2]
     -- Parts outlive the record of their whole, so that a call that is repeated finds them all or none.
     local lives_ms = retention_ms + change[3]
-    if record[STATE] == 'open' then
-      lives_ms = lives_ms + math.max(0, record[EXPIRES_AT] - now)
+    local has_ended = record[STATE] == 'open' and record[EXPIRES_AT] <= now
+    if record[STATE] == 'open' and not has_ended then
+      lives_ms = lives_ms + record[EXPIRES_AT] - now
       if index then
         redis.call('ZADD', index, text_of(record[EXPIRES_AT]), id)
         if not refreshed[index] then
@@ -22,11 +24,13 @@ local function write_records(records, changed, keys, now, retention_ms, index_tt
           end
         end
       end
-    elseif index then
+    elseif index and not has_ended then
       redis.call('ZREM', index, id)
     end
     if record[STATE] == 'withdrawn' then
       redis.call('UNLINK', keys[place])
+    elseif has_ended then
+      redis.call('SET', keys[place], cmsgpack.pack(record), 'KEEPTTL')
     else
       redis.call('SET', keys[place], cmsgpack.pack(record), 'PX', text_of(lives_ms))
     end

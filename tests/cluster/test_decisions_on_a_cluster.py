@@ -248,6 +248,34 @@ async def test_an_attempt_that_is_withdrawn_leaves_another_what_it_has(desk: Des
     assert ("granted" in told) == (counters != "0+0 0+0 0+0")
 
 
+async def test_who_repeats_a_reserve_when_the_lease_has_ended_can_settle_what_they_were_told(
+    desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever the worker that was asked first, and could neither finish nor withdraw it, takes back afterwards."""
+    plan = plan_of(*SLOTS)
+    create(redis, plan)
+    ask = type(desk.reservations)._ask
+
+    async def withdraws_nothing(self, script, call):
+        if script == "withdraw":
+            raise StoreUnavailable("gone")
+        return await ask(self, script, call)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(desk.reservations), "_ask", withdraws_nothing)
+        patched.setattr(type(desk.reservations._plans), "save", _unavailable)
+        with pytest.raises(StoreUnavailable):
+            await desk.call(plan, "reserve", "a", 60, 7)
+    worker = desk.another_worker().at(NOW + 10 * MINUTE)
+    assert await worker.call(plan, "reserve", "a", 60, 7) == "replayed 60/7"
+    expiries = {key: redis.pttl(key) for key in redis.scan_iter("q1:*:id:a")}
+    await desk.at(NOW + 11 * MINUTE).call(plan, "sweep")
+    assert all(0 < redis.pttl(key) <= expiry for key, expiry in expiries.items())
+    assert redis.zcard(keys.open_index("a")) == 0
+    assert await worker.call(plan, "settle", "a", 50, 5) == "settled 50/5"
+    assert await worker.counters(plan) == "50+0 1+0 50+0 5+0"
+
+
 async def test_a_replay_after_the_configuration_changed(store: Store, desk: Desk):
     world = World(store, NOW)
     owners = six_kinds(limits_of("team", tokens=100))

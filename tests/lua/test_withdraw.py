@@ -128,3 +128,13 @@ async def test_an_attempt_that_comes_when_the_lease_has_ended_prolongs_nothing(d
     redis.pexpire(RECORD, 5_000)
     assert await part(desk, PLAN, "reserve", "y") == "replayed"
     assert 0 < redis.pttl(RECORD) <= 5_000
+
+
+async def test_an_attempt_that_goes_when_the_lease_has_ended_prolongs_nothing(desk: Desk, redis: Redis):
+    create(redis, PLAN)
+    await part(desk, PLAN, "reserve", "x")
+    await part(desk, PLAN, "reserve", "y")
+    desk.at(NOW + 11 * MINUTE)
+    redis.pexpire(RECORD, 5_000)
+    assert await part(desk, PLAN, "withdraw", "x") == "kept"
+    assert 0 < redis.pttl(RECORD) <= 5_000
