@@ -23,7 +23,13 @@ class Promise:
         return number + (f" (goal {self.goal:.2f})" if self.goal else "") + (", or why not" if self.or_reason else "")
 
     def measured_text(self, measured: float) -> str:
-        return f"{measured:,.0f}" if self.wanted == 0 else f"{measured:.2f}{self.unit}"
+        if self.wanted == 0:
+            return f"{measured:,g}"
+        digits = 2
+        # Rounded to the other side it would belie the verdict.
+        while digits < 6 and self.is_kept(round(measured, digits)) != self.is_kept(measured):
+            digits += 1
+        return f"{measured:.{digits}f}{self.unit}"
 
     def is_kept(self, measured: float) -> bool:
         return measured >= self.wanted if self.at_least else measured <= self.wanted

@@ -1,5 +1,6 @@
 """Records what quotad sends to Redis for one call, byte for byte, and sends it again as fast as Redis takes it."""
 
+import itertools
 import re
 import socket
 import time
@@ -33,19 +34,25 @@ def recorded(redis_url: str, call: Callable[[], None]) -> list[Command]:
     return commands
 
 
-def replay_rate(redis_url: str, variants: Sequence[Sequence[Command]], seconds: float, *, pipelined: int = _PIPELINED) -> float:
-    """Commands per second. `variants` are sent in turn for ever; each inner list is one pipeline."""
+def replay_rate(
+    redis_url: str, variants: Sequence[Sequence[Command]], seconds: float, *, pipelined: int = _PIPELINED, again: bool = True
+) -> float:
+    """Commands per second. `variants` are sent in turn, again and again unless that would ask for what is done already; each
+    inner list is one pipeline.
+    """
     with _connect(redis_url) as connection:
         reader = hiredis.Reader()
         packed = [b"".join(map(_packed, variant)) for variant in variants]
         done = 0
         started = time.perf_counter()
-        while (elapsed := time.perf_counter() - started) < seconds:
-            place = done // pipelined % len(packed)
+        turns = itertools.cycle(range(len(packed))) if again else range(len(packed))
+        for place in turns:
             connection.sendall(packed[place])
             for _ in variants[place]:
                 _reply(connection, reader)
             done += len(variants[place])
+            if (elapsed := time.perf_counter() - started) >= seconds:
+                break
         return done / elapsed
 
 

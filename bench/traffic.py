@@ -38,12 +38,11 @@ class Traffic:
         return [self.fill(request, number) for request in self.requests]
 
     def fill(self, request: bytes, number: int) -> bytes:
-        key = self.keys[number % len(self.keys)] if self.keys else ""
-        return (
-            request.replace(NUMBER.encode(), digits(number))
-            .replace(EARLIER.encode(), digits(max(0, number - self.lag)))
-            .replace(KEY.encode(), key.encode())
-        )
+        numbered = request.replace(NUMBER.encode(), digits(number)).replace(EARLIER.encode(), digits(max(0, number - self.lag)))
+        text, *others = numbered.split(KEY.encode())
+        for place, piece in enumerate(others):
+            text += (self.keys[(number + place) % len(self.keys)].encode() if self.keys else b"") + piece
+        return text
 
 
 def digits(number: int) -> bytes:

@@ -10,9 +10,9 @@ from typing import Any, Final
 from redis import Redis
 
 from bench.plain_http import ask
-from bench.seed import CHUNK, Copier, SeededKey, check_copies, create, create_key
+from bench.seed import ADMIN, CHUNK, GOVERNANCE, Copier, SeededKey, check_copies, create, create_key
 from bench.servers import Server, quotad, redis_server
-from bench.traffic import GATEWAY_PATH, GATEWAY_TOKEN, post
+from bench.traffic import GATEWAY_PATH, GATEWAY_TOKEN, get, post
 
 PROVIDER: Final = "openai"
 MODEL: Final = "gpt-4o"
@@ -55,7 +55,7 @@ def opened_world(count: int, *, used_up: int = 1_000, **settings: object) -> Ite
         redis.config_set("auto-aof-rewrite-percentage", 0)
         server = stack.enter_context(quotad(redis_url, **settings))
         originals = seed_owners(server.url)
-        used_up_original = _used_up_key(server.url)
+        used_up_original = _used_up_key(server.url, originals[0])
         copier = Copier(redis, originals)
         used_up_keys = Copier(redis, [used_up_original]).copy(used_up)
         check_copies(server.url, used_up_original, used_up_keys)
@@ -95,11 +95,10 @@ def key_with_ten_limits(name: str, team_id: str) -> dict[str, Any]:
     }
 
 
-def _used_up_key(url: str) -> SeededKey:
-    """May make one request a month, and has made it."""
-    limit = {"request_max_limit": 1, "request_reset_duration": "1M"}
-    provider = {"provider": PROVIDER, "weight": 1.0, "allowed_models": ["*"], "key_ids": ["*"]}
-    key = create_key(url, {"name": "bench-used-up", "rate_limit": limit, "provider_configs": [provider]})
+def _used_up_key(url: str, like: SeededKey) -> SeededKey:
+    """May make one request a month, and has made it; else as those that are admitted, which it is measured against."""
+    team_id = ask(url, [get(f"{GOVERNANCE}/virtual-keys/{like.id}", ADMIN)])[0].json()["virtual_key"]["team_id"]
+    key = create_key(url, {**key_with_ten_limits("bench-used-up", team_id), "rate_limit": rate_limit("1M", requests=1)})
     headers = {"authorization": f"Bearer {GATEWAY_TOKEN}", "x-bf-vk": key.value}
     call = post(f"{GATEWAY_PATH}/reserve", headers, {"provider": PROVIDER, "model": MODEL})
     statuses = [answer.status for answer in ask(url, [call, call])]

@@ -74,7 +74,7 @@ def measure(context: Context) -> None:
 
 
 def _report(context: Context, samples: Sequence[_Sample], requests: int, keys: int) -> None:
-    """`requests` 0: the soak did not come to its end, so it keeps no promise."""
+    """`requests` 0: the soak did not come to its end, so it keeps no promise, and nobody counted them."""
     soak_s = context.options.soak_s
     warm = [sample for sample in samples if sample.at_s >= _WARM_UP * soak_s] or samples
     half = len(warm) // 2
@@ -90,7 +90,7 @@ def _report(context: Context, samples: Sequence[_Sample], requests: int, keys: i
             context.findings.measured(promise, growth, f"{values[0]:,} when warm, {values[-1]:,} at the end of {soak_s:.0f} s")
     columns = ("what", "warm", "highest", "at the end", "second half / first half")
     note = (
-        f"{requests:,} requests in {samples[-1].at_s:.0f} s: reserve, settle, authorize and quota reads over {keys:,} keys; "
+        f"{f'{requests:,} requests in {soak_s:.0f} s' if requests else f'Ended after {samples[-1].at_s:.0f} s'}: reserve, settle, authorize and quota reads over {keys:,} keys; "
         f"records and leases that nobody settles last {_RETENTION_S} s, caches hold {_CACHED:,} entries each."
     )
     context.findings.tables.append(Table("Soak", columns, rows, note))

@@ -39,7 +39,7 @@ def measure(context: Context) -> None:
         for scenario in scenarios:
             context.progress.step(f"throughput of {scenario.name}: {scenario.meaning}")
             with context.attempt(f"throughput of {scenario.name}"):
-                if scenario.name == "spread" and thorough:
+                if scenario.name == "spread" and not context.options.shared:
                     context.world.grow(SPREAD_KEYS)
                 with contenders(context.world, scenario, context.folder, all_floors=thorough) as made:
                     runs[scenario.name] = context.rounds.measure(scenario.name, made)
