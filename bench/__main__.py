@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import math
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,12 +17,13 @@ import psutil
 
 from bench import paging
 from bench.context import FULL, SMOKE, Context, Options, rounds_of
-from bench.findings import Cell, Findings, Table
+from bench.findings import Cell, Failure, Findings, Table
 from bench.machine import described
 from bench.neighbours import Patience, ours_s
 from bench.progress import Plan, Progress
 from bench.report import markdown, markdown_table, targets, write_report
 from bench.scenarios import SCENARIOS
+from bench.servers import end_as_by_ctrl_c
 from bench.steps import accuracy, cluster, latency, memory, peers, scripts_alone, sizes, soak, startup, throughput, workers
 from bench.world import opened_world
 
@@ -47,13 +47,14 @@ _KEYS: Final = 1_000
 def main(arguments: Sequence[str]) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
+    if given.seconds and given.seconds > 1 and given.seconds % 1:
+        parser.error("argument --seconds: whole ones from 1 on, as wrk counts them")
     if given.sizes and len(set(given.sizes)) < 2:
         parser.error("argument --sizes: two numbers at least, to compare stores of different sizes")
     options = _options(given)
     # Every server is a process of its own, and started often: none of them shall compile the source anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    # Servers that were started are ended on the way out, however we are asked to go.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_by_ctrl_c()
     warmth = "after one to warm up" if options.warm_up else "nothing warmed up"
     rounds = f"{options.rounds} of {options.seconds:g} s for each contender ({options.latency_seconds:g} s for latency), {warmth}"
     names = [name for name in STEPS if _wanted(name, options)]
@@ -74,8 +75,15 @@ def main(arguments: Sequence[str]) -> int:
         print(markdown(findings) if given.print_all else "\n".join(markdown_table(targets(findings))))
         for failure in findings.failures:
             print(f"FAILED {failure.what}: {failure.why}", file=sys.stderr)
-        write_report(findings, folder)
-        print(f"\nWritten to {folder}", file=sys.stderr)
+        try:
+            write_report(findings, folder)
+            print(f"\nWritten to {folder}", file=sys.stderr)
+        except OSError as error:
+            # It took most of an hour.
+            if not given.print_all:
+                print(markdown(findings))
+            findings.failures.append(Failure("report", f"not written: {error}"))
+            print(f"FAILED report: not written: {error}", file=sys.stderr)
     return 1 if stopped or findings.failures else 0
 
 

@@ -24,6 +24,9 @@ _TOLD_EVERY: Final = 5_000
 _MAY_BE_UNANSWERED: Final = 0.05
 """Share of the calls, where a few were cut off; with more, what the others came to says little."""
 
+FAILURES: Final = (OSError, http.client.HTTPException, RuntimeError, ValueError)
+"""Of calls of the API, whatever answers them."""
+
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -111,6 +114,8 @@ class Admin:
 
     def __init__(self, host: str) -> None:
         self._address = urlsplit(host)
+        if self._address.scheme not in ("http", "https"):
+            raise ValueError(f"--host {host or 'is missing'}: it begins with http:// or https://")
         self._local = threading.local()
 
     def call(self, method: str, path: str, content: object = None, headers: dict[str, str] = ADMIN) -> tuple[int, Any]:
@@ -233,7 +238,25 @@ class Tenants:
 
 
 def _at_once(do: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
-    made: list[Made] = Pool(_AT_ONCE).map(do, given)
+    """Once one fails, or the run is stopped, none goes on: it would make what is about to be removed."""
+
+    def attempt(one: Given) -> Made | Exception:
+        try:
+            return do(one)
+        except FAILURES as failure:
+            return failure
+
+    pool = Pool(_AT_ONCE)
+    under_way = pool.imap(attempt, given)
+    made: list[Made] = []
+    try:
+        for one in under_way:
+            if isinstance(one, Exception):
+                raise one
+            made.append(one)
+    finally:
+        under_way.kill()
+        pool.kill()
     return made
 
 

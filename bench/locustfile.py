@@ -5,7 +5,9 @@ Tokens: QUOTAD_ADMIN_TOKEN, QUOTAD_GATEWAY_TOKEN. Locust is itself the bottlenec
 """
 
 import heapq
+import math
 import random
+import signal
 import time
 import uuid
 from argparse import Namespace
@@ -14,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import gevent  # type: ignore[import-untyped]
-from load_tenants import ADMIN, ENDLESS, GATEWAY, GOVERNANCE, Account, Limits, Tenant, Tenants
+from load_tenants import ADMIN, ENDLESS, FAILURES, GATEWAY, GOVERNANCE, Account, Limits, Tenant, Tenants
 from locust import FastHttpUser, LoadTestShape, constant, events, tag, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.runners import LocalRunner, MasterRunner
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 from traffic_quantiles import CHAT, CODE
 from traffic_replay import Replay, drawn_arrivals, replayed
 
@@ -43,6 +45,9 @@ class Run:
 
 _runs: dict[Environment, Run] = {}
 """The one under way."""
+
+FAILED: Final = "quotad_failed"
+"""A worker tells the master, whose exit status is that of the run."""
 
 SCENARIOS: Final = ("quota_read", "reserve_settle", "hot_tenant", "spread", "refused", "batch", "admin", "trace")
 
@@ -70,11 +75,21 @@ def spread_over(options: Namespace) -> int:
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: LocustArgumentParser) -> None:
+    def count(text: str) -> int:
+        if (number := int(text)) < 0:
+            raise ValueError(text)
+        return number
+
+    def speed(text: str) -> float:
+        if not 0 < (number := float(text)) < math.inf:
+            raise ValueError(text)
+        return number
+
     group = parser.add_argument_group("quotad")
-    group.add_argument("--keys", type=int, default=0, help="Virtual keys of the scenario spread (100,000 by its tag, else 1,000)")
-    group.add_argument("--limit", type=int, default=10_000, help="Requests that hot_tenant's key may make; 0: endless")
+    group.add_argument("--keys", type=count, default=0, help="Virtual keys of the scenario spread (100,000 by its tag, else 1,000)")
+    group.add_argument("--limit", type=count, default=10_000, help="Requests that hot_tenant's key may make; 0: endless")
     group.add_argument("--trace", default="", metavar="FILE", help="CSV: TIMESTAMP,ContextTokens,GeneratedTokens; else drawn")
-    group.add_argument("--trace-speed", type=float, default=1.0, help="How many times as fast as recorded")
+    group.add_argument("--trace-speed", type=speed, default=1.0, help="How many times as fast as recorded")
     group.add_argument("--shape", choices=("", *SHAPES), default="", help="How many users when, up to -u within -t")
 
 
@@ -86,9 +101,19 @@ def choose_shape(environment: Environment, **_: Any) -> None:
     if options is not None and options.shape:
         environment.shape_class = SHAPES[options.shape]()
         environment.shape_class.runner = environment.runner
+    if isinstance(environment.runner, MasterRunner):
+        environment.runner.register_message(FAILED, fail)
     if options is not None and options.headless and isinstance(environment.runner, LocalRunner):
+        # Locust listens to it only later.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         # Now, because --run-time is counted from here.
         prepare(environment)
+
+
+def fail(environment: Environment, **_: Any) -> None:
+    environment.process_exit_code = 1
+    if isinstance(environment.runner, WorkerRunner):
+        environment.runner.send_message(FAILED)
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
@@ -98,15 +123,19 @@ def prepare(environment: Environment, **_: Any) -> None:
     if options is None or environment in _runs or isinstance(environment.runner, MasterRunner):
         return
     try:
+        scenarios = chosen(options)
+        if not scenarios:
+            raise ValueError(f"the tags leave none of {', '.join(SCENARIOS)}")
         _runs[environment] = run = _opened(environment.host or "", options)
-        for scenario in chosen(options):
+        for scenario in scenarios:
             if scenario != "admin":
                 count, limits = planned(scenario, options)
                 print(f"{scenario}: making {count:,} keys", flush=True)
                 run.tenants.make(scenario, count, limits)
-    except (OSError, RuntimeError, ValueError) as failure:
+    except (*FAILURES, KeyboardInterrupt) as failure:
+        fail(environment)
         finish(environment)
-        raise SystemExit(f"nothing to test with: {failure}") from failure
+        raise SystemExit(f"nothing to test with: {str(failure) or 'stopped'}") from failure
 
 
 def _opened(host: str, options: Namespace) -> Run:
@@ -140,9 +169,15 @@ def finish(environment: Environment, **_: Any) -> None:
                 f"trace: {replay.begun:,} requests, {replay.late:,} of them late, by {replay.latest:.1f} s at worst (more users?)"
             )
         if not all(account.exact for account in accounts):
-            environment.process_exit_code = 1
-    finally:
+            fail(environment)
+    except FAILURES as failure:
+        fail(environment)
+        print(f"NOT KNOWN whether limits held, the service does not say: {failure}", flush=True)
+    try:
         run.tenants.remove()
+    except FAILURES as failure:
+        fail(environment)
+        print(f"keys, teams and customers named {run.tenants.name}-... are left behind: {failure}", flush=True)
 
 
 def print_accounts(accounts: list[Account]) -> None:

@@ -12,6 +12,7 @@ from bench.findings import Cell, Table
 from bench.load import drive
 from bench.neighbours import Patience
 from bench.seed import ADMIN, GOVERNANCE
+from bench.servers import end_as_by_ctrl_c
 from bench.traffic import Traffic, get
 from bench.world import World, opened_world
 
@@ -61,6 +62,7 @@ def _page_ms(world: World, query: str, seconds: float) -> float:
 
 
 if __name__ == "__main__":
+    end_as_by_ctrl_c()
     with opened_world(_FEW, used_up=0) as few, opened_world(_MANY, used_up=0) as lots:
         for shown in rows_of(few, lots, FULL, Patience(FULL.patience_s, FULL.patience_in_all_s)):
             sys.stdout.write(f"{shown}\n")

@@ -20,7 +20,7 @@ from bench.machine import described
 from bench.report import markdown_table
 from bench.scenarios import SCENARIOS
 from bench.scenarios.scenario import Scenario
-from bench.servers import ROOT
+from bench.servers import ROOT, end_as_by_ctrl_c
 from bench.traffic import Traffic
 from bench.world import World, opened_world
 
@@ -105,6 +105,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--scenarios", nargs="+", choices=names, default=_HOT, metavar="NAME", help=", ".join(names))
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results"), help="where to write")
     given = parser.parse_args(arguments)
+    end_as_by_ctrl_c()
     beside = Path(sys.executable).with_name("py-spy")
     py_spy = str(beside) if beside.exists() else shutil.which("py-spy")
     if py_spy is None:

@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from bench.servers import end_as_by_ctrl_c
 from service.entities import Kind, ProviderConfig, RoutingRule, RoutingTarget, VirtualKey
 from service.models.enforcement import ReserveRequest
 from service.quota.enforcer import Enforcer, open_enforcer
@@ -150,6 +151,7 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, default=2000)
     parser.add_argument("--redis-url")
     options = parser.parse_args()
+    end_as_by_ctrl_c()
     with contextlib.ExitStack() as stack:
         url = options.redis_url or stack.enter_context(embedded_redis(None, logging.getLogger("bench")))
         asyncio.run(measure(url, options.rules, options.decisions))

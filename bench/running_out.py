@@ -18,6 +18,7 @@ from bench.load import Measured, drive
 from bench.redis_cost import measured_cost
 from bench.scenarios import QUOTA_READ
 from bench.scenarios.scenario import GATEWAY_WITH_KEY, reserve_body
+from bench.servers import end_as_by_ctrl_c
 from bench.traffic import GATEWAY_PATH, Traffic, post
 from bench.world import World, opened_world
 from service.store import keys
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--ttl", type=int, default=10, help="of each, in seconds (10)")
     parser.add_argument("--keys", type=int, default=1000, help="how many virtual keys there are (1000)")
     options = parser.parse_args()
+    end_as_by_ctrl_c()
     with opened_world(options.keys) as world:
         measure(world, options.seconds, options.ttl)
 

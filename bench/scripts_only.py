@@ -18,6 +18,7 @@ from typing import Any
 
 from redis import Redis
 
+from bench.servers import end_as_by_ctrl_c
 from service.entities import Counter, Kind
 from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
 from service.store import keys
@@ -176,6 +177,7 @@ def main() -> None:
     parser.add_argument("--open", type=int, default=0)
     parser.add_argument("--index-entries", type=int)
     options = parser.parse_args()
+    end_as_by_ctrl_c()
     with contextlib.ExitStack() as stack:
         url = options.redis_url or stack.enter_context(embedded_redis(None, logging.getLogger("bench")))
         redis = stack.enter_context(Redis.from_url(url))

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -49,6 +50,14 @@ class Server:
 
     def _family(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
+
+
+def end_as_by_ctrl_c() -> None:
+    """Servers that were started are ended on the way out, however one is asked to go, by the end of a terminal too."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # nohup ignores it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def free_port() -> int:

@@ -46,12 +46,13 @@ def _arrivals(path: Path) -> Iterator[Arrival]:
         for row in rows:
             try:
                 at = datetime.fromisoformat(row["TIMESTAMP"])
+                due = (at - (first or at)).total_seconds()
                 context_tokens, generated_tokens = int(row["ContextTokens"]), int(row["GeneratedTokens"])
             except (KeyError, TypeError, ValueError) as error:
                 wanted = "TIMESTAMP,ContextTokens,GeneratedTokens"
                 raise ValueError(f"{path}, line {rows.line_num} is no line of {wanted}: {error!r}") from error
             first = first or at
-            yield Arrival((at - first).total_seconds(), context_tokens, generated_tokens)
+            yield Arrival(due, context_tokens, generated_tokens)
 
 
 def drawn_arrivals(trace: Trace, chance: random.Random) -> Iterator[Arrival]:

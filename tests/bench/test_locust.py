@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -101,3 +102,53 @@ def test_nothing_is_exact_where_nothing_was_answered(host: str, monkeypatch: pyt
     assert process.returncode != 0
     assert "reserve_settle: NOT KNOWN" in said
     assert keys_left(host) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_while_keys_are_made_leaves_none(host: str, number: signal.Signals):
+    process = locust(host, "-t", "5s", "--tags", "spread", "--keys", "20000")
+    assert process.stdout is not None
+    next(line for line in process.stdout if "making" in line)
+    time.sleep(1)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    assert "nothing to test with: stopped" in said
+    assert keys_left(host) == 0
+
+
+def test_the_exit_status_tells_of_workers_that_had_nothing_to_test_with(host: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tests.bench.test_locust.ADMIN_TOKEN", "wrong")
+    process = locust(host, "-t", "2s", "--tags", "hot_tenant", "--processes", "2")
+    said, _ = process.communicate(timeout=60)
+    assert "nothing to test with" in said
+    assert process.returncode == 1, said
+
+
+def test_a_service_that_went_away_is_told_in_a_sentence(tmp_path: Path):
+    with redis_server(tmp_path) as url:
+        with quotad(url) as server:
+            process = locust(server.url, "-t", "6s", "--tags", "reserve_settle")
+            assert process.stdout is not None
+            next(line for line in process.stdout if "(admitted)" in line)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "NOT KNOWN whether limits held" in said
+    assert "are left behind" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["--tags", "nosuch"], "the tags leave none of quota_read, "),
+        (["--keys", "-1"], "invalid count value: '-1'"),
+        (["--trace-speed", "0"], "invalid speed value: '0'"),
+    ],
+)
+def test_wrong_options_are_told_in_a_sentence(host: str, arguments: list[str], told: str):
+    process = locust(host, "-t", "2s", *arguments)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert told in said
+    assert "Traceback" not in said

@@ -1,5 +1,6 @@
 """The run as a whole: a step that fails does not keep the others from being taken; promises nobody measured stay in sight."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,12 +9,13 @@ import pytest
 
 from bench import __main__ as bench
 from bench.context import FULL, SMOKE, Context
-from bench.findings import Findings
+from bench.findings import Findings, Table
 from bench.neighbours import Patience
 from bench.progress import Plan, Progress
 from bench.promises import PROMISES
 from bench.report import report_tables
 from bench.rounds import Run
+from bench.steps import soak, throughput
 from bench.steps.workers import why_not
 
 
@@ -90,3 +92,44 @@ def test_the_reason_why_two_workers_gain_less_is_measured():
     assert "1.00 processors for workers, 0.50 for Redis, 0.50 for the load generator; F itself gained 1.50" in why_not(
         one, runs(), 1.5, 1.6
     )
+
+
+def test_what_cannot_be_written_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bench, "_measure", lambda _options, findings: findings.tables.append(Table("Found", ("a",), [[1]])))
+    monkeypatch.setattr(bench, "write_report", full)
+    monkeypatch.setattr(bench, "end_as_by_ctrl_c", lambda: None)
+    assert bench.main(["--smoke", "--results", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert "## Found" in out
+    assert "FAILED report: not written: [Errno 28] No space left on device" in err
+
+
+def test_seconds_that_wrk_cannot_count_are_refused(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        bench.main(["--seconds", "1.5"])
+    assert "whole ones from 1 on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("requests, told", [(500, "500 requests in 600 s: "), (0, "Ended after 570 s: ")])
+def test_requests_of_a_soak_are_those_of_all_of_it(requests: int, told: str):
+    findings = Findings({}, ["soak"])
+    here = context(findings)
+    samples = [soak._Sample(at_s, 10, 10**8, 10**8) for at_s in (0.0, 285.0, 570.0)]
+    soak._report(replace(here, options=replace(SMOKE, soak_s=600)), samples, requests, 20)
+    assert findings.tables[0].note.startswith(told)
+
+
+def test_many_keys_are_spread_over_in_a_single_round_too(monkeypatch: pytest.MonkeyPatch):
+    grown: list[int] = []
+    here = context(Findings({}, ["throughput"]))
+    options = replace(FULL, rounds=1, scenarios=frozenset({"spread"}))
+
+    def stop(*_: object, **__: object) -> None:
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr(throughput, "contenders", stop)
+    throughput.measure(replace(here, options=options, world=cast("Any", SimpleNamespace(grow=grown.append))))
+    assert grown == [100_000]
