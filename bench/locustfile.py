@@ -86,7 +86,9 @@ def add_options(parser: LocustArgumentParser) -> None:
         return number
 
     group = parser.add_argument_group("quotad")
-    group.add_argument("--keys", type=count, default=0, help="Virtual keys of the scenario spread (100,000 by its tag, else 1,000)")
+    group.add_argument(
+        "--keys", type=count, default=0, help="Virtual keys of the scenario spread (100,000 by its tag, else 1,000)"
+    )
     group.add_argument("--limit", type=count, default=10_000, help="Requests that hot_tenant's key may make; 0: endless")
     group.add_argument("--trace", default="", metavar="FILE", help="CSV: TIMESTAMP,ContextTokens,GeneratedTokens; else drawn")
     group.add_argument("--trace-speed", type=speed, default=1.0, help="How many times as fast as recorded")

@@ -89,8 +89,9 @@ def _report(context: Context, samples: Sequence[_Sample], requests: int, keys: i
         if requests and soak_s >= _LONG_S:
             context.findings.measured(promise, growth, f"{values[0]:,} when warm, {values[-1]:,} at the end of {soak_s:.0f} s")
     columns = ("what", "warm", "highest", "at the end", "second half / first half")
+    length = f"{requests:,} requests in {soak_s:.0f} s" if requests else f"Ended after {samples[-1].at_s:.0f} s"
     note = (
-        f"{f'{requests:,} requests in {soak_s:.0f} s' if requests else f'Ended after {samples[-1].at_s:.0f} s'}: reserve, settle, authorize and quota reads over {keys:,} keys; "
+        f"{length}: reserve, settle, authorize and quota reads over {keys:,} keys; "
         f"records and leases that nobody settles last {_RETENTION_S} s, caches hold {_CACHED:,} entries each."
     )
     context.findings.tables.append(Table("Soak", columns, rows, note))

@@ -1,7 +1,7 @@
 """What is compared is of the same kind: what is refused and what is admitted, what one call asks for and the next."""
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -64,4 +64,4 @@ def test_a_figure_does_not_belie_its_verdict(name: str, measured: float, told: s
     promise = PROMISES[name]
     assert promise.measured_text(measured) == told
     number = float(told.removesuffix(promise.unit).replace(",", ""))
-    assert cast("bool", promise.is_kept(number)) == promise.is_kept(measured)
+    assert promise.is_kept(number) == promise.is_kept(measured)
