@@ -94,7 +94,8 @@ class Account:
         overspent = self.overspent_requests or self.overspent_tokens or self.overspent_dollars
         as_allowed = abs(self.admitted - self.expected) <= self.unanswered
         as_counted = self.admitted <= self.counted <= self.admitted + self.unanswered
-        return self.was_answered and as_allowed and as_counted and not overspent
+        # A settle that the end of the run cut off may have been charged; one that was answered has been.
+        return self.was_answered and as_allowed and as_counted and self.settled_tokens <= self.counted_tokens and not overspent
 
     @property
     def was_answered(self) -> bool:
@@ -106,7 +107,9 @@ class Account:
             return f"NOT KNOWN: {self.unanswered:,} of {self.asked:,} calls brought neither admission nor refusal"
         if self.exact:
             return f"exact: admitted {self.admitted:,}, as the limits allow of {self.asked:,} that asked"
-        return f"NOT EXACT: admitted {self.admitted:,} where the limits allow {self.expected:,}, counted {self.counted:,}"
+        tokens = f"{self.settled_tokens:,} tokens settled, {self.counted_tokens:,} counted"
+        requests = f"admitted {self.admitted:,} where the limits allow {self.expected:,}, counted {self.counted:,}"
+        return f"NOT EXACT: {requests}; {tokens}"
 
 
 class Admin:

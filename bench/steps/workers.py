@@ -9,7 +9,7 @@ from bench.context import Context, Options
 from bench.findings import Cell, Plot, Series, Table
 from bench.floor_servers import bare, contender
 from bench.promises import PROMISES
-from bench.rounds import Run, median_rate, median_ratio
+from bench.rounds import Run, median_rate, median_ratio, of
 from bench.scenarios import QUOTA_READ, RESERVE
 from bench.scenarios.scenario import Scenario
 
@@ -45,9 +45,8 @@ def measure(context: Context) -> None:
         ratio = median_ratio(runs[scenario.name], _TWO, _ONE)
         promise = f"workers {scenario.name}"
         floor_ratio = median_ratio(runs[_floor(scenario)], _TWO, _ONE)
-        two_runs = [run for run in runs[scenario.name] if run.contender == _TWO]
-        one_runs = [run for run in runs[scenario.name] if run.contender == _ONE]
-        reason = "" if PROMISES[promise].is_kept(ratio) else why_not(one_runs, two_runs, floor_ratio, PROMISES[promise].wanted)
+        one, two_of_them = of(runs[scenario.name], _ONE), of(runs[scenario.name], _TWO)
+        reason = "" if PROMISES[promise].is_kept(ratio) else why_not(one, two_of_them, floor_ratio, PROMISES[promise].wanted)
         context.findings.measured(promise, ratio, reason)
     context.findings.tables.append(_table(runs))
     series = [Series(name, [median_rate(measured, kind) for kind in (_ONE, _TWO)]) for name, measured in runs.items()]
@@ -94,7 +93,7 @@ def _table(runs: dict[str, list[Run]]) -> Table:
     rows: list[list[Cell]] = []
     for name, measured in runs.items():
         for kind in (_ONE, _TWO):
-            own = [run for run in measured if run.contender == kind]
+            own = of(measured, kind)
             workers, redis, generator, busy = shares(own)
             rate, ratio = round(median_rate(measured, kind)), round(median_ratio(measured, kind, _ONE), 2)
             used = (round(workers, 2), round(redis, 2), round(generator, 2))
@@ -104,4 +103,4 @@ def _table(runs: dict[str, list[Run]]) -> Table:
         f"This machine has {os.cpu_count()} processors for load generator, workers and Redis together. "
         "Where they are all in use, a second worker takes from the others what it gains."
     )
-    return Table("Throughput over workers", (*columns, "machine in use", "of it by neighbours"), rows, note)
+    return Table("Throughput over workers", (*columns, "machine in use", "by neighbours"), rows, note)
