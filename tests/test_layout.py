@@ -9,6 +9,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
 
 from service import __version__
 from service.settings import Settings, variable
@@ -176,8 +178,14 @@ def settings_table() -> str:
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = "" if field.default in (None, ()) else f"`{field.default}`"
-        lines.append(f"| `{variable(name)}` | {default} | {field.description} |")
+        lines.append(f"| `{variable(name)}` | {default} | {field.description}{_bounds(field)} |")
     return "\n".join(lines)
+
+
+def _bounds(field: FieldInfo) -> str:
+    at_least = [f"{bound.ge:,}" for bound in field.metadata if isinstance(bound, Ge)]
+    at_most = [f"{bound.le:,}" for bound in field.metadata if isinstance(bound, Le)]
+    return f" {at_least[0]} to {at_most[0]}." if at_least else ""
 
 
 def test_readme_describes_every_setting():
