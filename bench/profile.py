@@ -32,7 +32,7 @@ _SHOWN_FUNCTIONS: Final = 15
 _HOT: Final = ("quota_read", "reserve", "settle")
 
 _PARTS: Final = {
-    "HTTP server": ("/uvicorn/", "/httptools/", "/service/server.py", "/service/protocol.py"),
+    "HTTP server": ("/uvicorn/", "/httptools/", "/service/server.py", "/service/protocol.py", "/service/timeouts.py"),
     "parsing and checking bodies": ("/service/models/", "/pydantic/"),
     "prices": ("/service/pricing/",),
     "rules": ("/service/routing/",),

@@ -10,12 +10,13 @@ from urllib.parse import unquote
 import httptools
 import orjson
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from service.api.at_once import AT_ONCE, JSON, header_lines
 from service.logs import ThrottledLog
 from service.remembered import LONGEST_REMEMBERED
-from service.transport import CoalescingTransport, Flow
+from service.timeouts import TimedProtocol
+from service.transport import Flow
 
 _LONGEST_FIELDS: Final = 131_072
 """Bytes of a head, or of trailers, that come behind the segment in which they begin: all of them are kept in memory."""
@@ -37,7 +38,7 @@ class _Malformed(Exception):
     """HTTP that the parser takes, and that must not be taken (RFC 9112, 3.2)."""
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(TimedProtocol):
     """Offers applications to read a body and to write an answer at once (api/at_once.py)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -50,7 +51,6 @@ class Protocol(HttpToolsProtocol):
         # Those of the server, such as the date: another list every second.
         self._default_headers = self.server_state.default_headers
         self._default_lines = header_lines(self._default_headers)
-        self._idle_since: float | None = None
         self._fields: object | None = None
         """One for each head and for the trailers of each body, while they come."""
         self._fields_bytes = 0
@@ -60,15 +60,10 @@ class Protocol(HttpToolsProtocol):
         self._refusal = b""
         """The last answer of the connection, behind those that are under way."""
         self._ends = False  # no further request is to come
-        self._blocked_since: float | None = None
-        """Since then the client has taken nothing of what fills the transport."""
-        self._unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._out = CoalescingTransport(transport, self.loop)
-        super().connection_made(self._out)
+        super().connection_made(transport)
         self.flow = Flow(self._out, self.pipeline)
-        self._wait_for_client()
 
     def data_received(self, data: bytes) -> None:
         self._idle_since = None
@@ -180,17 +175,13 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._abandon()
         self._extensions.clear()
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-
-    # One timer for a connection, which looks whether it was idle all the time: uvicorn makes and cancels one for each answer.
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._begin(*self.pipeline.pop())
             if self._unfed and not self.pipeline:
                 self.loop.call_soon(self._feed_rest)
         else:
@@ -198,51 +189,6 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self._ends:
             self._end()
-
-    def _wait_for_client(self) -> None:
-        self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._look_after(self.timeout_keep_alive)
-
-    def _look_after(self, wait_s: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(wait_s, self.timeout_keep_alive_handler)
-
-    def timeout_keep_alive_handler(self) -> None:
-        self.timeout_keep_alive_task = None
-        if self._blocked_since is not None:
-            return self._look_after_blocked(self._blocked_since)
-        if self._idle_since is None:
-            return None  # the end of the answer that is under way sets it again
-        if self.flow.read_paused:
-            # It is we who let the client wait.
-            self._idle_since = self.loop.time()
-        left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if left_s > 0:
-            self._look_after(left_s)
-        else:
-            super().timeout_keep_alive_handler()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._blocked_since, self._unsent = self.loop.time(), self._out.unsent()
-        if self.timeout_keep_alive_task is None:
-            self._look_after(self.timeout_keep_alive)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._blocked_since = None
-
-    def _look_after_blocked(self, since: float) -> None:
-        """A client that does not take its answers is as good as gone; one that takes them slowly is not."""
-        unsent = self._out.unsent()
-        if unsent < self._unsent:
-            since = self._blocked_since = self.loop.time()
-            self._unsent = unsent
-        left_s = since + self.timeout_keep_alive - self.loop.time()
-        if left_s > 0:
-            self._look_after(left_s)
-        else:
-            self._out.abort()
 
     # What the parser calls, in this order. For uvicorn's own it would be asked three times for an upgrade that we never make.
 
@@ -295,7 +241,7 @@ class Protocol(HttpToolsProtocol):
         # Trailers are no headers: what they say of the caller nobody in front of us has seen.
         self.headers = _NOWHERE
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._begin(self.cycle, self.app)
         else:
             # It was sent before the one before it is answered.
             self.flow.pause_reading()
@@ -324,10 +270,10 @@ class Protocol(HttpToolsProtocol):
             cycle.more_body = False
             cycle.message_event.set()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # The next one is begun when this one is answered.
+    def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Has the application answer a request; the next one is begun when this one is answered."""
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        self._start_asgi_task(cycle, app)
 
     def _read_at_once(self) -> bytes | None:
         """What RequestResponseCycle.receive gives, for a body that is there as a whole."""

@@ -38,7 +38,7 @@ LAYERS = (
 HOMES = {
     "redis": {"store"},
     "starlette": {"api", "app"},
-    "uvicorn": {"server", "protocol", "transport"},
+    "uvicorn": {"server", "protocol", "timeouts", "transport"},
     "genai_prices": {"pricing/bundled.py"},
     "cel": {"routing/cel_alone.py"},
     # Those in api/ name the type of a model or write its schema; what a request may contain is said in models/ alone.
