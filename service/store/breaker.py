@@ -10,7 +10,7 @@ from typing import Final
 from service.errors import StoreUnavailable
 from service.metrics import DEGRADED
 
-FAILURES: Final = 3
+FAILURES_TO_OPEN: Final = 3
 """In a row: a lone timeout says something about one call, several say that Redis is away."""
 PAUSE_S: Final = 0.25
 """How long nobody asks Redis after it failed; then one call may try, the others are still told at once."""
@@ -29,13 +29,13 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        return self._failures >= FAILURES
+        return self._failures >= FAILURES_TO_OPEN
 
     def admit(self, *, writes: bool) -> int:
         """Raises StoreUnavailable instead of letting a call go that would most likely fail. Answers after how many failures it
         goes, for `failed`.
         """
-        if self._failures < FAILURES or (self._refuses_writes_only and not writes):
+        if self._failures < FAILURES_TO_OPEN or (self._refuses_writes_only and not writes):
             return self._counted
         now = monotonic()
         if now < self._next_try_at:

@@ -21,9 +21,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisClusterException, RedisError, ResponseError
 
 from service.settings import BadSettings, Settings, variable
+from service.store.failures import is_from_replica
 from service.store.lookup import addresses_of
 from service.store.patience import Patience
-from service.store.shared_connection import is_from_replica
 
 _CONNECTIONS_OF_A_NODE: Final = 1000
 """A cluster client has no call wait for a connection: it fails beyond this, which batches stay far below."""

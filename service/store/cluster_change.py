@@ -26,8 +26,8 @@ from redis.crc import key_slot
 from service.errors import Conflict
 from service.store import directory, keys
 from service.store.connection import Store
+from service.store.failures import store_errors
 from service.store.keys import Ref
-from service.store.scripts import store_errors
 
 CLAIM_S: Final = 1.0
 """A claimed name without an entity after this long is what a crash left behind; one in progress takes milliseconds."""

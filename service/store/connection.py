@@ -12,7 +12,8 @@ from service.settings import Settings
 from service.store import keys
 from service.store.breaker import Breaker
 from service.store.client import Cluster, open_redis
-from service.store.scripts import Scripts, store_errors
+from service.store.failures import store_errors
+from service.store.scripts import Scripts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -22,8 +22,8 @@ from service.entities import (
 from service.errors import Conflict
 from service.store import keys
 from service.store.connection import Store
+from service.store.failures import store_errors
 from service.store.keys import Ref
-from service.store.scripts import store_errors
 
 _CHUNK: Final = 5_000
 _TIME_WIDTH: Final = 13

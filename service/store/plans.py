@@ -18,9 +18,10 @@ from service.store import keys
 from service.store.batch import Batch
 from service.store.codec import decode_owners, decode_plan, encode_plan, locate
 from service.store.connection import Store
+from service.store.failures import store_errors
 from service.store.keys import Ref
 from service.store.packed_integers import pack_integers
-from service.store.scripts import Arg, store_errors
+from service.store.scripts import Arg
 from service.store.snapshot import Snapshot, Stored, read
 from service.store.versions import read_versions
 from service.windows import Window

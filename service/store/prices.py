@@ -10,8 +10,8 @@ from service.entities import Kind, PricingOverride
 from service.errors import StoreUnavailable
 from service.store import directory, keys
 from service.store.connection import Store
+from service.store.failures import store_errors
 from service.store.keys import Ref
-from service.store.scripts import store_errors
 from service.store.snapshot import read
 from service.store.versions import read_versions
 

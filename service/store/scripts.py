@@ -1,4 +1,4 @@
-"""Composes the Lua scripts of lua/, runs them by their SHA, and turns every failure of Redis into StoreUnavailable.
+"""Composes the Lua scripts of lua/, and runs them by their SHA.
 
 `python -m service.store.scripts NAME` prints a composed script with the line numbers that Redis uses in its errors.
 """
@@ -6,8 +6,7 @@
 import asyncio
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
 from hashlib import sha1
 from pathlib import Path
@@ -16,29 +15,12 @@ from typing import Any, Final
 
 from redis.asyncio import Redis, RedisCluster
 from redis.crc import key_slot
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    ClusterDownError,
-    ClusterError,
-    ConnectionError,
-    MasterDownError,
-    MaxConnectionsError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    SlotNotCoveredError,
-    TimeoutError,
-    TryAgainError,
-)
+from redis.exceptions import NoScriptError
 
 from service import metrics
-from service.errors import StoreUnavailable
 from service.store.breaker import Breaker
-from service.store.shared_connection import REPLICA_REPLIES, SharedConnection
+from service.store.failures import FAILURES, failure_of, refuses_writes_only
+from service.store.shared_connection import SharedConnection
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 LUA: Final = next(path for path in (_PACKAGE / "lua", _PACKAGE.parent / "lua") if path.is_dir())
@@ -53,22 +35,6 @@ _FIRST_SERVER_WITH_FLAGS: Final = 7
 _LOADS: Final = 3
 """How often a script is loaded for one call: a SCRIPT FLUSH may come between loading it and running it."""
 
-_OUT_OF_SERVICE: Final = (
-    ConnectionError, TimeoutError, MaxConnectionsError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, MasterDownError,
-    ClusterDownError, ClusterError, TryAgainError, AuthenticationError, NoPermissionError, NoScriptError,
-)  # fmt: skip
-_MAY_NOT: Final = ("The user executing the script", "ACL failure in script")
-"""How Redis up to 7.0, and newer ones, say that a script ran into a command that our user may not run."""
-_OUT_OF_SERVICE_REPLIES: Final = (
-    *REPLICA_REPLIES, "OOM", "LOADING", "MISCONF", "BUSY", "NOREPLICAS", "NOAUTH", "WRONGPASS", "unauthenticated",
-    *_MAY_NOT,
-)  # fmt: skip
-"""Also as they appear inside an error of a script that ran into them."""
-_REFUSED_WRITES: Final = (ReadOnlyError, OutOfMemoryError)
-_REFUSED_WRITES_REPLIES: Final = ("READONLY", "OOM", "MISCONF", "NOREPLICAS", *_MAY_NOT)
-"""Of these the ones to what writes: what reads may be answered."""
-FAILURES: Final = (RedisError, OSError, SlotNotCoveredError)
-"""All that Redis and the way there may fail with; the last one is no RedisError."""
 _TRIED_ALL_THE_SAME: Final = ("withdraw", "unlock")
 """Sent even while the breaker is open, and no reason to open it: they take something back, again and again where a node is away,
 while others are there.
@@ -95,35 +61,6 @@ def with_flags(text: str, server_major: int) -> str:
     if server_major < _FIRST_SERVER_WITH_FLAGS:
         return text
     return f"#!lua{' flags=no-writes' if _WRITES_NOTHING in text else ''}\n{text}"
-
-
-def _failure(doing: str, error: Exception) -> StoreUnavailable:
-    """What callers are told of a failure of Redis; an error of our own script stays what it is, a bug, and is raised."""
-    if not isinstance(error, ResponseError) or isinstance(error, _OUT_OF_SERVICE):
-        message = f"the store did not answer ({doing}); try again"
-    elif any(word in str(error) for word in _OUT_OF_SERVICE_REPLIES):
-        message = f"the store cannot take part now ({doing}); try again"
-    else:
-        raise error
-    # redis-py shows neither its own text nor that of Redis in a repr.
-    failure = StoreUnavailable(message, reason=f"{doing}: {type(error).__name__}: {error}")
-    failure.__cause__ = error
-    return failure
-
-
-def _refuses_writes_only(error: Exception) -> bool:
-    return isinstance(error, ResponseError) and (
-        isinstance(error, _REFUSED_WRITES) or any(word in str(error) for word in _REFUSED_WRITES_REPLIES)
-    )
-
-
-@contextmanager
-def store_errors(doing: str) -> Iterator[None]:
-    """Whatever goes wrong in Redis inside becomes StoreUnavailable."""
-    try:
-        yield
-    except FAILURES as error:
-        raise _failure(doing, error) from error
 
 
 class Scripts:
@@ -172,10 +109,10 @@ class Scripts:
         try:
             reply = await work()
         except FAILURES as error:
-            failure = _failure(name, error)
+            failure = failure_of(name, error)
             metrics.store_errors(name).inc()
             if breaker is not None:
-                breaker.failed(failure.reason, sent_after, refuses_writes_only=_refuses_writes_only(error))
+                breaker.failed(failure.reason, sent_after, refuses_writes_only=refuses_writes_only(error))
             raise failure from error
         metrics.script_seconds(name).observe(perf_counter() - started)
         self.answered(writes=writes)
@@ -217,7 +154,7 @@ class Scripts:
             again = await self._pipelined(sha, [calls[place] for place in unknown])
             for place, answer in zip(unknown, again, strict=True):
                 answers[place] = answer
-        return [_failure(name, answer) if isinstance(answer, Exception) else answer for answer in answers]
+        return [failure_of(name, answer) if isinstance(answer, Exception) else answer for answer in answers]
 
     async def _pipelined(self, sha: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
         """A node that is away fails its own calls only, unless all are."""

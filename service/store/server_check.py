@@ -7,7 +7,7 @@ from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionE
 from service.settings import BadSettings, variable
 from service.store import keys
 from service.store.connection import Store
-from service.store.scripts import store_errors
+from service.store.failures import store_errors
 
 _NO_CLUSTER = "Cluster mode is not enabled on this node"
 """So redis-py says, among other things."""

@@ -12,19 +12,12 @@ from typing import Any, Final, cast
 from hiredis import HiredisError, Reader, pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import DefaultParser
-from redis.exceptions import ConnectionError, MasterDownError, ReadOnlyError, ResponseError, TimeoutError
+from redis.exceptions import ConnectionError, TimeoutError
+
+from service.store.failures import is_from_replica
 
 _TURNS: Final = 8
 """A call is given up after so many turns of a timer, not at a time: see patience.py. So it may be an eighth early."""
-REPLICA_REPLIES: Final = ("READONLY", "MASTERDOWN")
-"""As they appear inside an error of a script that ran into them."""
-
-
-def is_from_replica(error: Exception) -> bool:
-    """Redis took another server for master and left our connections to the old one open: it will refuse writes for ever."""
-    if isinstance(error, ReadOnlyError | MasterDownError):
-        return True
-    return isinstance(error, ResponseError) and any(word in str(error) for word in REPLICA_REPLIES)
 
 
 class SharedConnection:

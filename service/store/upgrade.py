@@ -6,7 +6,7 @@ from typing import Final
 from service.errors import StoreUnavailable
 from service.store import keys
 from service.store.connection import Store
-from service.store.scripts import store_errors
+from service.store.failures import store_errors
 
 _FORMAT: Final = b"3"
 """1: a counter was three fields of text; 2: one packed field; 3: eight counters share one (codec.locate)."""

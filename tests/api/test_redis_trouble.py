@@ -12,7 +12,7 @@ import pytest
 from service.app import create_app
 from service.errors import StoreUnavailable
 from service.settings import Settings
-from service.store.breaker import FAILURES, Breaker
+from service.store.breaker import FAILURES_TO_OPEN, Breaker
 from service.store.connection import open_store
 from tests.api import calls
 from tests.api.calls import CUSTOMERS, MODEL_CONFIGS, PRICING_OVERRIDES, ROUTING_RULES, TEAMS, VIRTUAL_KEYS
@@ -198,7 +198,7 @@ async def test_without_traffic_it_is_noticed_that_writes_work_again(server: Redi
     store = open_store(Settings(), server.url, timeout_ms=TIMEOUT_MS, breaker=breaker)
     await store.look_at_writes()
     with trouble(server):
-        for _ in range(FAILURES):
+        for _ in range(FAILURES_TO_OPEN):
             with pytest.raises(StoreUnavailable):
                 await store.scripts.run("commit", ["k"], ["", b'{"checks":[],"writes":[["HSET","1","a","b"]]}'])
         with pytest.raises(StoreUnavailable):

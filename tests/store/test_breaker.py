@@ -4,7 +4,7 @@ import pytest
 
 from service.errors import StoreUnavailable
 from service.store import breaker as module
-from service.store.breaker import FAILURES, PAUSE_S, Breaker
+from service.store.breaker import FAILURES_TO_OPEN, PAUSE_S, Breaker
 
 
 class Clock:
@@ -33,7 +33,7 @@ def fail(breaker: Breaker, reason: str = "gone", *, refuses_writes_only: bool = 
 
 def opened() -> Breaker:
     breaker = Breaker()
-    for _ in range(FAILURES):
+    for _ in range(FAILURES_TO_OPEN):
         assert admits(breaker)
         fail(breaker)
     return breaker
@@ -42,7 +42,7 @@ def opened() -> Breaker:
 def test_it_stays_closed_as_long_as_calls_succeed_in_between(clock: Clock):
     breaker = Breaker()
     for _ in range(10):
-        for _ in range(FAILURES - 1):
+        for _ in range(FAILURES_TO_OPEN - 1):
             fail(breaker)
         breaker.succeeded(writes=True)
         assert admits(breaker)
@@ -56,7 +56,7 @@ def test_it_opens_after_failures_in_a_row(clock: Clock):
 
 def test_calls_that_are_lost_together_are_one_failure(clock: Clock):
     breaker = Breaker()
-    for _ in range(FAILURES - 1):
+    for _ in range(FAILURES_TO_OPEN - 1):
         for sent_after in [breaker.admit(writes=True) for _ in range(10)]:
             breaker.failed("the connection was lost", sent_after)
         assert not breaker.is_open
@@ -105,7 +105,7 @@ class TestWhereOnlyWritesAreRefused:
     @pytest.fixture
     def breaker(self, clock: Clock) -> Breaker:
         breaker = Breaker()
-        for _ in range(FAILURES):
+        for _ in range(FAILURES_TO_OPEN):
             fail(breaker, "OOM", refuses_writes_only=True)
         return breaker
 
