@@ -38,6 +38,7 @@ _PARTS: Final = {
     "rules": ("/service/routing/",),
     "decision": ("/service/quota/", "/service/reservation.py", "/service/governance/"),
     "what scripts are told, what they answered": (
+        "/service/store/packed_plan.py",
         "/service/store/plans.py",
         "/service/store/quota.py",
         "/service/store/reservation",

@@ -24,7 +24,7 @@ from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwne
 from service.store import keys
 from service.store.embedded import embedded_redis
 from service.store.keys import Ref
-from service.store.plans import PackedPlan, pack
+from service.store.packed_plan import PackedPlan, pack
 from service.store.reservation_calls import Call, encode_calls, granule_ms
 from service.store.scripts import compose, with_flags
 from service.windows import Window

@@ -1,7 +1,7 @@
 --- @include "format_of"
 --- @include "period_start"
 --- @include "state_name"
--- As service/store/plans.py counts them, a letter by its code.
+-- As service/store/packed_plan.py counts them, a letter by its code.
 local MODES = { [1] = 'postpaid', [2] = 'clamp', [3] = 'strict' }
 local KINDS = { [1] = 'requests', [2] = 'tokens', [3] = 'budget' }
 local ALIGNS = { [0] = '', [100] = 'd', [119] = 'w', [77] = 'M', [89] = 'Y' }

@@ -40,7 +40,8 @@ from service.reservation import (
 )
 from service.store import reservation_answers
 from service.store.connection import Store
-from service.store.plans import UNCHECKED, PackedPlan, PlanLost, pack_with, unchecked
+from service.store.packed_plan import PackedPlan, as_planned, is_checked, unchecked
+from service.store.plans import PlanLost
 from service.store.reservation_calls import Answer, Call, granule_ms
 from service.store.reservations import CHANGES_TOO_FAST, Reservations
 from service.store.shards import Merged, Shard, decide, head_of, shards_of, taken_of
@@ -83,7 +84,7 @@ class ClusterReservations(Reservations):
             refusal = await self._refusal_in_advance(call)
             if refusal is not None:
                 return refusal
-        packed = _as_planned(await self._as_configured(self._plans.pack(call.plan)))
+        packed = as_planned(await self._as_configured(self._plans.pack(call.plan)))
         attempt = token_hex(4)
         versions, head, parts = await self._take(call, packed, attempt)
         if head.word == "replayed" and head.rest[0].decode() != packed.digest:
@@ -225,7 +226,7 @@ class ClusterReservations(Reservations):
 
     async def _replay(self, call: Reserve, packed: PackedPlan) -> ReserveOutcome | None:
         """The first answer to a request that was admitted by another plan than that of now."""
-        packed, attempt = _as_planned(await self._as_configured(packed)), token_hex(4)
+        packed, attempt = as_planned(await self._as_configured(packed)), token_hex(4)
         _, head, parts = await self._take(call, packed, attempt)
         if head.word == "replayed" and all(part.word == "replayed" and _has_part(part, packed, head) for part in parts):
             return await self._replayed(call, packed, attempt, head, parts)
@@ -351,25 +352,11 @@ class ClusterReservations(Reservations):
 
     async def _as_configured(self, packed: PackedPlan) -> PackedPlan:
         """With the version of every owner that counts anything: read once for each plan, then as long as it is kept."""
-        if _is_checked(packed):
+        if is_checked(packed):
             return packed
         known = await self._plans.refresh(packed)
         # It may be what somebody has only loaded.
-        return known if _is_checked(known) else await self._plans.refresh(known)
-
-
-def _is_checked(packed: PackedPlan) -> bool:
-    return all(packed.versions[owner] != UNCHECKED for owner, _ in packed.windows)
-
-
-def _as_planned(packed: PackedPlan) -> PackedPlan:
-    """Stale where key, team or customer are not those that the plan was made of any more."""
-    planned = [
-        now if owner.version is None else owner.version for owner, now in zip(packed.plan.owners, packed.versions, strict=True)
-    ]
-    if tuple(planned) == packed.versions:
-        return packed
-    return pack_with(packed.plan, packed.digest, packed.global_version, planned, packed.windows)
+        return known if is_checked(known) else await self._plans.refresh(known)
 
 
 def _is_current(call: Reserve | Explain, versions: Versions) -> bool:

@@ -11,7 +11,8 @@ from service.models.enforcement import LONGEST_TTL_MS
 from service.store import keys
 from service.store.connection import Store
 from service.store.packed_integers import pack_integers
-from service.store.plans import OwnersOfPlan, PackedPlan, plan_ttl_ms
+from service.store.packed_plan import OwnersOfPlan, PackedPlan
+from service.store.plans import plan_ttl_ms
 
 _STEPS_IN_LEASE: Final = 100
 """Leases end at round times, so that holds which run out together are counted together: at most this part later than asked."""

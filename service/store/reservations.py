@@ -27,7 +27,8 @@ from service.store import keys, reservation_answers
 from service.store.batch import Batch
 from service.store.connection import Store
 from service.store.failures import store_errors
-from service.store.plans import OwnersOfPlan, PackedPlan, PackedPlans, owners_of, plan_text, unchecked
+from service.store.packed_plan import OwnersOfPlan, PackedPlan, owners_of, plan_text, unchecked
+from service.store.plans import PackedPlans
 from service.store.reservation_calls import Answer, Call, granule_ms, run_calls
 from service.store.sweep import ATTEMPTS, Due, Outcome, Swept, sweep
 

@@ -12,7 +12,7 @@ from service.reservation import LimitKind, Plan
 from service.store import keys
 from service.store.keys import Ref
 from service.store.packed_integers import pack_states, unpack_integers, unpack_states
-from service.store.plans import UNCHECKED, PackedPlan, pack_with
+from service.store.packed_plan import UNCHECKED, PackedPlan, pack_with
 from service.store.reservation_answers import hold_by_hold
 from service.store.reservation_calls import Answer
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from service.store.plans import OwnersOfPlan, PackedPlan
+from service.store.packed_plan import OwnersOfPlan, PackedPlan
 
 ATTEMPTS: Final = 8
 """How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""

@@ -13,7 +13,7 @@ from service.errors import StoreUnavailable
 from service.reservation import LimitKind, Mode, Plan, Refused, Replayed
 from service.store import keys
 from service.store.connection import Store
-from service.store.plans import pack
+from service.store.packed_plan import pack
 from service.store.reservation_calls import Answer
 from service.store.shards import shards_of
 from tests.enforcement.clients import CLIENTS, Clients, Job

@@ -10,7 +10,7 @@ from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 from redis import Redis
 
 from service.settings import Settings
-from service.store import plans, reservation_calls
+from service.store import packed_plan, reservation_calls
 from service.store.connection import Store, open_store
 from service.store.packed_integers import pack_integers
 from service.store.scripts import Arg, Scripts
@@ -131,7 +131,7 @@ async def desk(server: Server, redis: Redis, monkeypatch: pytest.MonkeyPatch) ->
         client = FakeClient(server=server.fake)
         store = Store(client, FakeScripts(client))
         store.scripts._texts = {name: PACKERS + text for name, text in store.scripts._texts.items()}
-        monkeypatch.setattr(plans, "pack_integers", packed_as_text)
+        monkeypatch.setattr(packed_plan, "pack_integers", packed_as_text)
         monkeypatch.setattr(reservation_calls, "pack_integers", packed_as_text)
         forget_what_is_packed()
     yield Desk(store)
@@ -142,5 +142,5 @@ async def desk(server: Server, redis: Redis, monkeypatch: pytest.MonkeyPatch) ->
 
 def forget_what_is_packed() -> None:
     """What was made for one kind of server is packed otherwise for the other."""
-    plans._shape.cache_clear()
-    plans.owners_of.cache_clear()
+    packed_plan._shape.cache_clear()
+    packed_plan.owners_of.cache_clear()

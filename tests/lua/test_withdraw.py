@@ -9,7 +9,7 @@ from service.entities import Kind
 from service.reservation import Plan
 from service.store import keys
 from service.store.keys import Ref
-from service.store.plans import pack
+from service.store.packed_plan import pack
 from service.store.reservation_calls import Answer, Call, run_calls
 from service.windows import Window
 from tests.store.plans import MINUTE, NOW, budget, create, plan_of, requests, tokens
