@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from service.admin.limits import owners_of_limits
 from service.api.answers import json_answer
-from service.api.rendering.limits import budget as shown_budget
+from service.api.rendering.limits import budget_body
 from service.api.routes import route
 from service.api.services import services_of
 
@@ -19,7 +19,7 @@ async def list_budgets(request: Request) -> Response:
             (
                 budget.created_at_ms,
                 budget.id,
-                shown_budget(budget, owner.counters, owner.now_ms, aligned=owner.aligned, owner=owner.named),
+                budget_body(budget, owner.counters, owner.now_ms, aligned=owner.aligned, owner=owner.named),
             )
             for budget in owner.budgets
         ]

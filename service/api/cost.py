@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from service.api.calls import Answer, Caller
-from service.api.rendering.prices import cost_line
+from service.api.rendering.prices import cost_line_body
 from service.models.costs import CostRequest
 from service.models.parsing import parse
 from service.models.request_types import DEFAULT_REQUEST_TYPE
@@ -43,7 +43,7 @@ async def answer_cost(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer
     price = shared.prices.price(model, provider, request_type, key_id, provider_key_id)
     if price is not None:
         lines = working(price.rates, usage_of(request), request_type)
-        shown["lines"] = [cost_line(line) for line in lines]
+        shown["lines"] = [cost_line_body(line) for line in lines]
         if has_price(lines):
             shown |= {"cost": to_dollars(sum_nanousd(lines)), "priced": True, "price": price.facts}
     return Answer(200, orjson.dumps(shown))

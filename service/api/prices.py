@@ -10,7 +10,7 @@ from service.admin.listing import Page
 from service.admin.prices import find_prices
 from service.api.answers import json_answer
 from service.api.paging import DEFAULT_LIMIT, envelope, page_of
-from service.api.rendering.prices import priced_model
+from service.api.rendering.prices import priced_model_body
 from service.api.rendering.times import timestamp
 from service.api.routes import route
 from service.api.services import services_of
@@ -27,7 +27,7 @@ async def list_prices(request: Request) -> Response:
     shared = await services_of(request).enforcer.plans.latest_shared()
     prices = shared.prices
     found = find_prices(prices, page, model=params.get("model", "").strip(), provider=params.get("provider", "").strip())
-    rows = [priced_model(row, prices.clock()) for row in found.rows]
+    rows = [priced_model_body(row, prices.clock()) for row in found.rows]
     sources = _sources(prices.catalog, found.models_by_source)
     return json_answer({**envelope("prices", rows, page, found.total), "sources": sources, "version": shared.versions.pricing})
 

@@ -10,7 +10,7 @@ from service.admin.pricing_overrides import OverrideFilter
 from service.api.answers import json_answer
 from service.api.bodies import parse_body, parse_update
 from service.api.paging import envelope, page_of
-from service.api.rendering.pricing_overrides import pricing_override as shown_override
+from service.api.rendering.pricing_overrides import pricing_override_body
 from service.api.routes import route
 from service.api.services import Services, services_of
 from service.entities import Kind
@@ -28,7 +28,7 @@ async def list_pricing_overrides(request: Request) -> Response:
     wanted = OverrideFilter(**filters, search=params.get("search", ""))
     found = await admin.find_overrides(services_of(request).store, page, wanted)
     rows = [
-        shown_override(override.entity)
+        pricing_override_body(override.entity)
         for override_id in found.ids
         if (override := found.snapshot.pricing_override(override_id)) is not None
     ]
@@ -64,7 +64,7 @@ async def _shown(services: Services, override_id: str) -> dict[str, Any]:
     stored = (await read(services.store, [Ref(Kind.PRICING_OVERRIDE, override_id)])).pricing_override(override_id)
     if stored is None:
         raise admin.not_found(override_id)
-    return shown_override(stored.entity)
+    return pricing_override_body(stored.entity)
 
 
 ROUTES: Final = [

@@ -9,7 +9,7 @@ from service.admin import providers as admin
 from service.admin.listing import find
 from service.api.answers import json_answer
 from service.api.bodies import parse_update
-from service.api.rendering.limit_owners import provider as shown_provider
+from service.api.rendering.limit_owners import provider_body
 from service.api.routes import route
 from service.api.services import services_of
 from service.entities import Kind, Provider
@@ -25,7 +25,7 @@ async def list_provider_governance(request: Request) -> Response:
     store = services_of(request).store
     found = await find(store, Kind.PROVIDER, keys.index(Kind.PROVIDER, "name"), None)
     rows = [
-        shown_provider(stored.entity, stored.counters, found.snapshot.now_ms)
+        provider_body(stored.entity, stored.counters, found.snapshot.now_ms)
         for name in found.ids
         if (stored := found.snapshot.provider(name)) is not None and admin.has_limits(stored.entity)
     ]
@@ -55,7 +55,7 @@ async def delete_provider_governance(request: Request) -> Response:
 async def _shown(store: Store, name: str) -> dict[str, Any]:
     snapshot = await read(store, [Ref(Kind.PROVIDER, name)])
     stored = snapshot.provider(name) or Stored[Provider](unconfigured(name, now_ms=snapshot.now_ms), 0, {})
-    return shown_provider(stored.entity, stored.counters, snapshot.now_ms)
+    return provider_body(stored.entity, stored.counters, snapshot.now_ms)
 
 
 ROUTES: Final = [

@@ -9,7 +9,7 @@ from service.admin import routing_rules as admin
 from service.api.answers import json_answer
 from service.api.bodies import parse_body, parse_update
 from service.api.paging import envelope, page_of
-from service.api.rendering.routing_rules import routing_rule as shown_rule
+from service.api.rendering.routing_rules import routing_rule_body
 from service.api.routes import route
 from service.api.services import Services, services_of
 from service.entities import Kind
@@ -29,7 +29,7 @@ async def list_routing_rules(request: Request) -> Response:
         scope_id=params.get("scope_id", ""),
         search=params.get("search", ""),
     )
-    rows = [shown_rule(rule.entity) for rule_id in found.ids if (rule := found.snapshot.routing_rule(rule_id)) is not None]
+    rows = [routing_rule_body(rule.entity) for rule_id in found.ids if (rule := found.snapshot.routing_rule(rule_id)) is not None]
     return json_answer(envelope("rules", rows, page, found.total))
 
 
@@ -65,7 +65,7 @@ async def _shown(services: Services, rule_id: str) -> dict[str, Any]:
     stored = (await read(services.store, [Ref(Kind.ROUTING_RULE, rule_id)])).routing_rule(rule_id)
     if stored is None:
         raise admin.not_found(rule_id)
-    return shown_rule(stored.entity)
+    return routing_rule_body(stored.entity)
 
 
 ROUTES: Final = [

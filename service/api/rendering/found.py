@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from service.api.rendering import limit_owners, virtual_keys
+from service.api.rendering.limit_owners import customer_body, model_config_body, team_body
+from service.api.rendering.virtual_keys import virtual_key_body
 from service.entities import Customer, Team, VirtualKey
 from service.store.snapshot import Snapshot, Stored
 
@@ -37,7 +38,7 @@ def shown_key(snapshot: Snapshot, key_id: str, *, embed: bool = True) -> dict[st
         return None
     team, customer = snapshot.team(stored.entity.team_id), snapshot.customer(stored.entity.customer_id)
     key: VirtualKey = replace(stored.entity, team_id=_id_of(team), customer_id=_id_of(customer))
-    return virtual_keys.virtual_key(
+    return virtual_key_body(
         key,
         stored.counters,
         snapshot.now_ms,
@@ -61,7 +62,7 @@ def shown_team(
     virtual_key_count: int | None = None,
 ) -> dict[str, Any]:
     customer = snapshot.customer(stored.entity.customer_id)
-    return limit_owners.team(
+    return team_body(
         replace(stored.entity, customer_id=_id_of(customer)),
         stored.counters,
         snapshot.now_ms,
@@ -78,7 +79,7 @@ def shown_customer(
     teams: list[dict[str, Any]] | None = None,
     virtual_keys: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    return limit_owners.customer(
+    return customer_body(
         stored.entity,
         stored.counters,
         snapshot.now_ms,
@@ -93,7 +94,7 @@ def shown_model_config(snapshot: Snapshot, config_id: str) -> dict[str, Any] | N
     if stored is None:
         return None
     key = snapshot.key_of_model_config(config_id)
-    return limit_owners.model_config(stored.entity, stored.counters, snapshot.now_ms, key=key.entity if key else None)
+    return model_config_body(stored.entity, stored.counters, snapshot.now_ms, key=key.entity if key else None)
 
 
 def _id_of(stored: Stored[Team] | Stored[Customer] | None) -> str | None:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from service.api.rendering.limits import Owner, budgets, rate_limit
+from service.api.rendering.limits import Owner, budget_bodies, rate_limit_body
 from service.api.rendering.times import timestamp
 from service.entities import Counters, Customer, ModelConfig, Provider, Team, VirtualKey
 
 
-def team(
+def team_body(
     stored: Team,
     counters: Counters,
     now_ms: int,
@@ -30,7 +30,7 @@ def team(
     return shown | {"profile": None, "config": None, "claims": None}
 
 
-def customer(
+def customer_body(
     stored: Customer,
     counters: Counters,
     now_ms: int,
@@ -51,7 +51,7 @@ def customer(
     return shown
 
 
-def model_config(stored: ModelConfig, counters: Counters, now_ms: int, *, key: VirtualKey | None = None) -> dict[str, Any]:
+def model_config_body(stored: ModelConfig, counters: Counters, now_ms: int, *, key: VirtualKey | None = None) -> dict[str, Any]:
     """`key` is the virtual key of a key-scoped one; then the counters are the key's."""
     aligned = stored.calendar_aligned if key is None else key.calendar_aligned
     shown: dict[str, Any] = {"id": stored.id, "model_name": stored.model_name}
@@ -68,7 +68,7 @@ def model_config(stored: ModelConfig, counters: Counters, now_ms: int, *, key: V
     return shown | _record(stored)
 
 
-def provider(stored: Provider, counters: Counters, now_ms: int) -> dict[str, Any]:
+def provider_body(stored: Provider, counters: Counters, now_ms: int) -> dict[str, Any]:
     return {"provider": stored.id, **_limits(stored, counters, now_ms, {}, aligned=stored.calendar_aligned)}
 
 
@@ -86,10 +86,10 @@ def _limits(
 ) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     if stored.budgets:
-        shown["budgets"] = budgets(stored.budgets, counters, now_ms, aligned=aligned, owner=owner)
+        shown["budgets"] = budget_bodies(stored.budgets, counters, now_ms, aligned=aligned, owner=owner)
         shown["budget"] = shown["budgets"][0]
     if stored.rate_limit is not None:
-        shown["rate_limit"] = rate_limit(stored.rate_limit, counters, now_ms, aligned=aligned)
+        shown["rate_limit"] = rate_limit_body(stored.rate_limit, counters, now_ms, aligned=aligned)
     shown["calendar_aligned"] = aligned
     return shown
 

@@ -18,7 +18,7 @@ Said = tuple[str | int | float, ...]
 FOR_EVER_MS: Final = sys.maxsize
 
 
-def budget(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, owner: Owner) -> dict[str, Any]:
+def budget_body(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, owner: Owner) -> dict[str, Any]:
     """`aligned` is the owner's flag."""
     counted = CountedBudget(stored, aligned=aligned)
     return {
@@ -34,8 +34,10 @@ def budget(stored: Budget, counters: Counters, now_ms: int, *, aligned: bool, ow
     }
 
 
-def budgets(stored: Iterable[Budget], counters: Counters, now_ms: int, *, aligned: bool, owner: Owner) -> list[dict[str, Any]]:
-    return [budget(one, counters, now_ms, aligned=aligned, owner=owner) for one in stored]
+def budget_bodies(
+    stored: Iterable[Budget], counters: Counters, now_ms: int, *, aligned: bool, owner: Owner
+) -> list[dict[str, Any]]:
+    return [budget_body(one, counters, now_ms, aligned=aligned, owner=owner) for one in stored]
 
 
 class CountedBudget:
@@ -68,7 +70,7 @@ class CountedBudget:
         return self._said
 
 
-def rate_limit(stored: RateLimit, counters: Counters, now_ms: int, *, aligned: bool) -> dict[str, Any]:
+def rate_limit_body(stored: RateLimit, counters: Counters, now_ms: int, *, aligned: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": stored.id}
     if stored.token_max_limit is not None:
         shown["token_max_limit"] = stored.token_max_limit

@@ -9,7 +9,7 @@ from service.pricing.cost import Line
 from service.pricing.rates import DOLLAR, dollars
 
 
-def cost_line(line: Line) -> dict[str, Any]:
+def cost_line_body(line: Line) -> dict[str, Any]:
     is_exact = isinstance(line.quantity, int) and line.quantity <= LARGEST_COUNT
     return {
         "unit": line.unit,
@@ -19,5 +19,5 @@ def cost_line(line: Line) -> dict[str, Any]:
     }
 
 
-def priced_model(row: Listed, now_ms: int) -> dict[str, Any]:
+def priced_model_body(row: Listed, now_ms: int) -> dict[str, Any]:
     return {"provider": row.provider, "model": row.model, "source": row.source, "prices": row.rates(now_ms).in_dollars()}

@@ -8,7 +8,7 @@ from service.api.rendering.times import timestamp
 from service.entities import PricingOverride
 
 
-def pricing_override(stored: PricingOverride) -> dict[str, Any]:
+def pricing_override_body(stored: PricingOverride) -> dict[str, Any]:
     return {
         "id": stored.id,
         "name": stored.name,

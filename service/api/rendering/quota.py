@@ -8,8 +8,8 @@ import orjson
 from service.api.at_once import JSON_LINE
 from service.api.headers import policy_lines
 from service.api.rendering.gaps import GappedJson, TimedJson, gap_for
-from service.api.rendering.limits import FOR_EVER_MS, CountedBudget, CountedRateLimit, budgets, rate_limit
-from service.api.rendering.virtual_keys import by_provider, provider_configs
+from service.api.rendering.limits import FOR_EVER_MS, CountedBudget, CountedRateLimit, budget_bodies, rate_limit_body
+from service.api.rendering.virtual_keys import by_provider, provider_config_bodies
 from service.entities import Counters, ModelConfig, ProviderConfig, VirtualKey
 from service.quota.decision import read_counters
 from service.quota.plan import own_limits
@@ -86,13 +86,13 @@ class _Told(NamedTuple, Generic[Text]):
 
 def quota_body(key: VirtualKey, counters: Counters, now_ms: int) -> dict[str, Any]:
     aligned = key.calendar_aligned
-    limit = rate_limit(key.rate_limit, counters, now_ms, aligned=aligned) if key.rate_limit is not None else None
+    limit = rate_limit_body(key.rate_limit, counters, now_ms, aligned=aligned) if key.rate_limit is not None else None
     return {
         "virtual_key_name": key.name,
         "is_active": key.is_active,
-        "budgets": budgets(key.budgets, counters, now_ms, aligned=aligned, owner={"virtual_key_id": key.id}),
+        "budgets": budget_bodies(key.budgets, counters, now_ms, aligned=aligned, owner={"virtual_key_id": key.id}),
         "rate_limit": limit,
-        "provider_configs": provider_configs(key, counters, now_ms, with_keys=False),
+        "provider_configs": provider_config_bodies(key, counters, now_ms, with_keys=False),
         "model_configs": [_model_config(config, counters, now_ms, aligned=aligned) for config in key.model_configs],
         "rate_limits": [] if limit is None else [limit.copy()],
     }
@@ -104,9 +104,9 @@ def _model_config(config: ModelConfig, counters: Counters, now_ms: int, *, align
         shown["provider"] = config.provider
     if config.budgets:
         owner = {"model_config_id": config.id}
-        shown["budgets"] = budgets(config.budgets, counters, now_ms, aligned=aligned, owner=owner)
+        shown["budgets"] = budget_bodies(config.budgets, counters, now_ms, aligned=aligned, owner=owner)
     if config.rate_limit is not None:
-        shown["rate_limit"] = rate_limit(config.rate_limit, counters, now_ms, aligned=aligned)
+        shown["rate_limit"] = rate_limit_body(config.rate_limit, counters, now_ms, aligned=aligned)
     return shown
 
 

@@ -6,7 +6,7 @@ from service.api.rendering.times import timestamp
 from service.entities import RoutingRule, RoutingTarget
 
 
-def routing_rule(stored: RoutingRule) -> dict[str, Any]:
+def routing_rule_body(stored: RoutingRule) -> dict[str, Any]:
     return {
         "id": stored.id,
         "name": stored.name,

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from service.api.rendering.limits import budgets, rate_limit
+from service.api.rendering.limits import budget_bodies, rate_limit_body
 from service.api.rendering.times import timestamp
 from service.entities import Counters, McpConfig, ProviderConfig, VirtualKey
 
 
-def virtual_key(
+def virtual_key_body(
     stored: VirtualKey,
     counters: Counters,
     now_ms: int,
@@ -25,7 +25,7 @@ def virtual_key(
         shown["expires_at"] = timestamp(stored.expires_at_ms)
     if stored.enforcement is not None:
         shown["enforcement"] = stored.enforcement
-    shown["provider_configs"] = provider_configs(stored, counters, now_ms)
+    shown["provider_configs"] = provider_config_bodies(stored, counters, now_ms)
     shown["mcp_configs"] = [_mcp_config(config, stored.id) for config in stored.mcp_configs]
     if stored.team_id is not None:
         shown["team_id"] = stored.team_id
@@ -35,10 +35,10 @@ def virtual_key(
         shown["team"] = team
     if customer is not None:
         shown["customer"] = customer
-    shown["budgets"] = budgets(stored.budgets, counters, now_ms, aligned=aligned, owner={"virtual_key_id": stored.id})
+    shown["budgets"] = budget_bodies(stored.budgets, counters, now_ms, aligned=aligned, owner={"virtual_key_id": stored.id})
     if stored.rate_limit is not None:
         shown["rate_limit_id"] = stored.rate_limit.id
-        shown["rate_limit"] = rate_limit(stored.rate_limit, counters, now_ms, aligned=aligned)
+        shown["rate_limit"] = rate_limit_body(stored.rate_limit, counters, now_ms, aligned=aligned)
     shown["calendar_aligned"] = aligned
     shown["config_hash"] = ""
     shown["created_at"] = timestamp(stored.created_at_ms)
@@ -46,7 +46,9 @@ def virtual_key(
     return shown
 
 
-def provider_configs(stored: VirtualKey, counters: Counters, now_ms: int, *, with_keys: bool = True) -> list[dict[str, Any]]:
+def provider_config_bodies(
+    stored: VirtualKey, counters: Counters, now_ms: int, *, with_keys: bool = True
+) -> list[dict[str, Any]]:
     return [_provider_config(config, stored, counters, now_ms, with_keys=with_keys) for config in by_provider(stored)]
 
 
@@ -71,10 +73,10 @@ def _provider_config(
     }
     if config.budgets:
         owner = {"provider_config_id": config.id}
-        shown["budgets"] = budgets(config.budgets, counters, now_ms, aligned=aligned, owner=owner)
+        shown["budgets"] = budget_bodies(config.budgets, counters, now_ms, aligned=aligned, owner=owner)
     if config.rate_limit is not None:
         shown["rate_limit_id"] = config.rate_limit.id
-        shown["rate_limit"] = rate_limit(config.rate_limit, counters, now_ms, aligned=aligned)
+        shown["rate_limit"] = rate_limit_body(config.rate_limit, counters, now_ms, aligned=aligned)
     return shown
 
 

@@ -15,16 +15,16 @@ DIRECTORY = {"profile": None, "config": None, "claims": None}
 
 def test_teams():
     bare = Team(id="t", name="team", **TIMES)
-    assert fits(EmbeddedTeam, limit_owners.team(bare, {}, NOW)) == {"id": "t", "name": "team", **BARE, **DIRECTORY}
+    assert fits(EmbeddedTeam, limit_owners.team_body(bare, {}, NOW)) == {"id": "t", "name": "team", **BARE, **DIRECTORY}
     full = Team(id="t", name="team", customer_id="c", budgets=(a_budget(1), a_budget(2)), rate_limit=a_rate_limit(), **TIMES)
     shown = fits(
         TeamBody,
-        limit_owners.team(
+        limit_owners.team_body(
             full,
             COUNTERS,
             NOW,
-            customer=limit_owners.customer(Customer(id="c", name="customer", **TIMES), {}, NOW),
-            virtual_keys=[virtual_keys.virtual_key(BARE_KEY, {}, NOW)],
+            customer=limit_owners.customer_body(Customer(id="c", name="customer", **TIMES), {}, NOW),
+            virtual_keys=[virtual_keys.virtual_key_body(BARE_KEY, {}, NOW)],
             virtual_key_count=1,
         ),
     )
@@ -37,10 +37,12 @@ def test_teams():
 
 def test_customers():
     bare = Customer(id="c", name="customer", **TIMES)
-    assert fits(EmbeddedCustomer, limit_owners.customer(bare, {}, NOW)) == {"id": "c", "name": "customer", **BARE}
+    assert fits(EmbeddedCustomer, limit_owners.customer_body(bare, {}, NOW)) == {"id": "c", "name": "customer", **BARE}
     full = Customer(id="c", name="customer", calendar_aligned=True, budgets=(a_budget(1),), **TIMES)
-    team = limit_owners.team(Team(id="t", name="team", **TIMES), {}, NOW)
-    shown = fits(CustomerBody, limit_owners.customer(full, COUNTERS, NOW, teams=[team], virtual_keys=[], virtual_key_count=0))
+    team = limit_owners.team_body(Team(id="t", name="team", **TIMES), {}, NOW)
+    shown = fits(
+        CustomerBody, limit_owners.customer_body(full, COUNTERS, NOW, teams=[team], virtual_keys=[], virtual_key_count=0)
+    )
     assert (shown["teams"][0]["id"], shown["virtual_keys"], shown["virtual_key_count"]) == ("t", [], 0)
     assert (shown["budget"]["customer_id"], shown["budget"]["calendar_aligned"]) == ("c", True)
     assert "rate_limit_id" not in shown
@@ -48,7 +50,7 @@ def test_customers():
 
 def test_model_configs():
     bare = ModelConfig(id="m", model_name="*", provider=None, scope="global", scope_id=None, **TIMES)
-    assert fits(ModelConfigBody, limit_owners.model_config(bare, {}, NOW)) == {
+    assert fits(ModelConfigBody, limit_owners.model_config_body(bare, {}, NOW)) == {
         "id": "m",
         "model_name": "*",
         "scope": "global",
@@ -56,20 +58,23 @@ def test_model_configs():
         "budgets": [],
         **BARE,
     }
-    shown = fits(ModelConfigBody, limit_owners.model_config(FULL_KEY.model_configs[0], COUNTERS, NOW, key=FULL_KEY))
+    shown = fits(ModelConfigBody, limit_owners.model_config_body(FULL_KEY.model_configs[0], COUNTERS, NOW, key=FULL_KEY))
     assert (shown["scope"], shown["scope_id"], shown["scope_name"]) == ("virtual_key", "k", "key")
     assert (shown["calendar_aligned"], shown["budget"]["calendar_aligned"]) == (True, True)
     assert (shown["budget"]["model_config_id"], shown["budget"]["current_usage"]) == ("m", 8)
     assert "budget_id" not in shown
-    limited = fits(ModelConfigBody, limit_owners.model_config(FULL_KEY.model_configs[1], COUNTERS, NOW, key=FULL_KEY))
+    limited = fits(ModelConfigBody, limit_owners.model_config_body(FULL_KEY.model_configs[1], COUNTERS, NOW, key=FULL_KEY))
     assert (limited["provider"], limited["rate_limit_id"], limited["budgets"]) == ("azure", "r9", [])
 
 
 def test_providers():
     bare = Provider(id="openai", **TIMES)
-    assert fits(ProviderGovernance, limit_owners.provider(bare, {}, NOW)) == {"provider": "openai", "calendar_aligned": False}
+    assert fits(ProviderGovernance, limit_owners.provider_body(bare, {}, NOW)) == {
+        "provider": "openai",
+        "calendar_aligned": False,
+    }
     full = Provider(id="openai", budgets=(a_budget(),), rate_limit=a_rate_limit(), **TIMES)
-    shown = fits(ProviderGovernance, limit_owners.provider(full, COUNTERS, NOW))
+    shown = fits(ProviderGovernance, limit_owners.provider_body(full, COUNTERS, NOW))
     assert shown["budgets"] == [shown["budget"]]
     assert not {name for name in shown["budget"] if name.endswith("_id")}
     assert shown["rate_limit"]["id"] == "r3"

@@ -40,7 +40,7 @@ def test_budget_windows(
     duration: str, own: bool, owners: bool, last_reset_ms: int, aligned: bool, usage: float, last_reset: str, next_reset: str
 ):
     counters = {1: Counter(2_500_000_000, last_reset_ms, 500_000_000)}
-    shown = limits.budget(a_budget(1, duration, own), counters, NOW, aligned=owners, owner={"team_id": "t"})
+    shown = limits.budget_body(a_budget(1, duration, own), counters, NOW, aligned=owners, owner={"team_id": "t"})
     assert fits(budget_models.Budget, shown) == {
         "id": "b1",
         "max_limit": 10.5,
@@ -57,18 +57,18 @@ def test_budget_windows(
 
 
 def test_a_budget_that_is_overspent_has_nothing_left():
-    shown = limits.budget(a_budget(), {1: Counter(11 * 10**9, NOW, 1)}, NOW, aligned=False, owner={})
+    shown = limits.budget_body(a_budget(), {1: Counter(11 * 10**9, NOW, 1)}, NOW, aligned=False, owner={})
     assert (shown["current_usage"], shown["remaining"]) == (11, 0)
 
 
 def test_money_is_exact():
-    shown = limits.budget(a_budget(), {1: Counter(100_000_001, NOW, 0)}, NOW, aligned=False, owner={})
+    shown = limits.budget_body(a_budget(), {1: Counter(100_000_001, NOW, 0)}, NOW, aligned=False, owner={})
     assert orjson.dumps(shown["current_usage"]) == b"0.100000001"
 
 
 def test_token_and_request_windows_are_apart():
     counters = {3: Counter(70, NOW - 60_000, 30), 4: Counter(7, NOW - 60_000)}
-    assert fits(rate_limit_models.RateLimit, limits.rate_limit(a_rate_limit(), counters, NOW, aligned=False)) == {
+    assert fits(rate_limit_models.RateLimit, limits.rate_limit_body(a_rate_limit(), counters, NOW, aligned=False)) == {
         "id": "r3",
         "token_max_limit": 1000,
         "token_reset_duration": "1h",
@@ -97,7 +97,7 @@ def test_a_rate_limit_without_limits():
         **TIMES,
     )
     counters = {3: Counter(5, CREATED), 4: Counter(6, CREATED)}
-    assert fits(rate_limit_models.RateLimit, limits.rate_limit(bare, counters, NOW, aligned=True)) == {
+    assert fits(rate_limit_models.RateLimit, limits.rate_limit_body(bare, counters, NOW, aligned=True)) == {
         "id": "r",
         "token_reset_duration": "1d",
         "token_current_usage": 0,

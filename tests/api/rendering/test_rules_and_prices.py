@@ -2,8 +2,8 @@
 
 import orjson
 
-from service.api.rendering.pricing_overrides import pricing_override
-from service.api.rendering.routing_rules import routing_rule
+from service.api.rendering.pricing_overrides import pricing_override_body
+from service.api.rendering.routing_rules import routing_rule_body
 from service.entities import PricingOverride, RoutingRule, RoutingTarget
 from service.models.pricing_overrides import PricingOverride as PricingOverrideBody
 from service.models.routing_rules import RoutingRule as RoutingRuleBody
@@ -22,7 +22,7 @@ def test_routing_rules():
         query={"rules": []},
         **TIMES,
     )
-    assert fits(RoutingRuleBody, routing_rule(rule)) == {
+    assert fits(RoutingRuleBody, routing_rule_body(rule)) == {
         "id": "u",
         "name": "cheap",
         "description": "",
@@ -51,7 +51,7 @@ def test_pricing_overrides():
         patch={"input_cost_per_token": 2e-06, "output_cost_per_token": 0.0},
         **TIMES,
     )
-    shown = fits(PricingOverrideBody, pricing_override(override))
+    shown = fits(PricingOverrideBody, pricing_override_body(override))
     assert orjson.loads(shown.pop("pricing_patch")) == shown["patch"]
     assert shown == {
         "id": "o",
@@ -69,4 +69,4 @@ def test_pricing_overrides():
     empty = PricingOverride(
         id="o", name="n", scope_kind="global", match_type="exact", pattern="x", request_types=("speech",), patch={}, **TIMES
     )
-    assert pricing_override(empty)["pricing_patch"] == "{}"
+    assert pricing_override_body(empty)["pricing_patch"] == "{}"

@@ -11,7 +11,7 @@ from tests.api.rendering.entities import BARE_KEY, COUNTERS, FULL_KEY, NOW, RECO
 
 
 def test_a_bare_virtual_key():
-    assert fits(VirtualKeyBody, virtual_keys.virtual_key(BARE_KEY, {}, NOW)) == {
+    assert fits(VirtualKeyBody, virtual_keys.virtual_key_body(BARE_KEY, {}, NOW)) == {
         "id": "k",
         "name": "key",
         "value": "sk-bf-1",
@@ -25,8 +25,8 @@ def test_a_bare_virtual_key():
 
 
 def test_a_full_virtual_key():
-    team = limit_owners.team(Team(id="t", name="team", **TIMES), {}, NOW)
-    shown = fits(VirtualKeyBody, virtual_keys.virtual_key(FULL_KEY, COUNTERS, NOW, team=team))
+    team = limit_owners.team_body(Team(id="t", name="team", **TIMES), {}, NOW)
+    shown = fits(VirtualKeyBody, virtual_keys.virtual_key_body(FULL_KEY, COUNTERS, NOW, team=team))
     azure, openai = shown["provider_configs"]
     assert azure == {
         "id": 9,
@@ -55,9 +55,9 @@ def test_a_full_virtual_key():
 
 
 def test_a_virtual_key_of_a_customer():
-    customer = limit_owners.customer(Customer(id="c", name="customer", **TIMES), {}, NOW)
+    customer = limit_owners.customer_body(Customer(id="c", name="customer", **TIMES), {}, NOW)
     key = VirtualKey(id="k", name="key", value="v", customer_id="c", **TIMES)
-    shown = fits(VirtualKeyBody, virtual_keys.virtual_key(key, {}, NOW, customer=customer))
+    shown = fits(VirtualKeyBody, virtual_keys.virtual_key_body(key, {}, NOW, customer=customer))
     assert shown["customer_id"] == shown["customer"]["id"] == "c"
 
 
