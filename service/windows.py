@@ -27,7 +27,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class CarryOver(CounterEdit):
-    """The edit of a counter whose window changes, written by `carry_over` in the script that commits the change.
+    """The edit of a counter whose window changes, computed in the commit (lua/includes/carry_over.lua).
 
     `into` is the new window when the counter is to keep what it counts even if that window would be over by now;
     None: `last_reset` stays, and the new window is over when it is over.
@@ -99,14 +99,6 @@ def current(counter: Counter, window: Window, now_ms: int) -> Counter:
     start_ms = initial_reset_ms(window, now_ms)
     over = counter.last_reset_ms < start_ms if window.align else now_ms - counter.last_reset_ms >= window.length_ms
     return Counter(0, start_ms, counter.held) if over else counter
-
-
-def carry_over(counter: Counter, edit: CarryOver, now_ms: int) -> Counter:
-    """First the lazy reset by the window so far: what it had forgotten must not come back in a longer one."""
-    settled = current(counter, edit.was, now_ms)
-    if edit.into is None:
-        return settled
-    return settled._replace(last_reset_ms=current(settled, edit.into, now_ms).last_reset_ms)
 
 
 def _utc(at_ms: int) -> datetime:

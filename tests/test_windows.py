@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.entities import Counter
-from service.windows import CarryOver, Window, carry_over, current, initial_reset_ms, next_reset_ms, period_start_ms, window_of
+from service.windows import CarryOver, Window, current, initial_reset_ms, next_reset_ms, period_start_ms, window_of
+from tests.carry_over import carry_over
 
 HOUR, DAY = 3_600_000, 86_400_000
 

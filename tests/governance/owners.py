@@ -13,7 +13,8 @@ from service.models.parsing import parse
 from service.models.provider_governance import UpdateProviderGovernanceRequest
 from service.models.strict import StrictModel
 from service.models.teams import CreateTeamRequest, UpdateTeamRequest
-from service.windows import CarryOver, Window, carry_over, current, window_of
+from service.windows import CarryOver, Window, current, window_of
+from tests.carry_over import carry_over
 
 Body = dict[str, Any]
 

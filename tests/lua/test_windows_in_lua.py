@@ -13,7 +13,8 @@ from redis.exceptions import ResponseError
 from service.durations import LONGEST_MS
 from service.entities import Counter
 from service.store.scripts import LUA, compose
-from service.windows import CarryOver, Window, carry_over, current, period_start_ms
+from service.windows import CarryOver, Window, current, period_start_ms
+from tests.carry_over import carry_over
 
 Call = Callable[..., list[int]]
 
