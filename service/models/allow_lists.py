@@ -8,6 +8,7 @@ from service.models.parsing import MemberError
 from service.models.text import MAX_ENTRIES, Name
 
 EVERYTHING = "*"
+"""Stands for every model (in model configs, too), every tool, every key of a provider."""
 
 
 def alone_or_absent(entries: tuple[str, ...]) -> tuple[str, ...]:

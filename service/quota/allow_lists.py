@@ -1,13 +1,9 @@
 """What a virtual key may use at all: providers, models, keys of providers (steps 4 to 6 of docs/limits.md)."""
 
-from typing import Final
-
 from service.entities import ProviderConfig, VirtualKey
+from service.models.allow_lists import EVERYTHING
 from service.names import names_of_model_at
 from service.reservation import Blockage
-
-ANY: Final = "*"
-"""Every model, in model configs and allow-lists; every key of a provider."""
 
 
 def blockage(key: VirtualKey, config: ProviderConfig | None, provider: str | None, names: tuple[str, ...]) -> Blockage | None:
@@ -42,18 +38,18 @@ def allowed_key_ids(config: ProviderConfig | None) -> tuple[str, ...]:
     """Which keys of the provider may serve; () = none."""
     if config is None:
         return ()
-    return (ANY,) if config.allow_all_keys else config.key_ids
+    return (EVERYTHING,) if config.allow_all_keys else config.key_ids
 
 
 def narrowed(key_ids: tuple[str, ...], pinned: str | None) -> tuple[str, ...]:
     """To the key that a routing rule pins, where it may serve; None: no rule pins any."""
     if pinned is None:
         return key_ids
-    return (pinned,) if ANY in key_ids or pinned in key_ids else ()
+    return (pinned,) if EVERYTHING in key_ids or pinned in key_ids else ()
 
 
 def _lists(models: tuple[str, ...], wanted: set[str]) -> bool:
-    return any(model == ANY or model.casefold() in wanted for model in models)
+    return any(model == EVERYTHING or model.casefold() in wanted for model in models)
 
 
 def _model_blocked(names: tuple[str, ...], where: str) -> Blockage:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 
 from service.errors import InvalidRequest
+from service.models.allow_lists import EVERYTHING
 from service.models.enforcement import ReserveRequest, SettleRequest
 from service.models.request_types import DEFAULT_REQUEST_TYPE
 from service.money import to_nanousd
@@ -13,7 +14,7 @@ from service.names import split_model
 from service.pricing.book import Price, Prices
 from service.pricing.cost import cost_of_tokens_nanousd, has_price, sum_nanousd, working
 from service.pricing.usage import usage_of
-from service.quota.allow_lists import ANY, narrowed
+from service.quota.allow_lists import narrowed
 from service.quota.decision import UNPRICED, Estimate
 from service.quota.shared import Shared
 from service.reservation import Charge, Plan
@@ -116,4 +117,4 @@ def _cost_nanousd(request: SettleRequest, price: Price, request_type: str) -> in
 
 def only_key(key_ids: tuple[str, ...]) -> str | None:
     """The provider's key that serves, where no other may."""
-    return key_ids[0] if len(key_ids) == 1 and key_ids[0] != ANY else None
+    return key_ids[0] if len(key_ids) == 1 and key_ids[0] != EVERYTHING else None

@@ -17,8 +17,9 @@ from service.entities import (
     Team,
     VirtualKey,
 )
+from service.models.allow_lists import EVERYTHING
 from service.names import names_of_model, names_of_model_at
-from service.quota.allow_lists import ANY, allowed_key_ids, blockage
+from service.quota.allow_lists import allowed_key_ids, blockage
 from service.reservation import LimitKind, Mode, Plan, PlannedLimit, PlannedOwner
 from service.store.snapshot import Stored
 from service.windows import window_of, window_of_budget
@@ -79,7 +80,7 @@ def make_plan(
     gate = len(listing.limits)
     team, customer = (holder.team, holder.customer) if holder is not None else (None, None)
     key = blocked = expires_at_ms = None
-    key_ids: tuple[str, ...] = (ANY,)
+    key_ids: tuple[str, ...] = (EVERYTHING,)
     if holder is not None:
         key = holder.key.entity
         config = next((config for config in key.provider_configs if config.provider == provider), None)
@@ -166,7 +167,7 @@ def _tiers(configs: Mapping[tuple[str, str | None], C], provider: str | None, na
         return ()
     identities = [
         (name, of_provider)
-        for tier in (names_of_model_at(provider, names), (ANY,))
+        for tier in (names_of_model_at(provider, names), (EVERYTHING,))
         for of_provider in ((provider, None) if provider is not None else (None,))
         for name in tier
     ]

@@ -5,11 +5,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from service.errors import KeepsChanging
+from service.models.allow_lists import EVERYTHING
 from service.models.enforcement import ReserveRequest
 from service.models.request_types import DEFAULT_REQUEST_TYPE
 from service.models.routing_evaluation import EvaluateRoutingRequest
 from service.names import split_model
-from service.quota.allow_lists import ANY, narrowed
+from service.quota.allow_lists import narrowed
 from service.quota.decision import Verdict
 from service.quota.enforcer import ATTEMPTS, Enforcer
 from service.quota.plan import Holder
@@ -154,4 +155,4 @@ def avoid_also(
 
 def usable_keys(plan: Plan | None, route: RouteFacts | None) -> tuple[str, ...]:
     """Keys of the provider that may serve: the one that a rule pins, if the virtual key may use it."""
-    return narrowed(plan.key_ids if plan is not None else (ANY,), route["key_id"] if route is not None else None)
+    return narrowed(plan.key_ids if plan is not None else (EVERYTHING,), route["key_id"] if route is not None else None)
