@@ -13,7 +13,7 @@ from service.api.services import services_of
 from service.models.routing_evaluation import EvaluateRoutingRequest
 from service.quota.rule_evaluation import RuleEvaluation, evaluate_rules
 from service.routing.facts import route_facts
-from service.routing.select import Aim, variables_of
+from service.routing.select import variables_of
 
 
 async def evaluate(request: Request) -> Response:
@@ -23,13 +23,12 @@ async def evaluate(request: Request) -> Response:
 
 
 def _shown(evaluation: RuleEvaluation) -> dict[str, Any]:
-    question, chosen = evaluation.question, evaluation.selection.route
-    aim = Aim(chosen.provider, chosen.model) if chosen is not None else question.aim
-    fallbacks = chosen.fallbacks if chosen is not None else ()
+    request, selection = evaluation.request, evaluation.selection
+    fallbacks = selection.route.fallbacks if selection.route is not None else ()
     return {
-        "matched": chosen is not None,
-        "route": route_facts(evaluation.selection, aim, fallbacks),
-        "variables": {**variables_of(question, question.aim), **evaluation.usage.variables},
+        "matched": selection.route is not None,
+        "route": route_facts(selection, selection.aim(request.aim), fallbacks),
+        "variables": {**variables_of(request, request.aim), **evaluation.usage.variables},
         "rules_in_scope": evaluation.rules_in_scope,
     }
 

@@ -7,16 +7,16 @@ from service.errors import InvalidRequest
 from service.models.routing_evaluation import EvaluateRoutingRequest
 from service.quota.enforcer import Enforcer, find_holder
 from service.quota.plan import Holder
-from service.quota.rule_routing import question_of, read_usage_of
+from service.quota.rule_routing import read_usage_of, routed_request_of
 from service.routing.select import RoutedRequest, Selection, select
 from service.routing.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
 class RuleEvaluation:
-    """`usage`: how full the limits are where the request asked to go."""
+    """`request` as conditions saw it; `usage`: how full the limits are where it asked to go."""
 
-    question: RoutedRequest
+    request: RoutedRequest
     usage: Usage
     rules_in_scope: int
     selection: Selection
@@ -26,12 +26,12 @@ async def evaluate_rules(enforcer: Enforcer, request: EvaluateRoutingRequest, re
     """By the configuration of this moment. Raises InvalidRequest for a virtual key that nobody knows."""
     holder = await _find_holder(enforcer, request)
     shared = await enforcer.plans.latest_shared()
-    question = question_of(enforcer, holder, request, request_id)
-    candidates = shared.rules.in_scope(question.caller)
+    routed_request = routed_request_of(enforcer, holder, request, request_id)
+    candidates = shared.rules.in_scope(routed_request.caller)
     read_usage = partial(read_usage_of, enforcer, holder, shared)
     known_providers = enforcer.plans.known_providers
-    selection = await select(candidates, question, read_usage, known_providers=known_providers, explained=True)
-    return RuleEvaluation(question, await read_usage(question.aim), len(candidates.rules), selection)
+    selection = await select(candidates, routed_request, read_usage, known_providers=known_providers, explained=True)
+    return RuleEvaluation(routed_request, await read_usage(routed_request.aim), len(candidates.rules), selection)
 
 
 async def _find_holder(enforcer: Enforcer, request: EvaluateRoutingRequest) -> Holder | None:

@@ -71,21 +71,19 @@ async def route_request(
 ) -> Routed:
     """By the rules. No round trip, but for one where evaluation comes to a rule that refers to how full limits are."""
     assert shared is not None, "without_rules has an answer then"
-    question = question_of(enforcer, holder, request, request_id)
-    candidates = shared.rules.in_scope(question.caller)
+    routed_request = routed_request_of(enforcer, holder, request, request_id)
+    candidates = shared.rules.in_scope(routed_request.caller)
     usage = read_usage or partial(read_usage_of, enforcer, holder, shared)
     selection = await select(
-        candidates, question, usage, known_providers=enforcer.plans.known_providers, avoided=avoided, explained=explained
+        candidates, routed_request, usage, known_providers=enforcer.plans.known_providers, avoided=avoided, explained=explained
     )
-    chosen = selection.route
-    aim = Aim(chosen.provider, chosen.model) if chosen is not None else question.aim
-    return Routed(aim, selection, shared.basis)
+    return Routed(selection.aim(routed_request.aim), selection, shared.basis)
 
 
-def question_of(
+def routed_request_of(
     enforcer: Enforcer, holder: Holder | None, request: ReserveRequest | EvaluateRoutingRequest, request_id: str
 ) -> RoutedRequest:
-    """What conditions are told of a request."""
+    """The request as conditions see it."""
     return RoutedRequest(
         request_id=request_id,
         aim=_asked(enforcer, request),

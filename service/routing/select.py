@@ -76,6 +76,10 @@ class Selection:
     trace: tuple[Step, ...]
     end: End
 
+    def aim(self, asked: Aim) -> Aim:
+        """Where the request goes, which asked to go there."""
+        return Aim(self.route.provider, self.route.model) if self.route is not None else asked
+
 
 NOTHING_SELECTED: Final = Selection(route=None, trace=(), end="no_match")
 
