@@ -24,7 +24,6 @@ WEIGHT_TOLERANCE = 0.001
 # Three weights of 0.333 miss 1 by 0.001 and a few bits of binary arithmetic.
 _ROUNDING = 1e-9
 
-
 _A_FALLBACK = r"^[^/\u0000]*[^/\s\u0000][^/\u0000]*/[^\u0000]*$"
 
 

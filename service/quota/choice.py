@@ -25,7 +25,7 @@ def candidates(key: VirtualKey, names: tuple[str, ...], request_id: str, draw: D
     )
 
 
-def fallbacks(others: Iterable[ProviderConfig], model: str | None) -> list[str]:
+def ranked_fallbacks(others: Iterable[ProviderConfig], model: str | None) -> list[str]:
     """What to try next should the chosen provider fail, the heaviest first."""
     ranked = sorted(others, key=lambda config: (-(config.weight or 0), config.provider))
     return [f"{config.provider}/{model or ''}" for config in ranked]

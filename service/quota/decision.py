@@ -9,7 +9,7 @@ from service.reservation import NO_STATES, Blocked, LimitKind, LimitStates, Plan
 from service.windows import current, next_reset_ms
 
 ALLOW: Final = "allow"
-
+KEY_EXPIRED: Final = "Virtual key has expired"
 
 STATUSES: Final = {
     ALLOW: 200,
@@ -41,7 +41,6 @@ _LEVELS: Final = {
     "team": "Team",
     "customer": "Customer",
 }
-
 
 UNPRICED: Final = b"null"
 """What answers say of the price where nobody knows one; JSON, as is every price that is told."""
@@ -87,6 +86,12 @@ class Verdict(NamedTuple):
     @property
     def status(self) -> int:
         return STATUSES[self.decision]
+
+
+KEY_NOT_FOUND: Final = Verdict(decision="virtual_key_not_found", message="Virtual key not found")
+KEY_REQUIRED: Final = Verdict(
+    decision="virtual_key_required", message="A virtual key is required: send it as x-bf-vk, or in the body as virtual_key"
+)
 
 
 def read_limits(plan: Plan, states: Iterable[Counter]) -> tuple[Reading, ...]:
@@ -155,13 +160,6 @@ def blocked(plan: Plan, outcome: Blocked, route: Mapping[str, Any] | None) -> Ve
     if not outcome.key_expired and plan.blocked is not None:
         decision, message = plan.blocked.decision, plan.blocked.reason
     return Verdict(decision=decision, message=message, now_ms=outcome.now_ms, plan=plan, states=outcome.states, route=route)
-
-
-KEY_EXPIRED: Final = "Virtual key has expired"
-KEY_NOT_FOUND: Final = Verdict(decision="virtual_key_not_found", message="Virtual key not found")
-KEY_REQUIRED: Final = Verdict(
-    decision="virtual_key_required", message="A virtual key is required: send it as x-bf-vk, or in the body as virtual_key"
-)
 
 
 def _decide(over: tuple[Reading, ...]) -> tuple[str, list[Reading]]:

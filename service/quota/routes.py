@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from service.names import names_of_model
 from service.quota.charging import Estimates
-from service.quota.choice import candidates, fallbacks
+from service.quota.choice import candidates, ranked_fallbacks
 from service.quota.decision import earliest
 from service.quota.enforcer import Enforcer
 from service.quota.plan import Holder, SharedLimits
@@ -77,7 +77,7 @@ async def _by_weight(
         frees_at_ms = [refusal.retry_at_ms for refusal in refusals[1:] if refusal is not None]
         return [Route(plans[0], own[0], others_free_at_ms=earliest(*frees_at_ms))]
     return [
-        Route(plans[place], own[place], tuple(fallbacks((drawn[other] for other in usable if other != place), model)))
+        Route(plans[place], own[place], tuple(ranked_fallbacks((drawn[other] for other in usable if other != place), model)))
         for place in usable
     ]
 

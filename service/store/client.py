@@ -28,8 +28,7 @@ from service.store.patience import Patience
 _CONNECTIONS_OF_A_NODE: Final = 1000
 """A cluster client has no call wait for a connection: it fails beyond this, which batches stay far below."""
 
-
-_NODES_ASKED = 3
+_NODES_ASKED: Final = 3
 """While the layout of a cluster is looked up, a call waits for as long as so many nodes that are away take to time out."""
 
 

@@ -174,8 +174,8 @@ async def page(store: Store, index: str, *, offset: int, limit: int, descending:
         async with store.redis.pipeline(transaction=False) as pipe:
             pipe.zrange(index, offset, offset + limit - 1, desc=descending)
             pipe.zcard(index)
-            members, total = await pipe.execute()
-    return [id_of(member) for member in members], int(total)
+            listed, total = await pipe.execute()
+    return [id_of(member) for member in listed], int(total)
 
 
 async def scan(store: Store, index: str, *, descending: bool = False) -> AsyncIterator[tuple[str, str]]:
@@ -191,16 +191,16 @@ async def scan(store: Store, index: str, *, descending: bool = False) -> AsyncIt
                 found = await store.redis.zrevrangebylex(index, bound, b"-", start=0, num=_CHUNK)
             else:
                 found = await store.redis.zrangebylex(index, bound, b"+", start=0, num=_CHUNK)
-        members = cast("list[bytes]", found)
-        for member in members:
+        listed = cast("list[bytes]", found)
+        for member in listed:
             text, _, entity_id = member.decode().rpartition(keys.SEPARATOR)
             # The name comes last there: a new one may put the last entry right behind itself.
             if entity_id != last:
                 yield text, entity_id
             last = entity_id
-        if len(members) < _CHUNK:
+        if len(listed) < _CHUNK:
             return
-        bound = b"(" + members[-1]
+        bound = b"(" + listed[-1]
 
 
 async def search(store: Store, index: str, wanted: str, *, descending: bool = False) -> list[str]:

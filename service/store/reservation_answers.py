@@ -32,8 +32,8 @@ def replayed(answer: Answer, plan: Plan) -> Replayed:
 
 def settled(answer: Answer, plan: Plan) -> Settled:
     _, now_ms, tokens, cost_nanousd, overrun_tokens, overrun_nanousd, counters, detail = answer.rest
-    states, replayed = unpack_states(counters), answer.word == "replayed"
-    return Settled(now_ms, plan, tokens, cost_nanousd, overrun_tokens, overrun_nanousd, states, detail, replayed)
+    states, is_replayed = unpack_states(counters), answer.word == "replayed"
+    return Settled(now_ms, plan, tokens, cost_nanousd, overrun_tokens, overrun_nanousd, states, detail, is_replayed)
 
 
 def refused_or_blocked(answer: Answer, plan: Plan, tokens: int, cost_nanousd: int) -> Refused | Blocked:

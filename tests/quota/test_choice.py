@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from service.names import names_of_model, split_model
-from service.quota.choice import candidates, fallbacks
+from service.quota.choice import candidates, ranked_fallbacks
 from service.routing.draw import hashed
 from tests.quota.configurations import KNOWN_PROVIDERS, provider_config, virtual_key
 
@@ -75,8 +75,8 @@ def test_fallbacks_come_by_weight_then_by_name():
         provider_config("anthropic", weight=0.1),
         provider_config("groq", weight=0.0),
     ]
-    assert fallbacks(configs, "gpt-4o") == ["azure/gpt-4o", "anthropic/gpt-4o", "openai/gpt-4o", "groq/gpt-4o"]
-    assert fallbacks(configs[:1], None) == ["openai/"]
+    assert ranked_fallbacks(configs, "gpt-4o") == ["azure/gpt-4o", "anthropic/gpt-4o", "openai/gpt-4o", "groq/gpt-4o"]
+    assert ranked_fallbacks(configs[:1], None) == ["openai/"]
 
 
 @pytest.mark.parametrize(
