@@ -112,7 +112,7 @@ local function answer(at)
   local expires_at = math.ceil((now + lease_ms) / granule_ms) * granule_ms
   local plan, field = batch.plans[plan_number], hold_field(fate, expires_at)
   if plan.unsaved then
-    -- Who comes later is not decided earlier.
+    -- No call is decided before an earlier one of its plan, which is to be called again.
     return { 'unsaved' }
   elseif not read_plan(plan, KEYS, owners, global_version, now, field) or plan.lacks then
     return { 'stale' }

@@ -29,6 +29,7 @@ WRITES
 --- @include "resolve_now"
 --- @include "decode_batch"
 --- @include "record_fields"
+--- @include "first_answer_fields"
 --- @include "read_records"
 --- @include "read_versions"
 --- @include "read_plan"
@@ -93,7 +94,8 @@ local function answer(at)
 
   local overrun_tokens, overrun_cost = 0, 0
   if record[STATE] == 'open' and plan.shape.mode ~= 'postpaid' then
-    overrun_tokens, overrun_cost = math.max(0, tokens - record[FIRST][3]), math.max(0, cost - record[FIRST][4])
+    overrun_tokens = math.max(0, tokens - record[FIRST][RESERVED_TOKENS])
+    overrun_cost = math.max(0, cost - record[FIRST][RESERVED_COST])
   end
   charge_all(record, plan, field, { tokens = tokens, budget = cost }, success == 1)
   local settled = { now, tokens, cost, overrun_tokens, overrun_cost, pack_counters(plan), detail }

@@ -14,6 +14,7 @@ WRITES
   only records of an earlier version
 ]]
 --- @include "record_fields"
+--- @include "first_answer_fields"
 --- @include "pack_integers"
 --- @include "unpack_integers"
 --- @include "upgrade_each"
@@ -42,7 +43,7 @@ local function upgrade_key(key)
     return 0
   end
   if #record[FIRST] > 0 then
-    record[FIRST][5], record[FIRST][7] = without_taken(record[FIRST][5])
+    record[FIRST][COUNTERS], record[FIRST][TAKEN] = without_taken(record[FIRST][COUNTERS])
   end
   if record[SETTLED] then
     record[SETTLED][6] = without_taken(record[SETTLED][6])

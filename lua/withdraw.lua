@@ -19,6 +19,7 @@ WRITES
 --- @include "resolve_now"
 --- @include "decode_batch"
 --- @include "record_fields"
+--- @include "first_answer_fields"
 --- @include "read_records"
 --- @include "read_plan"
 --- @include "hold_field"
@@ -54,8 +55,8 @@ local function give_back(record, plan)
   return_taken(record, plan, field, false)
   for _, number in ipairs(record[BEGUN]) do
     local state, place = plan.states[shape.state[number]], shape.place[number]
-    if state[place] == 0 and state[place + 1] == record[FIRST][1] then
-      -- The window that this attempt began was none: it reads as over until somebody is admitted.
+    if state[place] == 0 and state[place + 1] == record[FIRST][ADMITTED_AT] then
+      -- Nothing is counted in the window that this attempt began: it reads as over until somebody is admitted.
       state[place + 1] = 0
     end
   end

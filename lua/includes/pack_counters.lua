@@ -1,5 +1,5 @@
 --- @include "pack_integers"
--- One for all calls of a script: it would grow anew, again and again, for each of them.
+-- One table for all calls of a script: each new one would have to grow again.
 local counters = {}
 
 -- Counters as an answer carries them, packed: usage, last_reset (-1: it was removed), held of each limit of a plan.

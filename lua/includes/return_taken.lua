@@ -1,4 +1,5 @@
 --- @include "record_fields"
+--- @include "first_answer_fields"
 --- @include "read_taken"
 --- @include "read_holds"
 --- @include "remove_hold"
@@ -21,8 +22,8 @@ local function return_taken(record, plan, field, keeps_requests)
     elseif kinds[number] == 'requests' then
       if not keeps_requests then
         -- The second of the three numbers of this limit says in which window.
-        local counted_in = struct.unpack('<i8', record[FIRST][5], 24 * (number - 1) + 9)
-        if last_reset == counted_in and not was_emptied(owners[owner_of[number]], slot, record[FIRST][1]) then
+        local counted_in = struct.unpack('<i8', record[FIRST][COUNTERS], 24 * (number - 1) + 9)
+        if last_reset == counted_in and not was_emptied(owners[owner_of[number]], slot, record[FIRST][ADMITTED_AT]) then
           charge(state, place, -amount)
         end
       end

@@ -1,7 +1,7 @@
 --- @include "format_holds"
 --- @include "format_state"
 --- @include "text_of"
--- One for all owners: it would grow anew, again and again, for each of them.
+-- One table for all owners: each new one would have to grow again.
 local set = {}
 
 -- Writes what changed of the owners that mark_owners has marked, one HSET each. Never brings back a hash or a counter that was

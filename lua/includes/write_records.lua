@@ -1,5 +1,8 @@
 --- @include "record_fields"
 --- @include "text_of"
+-- Once an hour is enough, and every time would be one more line in the append-only file.
+local INDEX_REFRESHED_EVERY_MS = 3600000
+
 -- Writes the records that changed, and their places in the index of open reservations (a part of one has no place there).
 -- `changed`, by place of the record in KEYS: place of the index, id, how much longer than `retention_ms` the record lives.
 -- Every key gets its expiry here: an open reservation outlives its lease by `retention_ms`, one that is done stays as long;
@@ -18,9 +21,8 @@ local function write_records(records, changed, keys, now, retention_ms, index_tt
         redis.call('ZADD', index, text_of(record[EXPIRES_AT]), id)
         if not refreshed[index] then
           refreshed[index] = true
-          -- Once an hour is enough, and every time would be one more line in the append-only file.
           if redis.call('PTTL', index) < index_ttl_ms then
-            redis.call('PEXPIRE', index, index_ttl_ms + 3600000)
+            redis.call('PEXPIRE', index, index_ttl_ms + INDEX_REFRESHED_EVERY_MS)
           end
         end
       end
