@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+# What takes long to import is imported where it is needed: while the embedded Redis starts, or not at all.
 from service import __version__
 from service.errors import ServiceError, StoreUnavailable
 from service.logs import configure_logging

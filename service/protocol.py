@@ -19,16 +19,21 @@ from service.timeouts import TimedProtocol
 from service.transport import Flow
 
 _LONGEST_FIELDS: Final = 131_072
-"""Bytes of a head, or of trailers, that come behind the segment in which they begin: all of them are kept in memory."""
+"""Most bytes of a head, or of trailers, behind the segment in which they begin: all of them are kept in memory."""
 
-_FIELD_BYTES: Final = 128  # What each field of a head counts for besides: one of few bytes takes many times as much memory.
+_FIELD_BYTES: Final = 128
+"""Counted for each field of a head on top of its own bytes: a field of a few bytes takes many times as much memory."""
 
 _FED_AT_ONCE: Final = 4_096
-"""Bytes after which it is looked whether requests are queued: each costs many times what it takes to send."""
+"""Bytes that the parser is given before we look whether requests are queued: small ones cost us many times what they cost the
+client.
+"""
 
-_FRAMING: Final = (b"content-length", b"transfer-encoding")  # They say where a body ends.
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
+"""Headers that say where a body ends."""
 
-_NOWHERE: Final[Any] = deque(maxlen=0)  # A list that keeps nothing.
+_NOWHERE: Final[Any] = deque(maxlen=0)
+"""A list that keeps nothing."""
 _NOT_HTTP: Final = "this is no HTTP request that quotad can read"
 
 _unread = ThrottledLog(logging.getLogger("quotad"))
@@ -39,7 +44,9 @@ class _Malformed(Exception):
 
 
 class Protocol(TimedProtocol):
-    """Offers applications to read a body and to write an answer at once (api/at_once.py)."""
+    """One connection. From top to bottom: bytes that come, the last answer and the end, requests as the parser finds them, their
+    bodies and answers at once (api/at_once.py).
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -48,18 +55,24 @@ class Protocol(TimedProtocol):
         # One for all requests: in each it would be part of a cycle, which only the garbage collector could resolve.
         self._extensions: dict[str, Any] = {AT_ONCE: {"read": self._read_at_once, "write": self._write_at_once}}
         self._answering: RequestResponseCycle | None = None
-        # Those of the server, such as the date: another list every second.
+        """The request that the application answers now, or has answered last."""
+        # Headers of every answer, such as the date: another list every second.
         self._default_headers = self.server_state.default_headers
         self._default_lines = header_lines(self._default_headers)
         self._fields: object | None = None
-        """One for each head and for the trailers of each body, while they come."""
+        """Another object for each head and for the trailers of each body, while they come; else None."""
         self._fields_bytes = 0
+        """How many of them have come in later segments."""
         self._head_is_known = False
+        """The head that comes is the one that _ignore_upgrade repeats."""
         self._hosts = 0
-        self._unfed: bytes | memoryview[int] = b""  # what came behind queued requests
+        """Host headers in this head."""
+        self._unfed: bytes | memoryview[int] = b""
+        """What came behind queued requests."""
         self._refusal = b""
         """The last answer of the connection, behind those that are under way."""
-        self._ends = False  # no further request is to come
+        self._ends = False
+        """No further request is to come."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -89,7 +102,7 @@ class Protocol(TimedProtocol):
             self._feed_in_parts(b"")
 
     def _feed(self, part: "bytes | memoryview[int]") -> int:
-        """How many bytes were taken."""
+        """Gives the parser a part, and says how many of its bytes were taken."""
         taken, fields = len(part), self._fields
         try:
             taken = self._parse(part)
@@ -135,6 +148,7 @@ class Protocol(TimedProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         """The last answer of this connection. Requests that came as a whole before are answered first."""
+        # Not at the top: it brings Starlette, which is imported while the embedded Redis starts (server.import_application).
         from service.api.answers import error_body
 
         body = orjson.dumps(error_body(status, message))
@@ -190,7 +204,7 @@ class Protocol(TimedProtocol):
         if self._ends:
             self._end()
 
-    # What the parser calls, in this order. For uvicorn's own it would be asked three times for an upgrade that we never make.
+    # What the parser calls, in this order. uvicorn's own methods ask it three times about an upgrade, which we never make.
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -312,7 +326,7 @@ class Protocol(TimedProtocol):
 
 
 class _Cycle(RequestResponseCycle):
-    """Made with half the work: what is the same at the beginning of every request is said once."""
+    """A request and its answer. What is the same at the beginning of all belongs to the class: half the work to make one."""
 
     access_log = False
     disconnected = False
