@@ -28,5 +28,5 @@ def names_of_model(model: str | None, providers: Collection[str]) -> tuple[str, 
 
 
 def names_of_model_at(provider: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Those, and with this provider in front: whoever asks for "openai/gpt-4o" may find that very text in a configuration."""
+    """These names, then each with the provider in front: a configuration may have "openai/gpt-4o" as it is asked for."""
     return names if provider is None else (*names, *(f"{provider}/{name}" for name in names))

@@ -62,11 +62,11 @@ class Protocol(TimedProtocol):
         self._fields: object | None = None
         """Another object for each head and for the trailers of each body, while they come; else None."""
         self._fields_bytes = 0
-        """How many of them have come in later segments."""
+        """Bytes of them that have come in later segments."""
         self._head_is_known = False
         """The head that comes is the one that _ignore_upgrade repeats."""
-        self._hosts = 0
-        """Host headers in this head."""
+        self._host_count = 0
+        """Host headers in the head that comes."""
         self._unfed: bytes | memoryview[int] = b""
         """What came behind queued requests."""
         self._refusal = b""
@@ -210,12 +210,12 @@ class Protocol(TimedProtocol):
         self.url = b""
         self.expect_100_continue = False
         self._fields = self.headers = []
-        self._fields_bytes = self._hosts = 0
+        self._fields_bytes = self._host_count = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name, value = name.lower(), value.rstrip(b" \t")  # spaces behind it are no part of it (RFC 9110, 5.5)
         if name == b"host":
-            self._hosts += 1
+            self._host_count += 1
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
@@ -226,7 +226,7 @@ class Protocol(TimedProtocol):
             self._head_is_known = False
             return
         version = self.parser.get_http_version()
-        if self._hosts != 1 and (self._hosts or version == "1.1"):
+        if self._host_count != 1 and (self._host_count or version == "1.1"):
             raise _Malformed("a request needs one Host header, not more and, in HTTP/1.1, not less")
         if self.expect_100_continue and version == "1.0":
             self.expect_100_continue = False

@@ -32,7 +32,7 @@ STALL_S = 10
 """How long a worker may be silent before it is killed and replaced. One that only starts is silent until it has imported the
 server, which takes longer than the 5 seconds of uvicorn where many start at once or the machine is busy."""
 _SIGNALS_WAIT_S = 0.1
-"""At most, while workers are asked whether they are there."""
+"""How long, at most, no signal is looked at while workers are asked whether they are there."""
 GRACE_S = 10
 """How long requests in flight may take once we were asked to stop."""
 OVERTIME_S = 5

@@ -22,7 +22,9 @@ SHORTEST_TTL_MS = 1_000
 LONGEST_TTL_MS = 86_400_000
 DEFAULT_TTL = "10m"
 MAX_TEXTS = 256
+"""Headers of a request, and its query parameters."""
 LONGEST_TEXT = 65_536
+"""Characters of all values of either together."""
 
 _PRINTABLE = r"^[^\u0000-\u001f\u007f]{1,128}$"
 """For the document; the rule itself is str.isprintable."""

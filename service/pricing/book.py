@@ -48,7 +48,7 @@ class Price:
 
 
 class Prices:
-    """All prices of one version; of those that were asked for, the `largest` number is kept ready."""
+    """All prices of one version. Those of the `largest` models and keys that were asked for last are kept ready."""
 
     def __init__(self, stored: StoredPrices, clock: Callable[[], int], *, largest: int = 20_000) -> None:
         self.catalog = Catalog(stored.sheet)

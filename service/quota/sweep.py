@@ -55,6 +55,8 @@ async def sweep(enforcer: Enforcer) -> None:
 
 
 class _Pace:
+    """How many reservations the next part has, and how long to rest after one."""
+
     def __init__(self) -> None:
         self.size_of_part = _SMALLEST_PART
 

@@ -36,9 +36,9 @@ SEARCH = "quotad_search"
 LENGTH = "quotad_length"
 
 COUNTS: Final = (4, 16, 64, MAX_TEXTS)
-"""Headers, or parameters: what they cost is reckoned as if there were as many as the next of these."""
+"""Numbers of headers, or of parameters, that the cost of an expression is reckoned for: the next one above what a request has."""
 SHORTEST: Final = 256
-"""The same of the characters of the longest text: names of models and of keys have no more."""
+"""Characters that the longest text is reckoned to have at least: names of models and of keys have no more."""
 
 MAX_SEARCHED = 2_000_000
 """Characters times size of the pattern, in one evaluation: at worst some 60 ms, mostly far less."""

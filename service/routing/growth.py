@@ -30,11 +30,11 @@ from service.routing.tree import (
 MAX_HANDLED: Final = 50_000_000
 """Characters, in one evaluation: at worst some 100 ms, and as many bytes of memory as they have."""
 
-# A character handled takes a nanosecond. Of those that are compared, or moved as a whole, that is so for one in so many.
 _COMPARED: Final = 16
 _COPIED: Final = 4
+"""So many characters are compared, or copied as part of a whole, while one is handled: in a nanosecond."""
 _SEARCHED: Final = 2
-"""A search takes several times as long."""
+"""So many are handled while one is searched."""
 
 
 class _Size(NamedTuple):

@@ -21,7 +21,8 @@ _log = logging.getLogger(__name__)
 class Breaker:
     def __init__(self) -> None:
         self._failures = 0
-        self._counted = 0
+        """In a row."""
+        self._failures_ever = 0
         self._next_try_at = 0.0
         self._refuses_writes_only = False
         self._reason = ""
@@ -32,17 +33,17 @@ class Breaker:
         return self._failures >= FAILURES_TO_OPEN
 
     def admit(self, *, writes: bool) -> int:
-        """Raises StoreUnavailable instead of letting a call go that would most likely fail. Answers after how many failures it
-        goes, for `failed`.
+        """Raises StoreUnavailable instead of letting a call go that would most likely fail. Answers how many failures there were
+        before it, for `failed`.
         """
         if self._failures < FAILURES_TO_OPEN or (self._refuses_writes_only and not writes):
-            return self._counted
+            return self._failures_ever
         now = monotonic()
         if now < self._next_try_at:
             raise StoreUnavailable("the store does not answer at the moment; try again", reason=self._reason)
         # This call is the probe. Should it never come back, the next one is due after the same pause.
         self._next_try_at = now + PAUSE_S
-        return self._counted
+        return self._failures_ever
 
     def succeeded(self, *, writes: bool) -> None:
         if self._failures and (writes or not self._refuses_writes_only):
@@ -52,11 +53,11 @@ class Breaker:
             self._failures = 0
 
     def failed(self, reason: str, sent_after: int, *, refuses_writes_only: bool = False) -> None:
-        """`refuses_writes_only`: Redis has answered, and may answer what reads."""
+        """`sent_after`: what `admit` answered. `refuses_writes_only`: Redis has answered, and may answer what reads."""
         was_open = self.is_open
         # Calls share a connection: those that are under way together fail together, which says no more than one of them.
-        if sent_after == self._counted:
-            self._counted += 1
+        if sent_after == self._failures_ever:
+            self._failures_ever += 1
             self._failures += 1
         self._refuses_writes_only, self._reason = refuses_writes_only, reason
         if self.is_open:

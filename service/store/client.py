@@ -29,7 +29,7 @@ _CONNECTIONS_OF_A_NODE: Final = 1000
 """A cluster client has no call wait for a connection: it fails beyond this, which batches stay far below."""
 
 _NODES_ASKED: Final = 3
-"""While the layout of a cluster is looked up, a call waits for as long as so many nodes that are away take to time out."""
+"""A call waits for the layout of a cluster for as long as it takes to ask so many nodes that do not answer."""
 
 
 class _PatientConnection(AbstractConnection):

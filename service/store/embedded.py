@@ -26,7 +26,9 @@ SILENCE_S = 15.0
 LOADING_S = 1800.0
 """How long it may answer that it is loading its data."""
 PROGRESS_S = 5.0
+"""Between two lines of the log about how far it is."""
 STOP_S = 30.0
+"""How long it may take to write what it holds, and end, before it is killed."""
 REWRITE_S = 5.0
 """How long a rewrite of the log that is under way may delay the end."""
 STEADY_S = 60.0

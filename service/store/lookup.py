@@ -1,4 +1,4 @@
-"""Finds the addresses of a name by a thread of its own, one for all who ask about the same time.
+"""Finds the addresses of a name in a thread of its own, one for all who ask at about the same time.
 
 A look-up cannot be given up, and may take the system half a minute where no name server answers. Those of the event loop wait
 for each other in its few threads, and the end of the process for all of them: each attempt to connect would put both off.

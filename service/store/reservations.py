@@ -181,7 +181,7 @@ class Reservations:
                 return sum(await pipe.execute())
 
     async def _due(self, passed_over: Mapping[str, int], most: int) -> list[Due]:
-        """Of each index the first whose leases have run out, but for so many; at most `most` of each."""
+        """Of each index the first `most` whose leases have run out, after as many as are passed over there."""
         now_ms, indexes = await self.store.read_now_ms(), keys.all_open_indexes()
         with store_errors("looking for expired reservations"):
             async with self.store.redis.pipeline(transaction=False) as pipe:

@@ -9,9 +9,9 @@ from service.store.packed_plan import OwnersOfPlan, PackedPlan
 ATTEMPTS: Final = 8
 """How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
 _DUE_OF_AN_INDEX: Final = 16
-"""Looked up at once; there are 64 indexes."""
+"""Of each of the 64 indexes so many are looked up at once."""
 _SWEPT_IN_A_ROW: Final = 4096
-"""Among so many are several of the same plan: its owners are written once for all of them."""
+"""Looked up before any is expired: among so many are several of one plan, whose owners are then written once for all of them."""
 
 
 class Swept(NamedTuple):
@@ -47,7 +47,7 @@ async def sweep(
 ) -> AsyncIterator[Swept]:
     """In parts, so that whoever sweeps can count and rest after each, and say how many reservations the next may have.
 
-    `find_due`: of each index the first that have run out, but for so many; at most so many of each.
+    `find_due(passed_over, most)`: of each index the first `most` that have run out, after as many as are passed over there.
     """
     any_expired = False
     # One that fails (its plan is lost) must not keep the others from being returned and counted.
@@ -64,7 +64,7 @@ async def sweep(
             due += more
             is_last = max(counts.values(), default=0) < _DUE_OF_AN_INDEX
             yield Swept(0, 0, 0)
-        # One that fails again and again is the first for ever, but not the last.
+        # How late the latest lease is: one that fails at every sweep is the earliest for ever.
         late_ms = min((one.late_ms for one in due), default=0)
         again: list[Due] = []
         due.sort(key=_plan_of)

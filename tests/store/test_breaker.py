@@ -28,7 +28,7 @@ def admits(breaker: Breaker, *, writes: bool = True) -> bool:
 
 def fail(breaker: Breaker, reason: str = "gone", *, refuses_writes_only: bool = False) -> None:
     """A call of its own."""
-    breaker.failed(reason, breaker._counted, refuses_writes_only=refuses_writes_only)
+    breaker.failed(reason, breaker._failures_ever, refuses_writes_only=refuses_writes_only)
 
 
 def opened() -> Breaker:

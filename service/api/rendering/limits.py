@@ -41,7 +41,7 @@ def budget_bodies(
 
 
 class CountedBudget:
-    """What the counter of a budget says. Remembered until it moves or says something else as time goes on, at `until_ms`."""
+    """What the counter of a budget says. Remembered until it changes, or says something else because time passes (`until_ms`)."""
 
     members = ("last_reset", "current_usage", "reserved", "remaining", "next_reset_at")
 
