@@ -61,7 +61,7 @@ async def parse_body(request: Request, model: type[Model]) -> Model:
     return parse(model, await read_body(request))
 
 
-async def parse_update(request: Request, model: type[Model], require_entity: Callable[[], Awaitable[None]]) -> Model:
+async def parse_update(request: Request, model: type[Model], require_entity: Callable[[], Awaitable[object]]) -> Model:
     """What is malformed is refused first, then an unknown id (`require_entity` raises NotFound), then wrong values."""
     body = await read_body(request)
     try:

@@ -126,7 +126,7 @@ async def _explain(enforcer: Enforcer, body: Body, caller: Caller) -> Answer:
     return Answer(200, orjson.dumps(explanation_body(explanation)))
 
 
-_CALLS: Final[Mapping[str, Callable[[Enforcer, Body, Caller], Awaitable[Answer]]]] = {
+_SINGLE_CALLS: Final[Mapping[str, Callable[[Enforcer, Body, Caller], Awaitable[Answer]]]] = {
     "reserve": _reserve,
     "settle": _settle,
     "release": _release,
@@ -159,7 +159,7 @@ async def _batch(enforcer: Enforcer, body: bytes, caller: Caller) -> Answer:
     return Answer(200, b'{"results":[%b]}' % b",".join(results))
 
 
-CALLS: Final[Mapping[str, Call]] = {**_CALLS, "batch": _batch}
+CALLS: Final[Mapping[str, Call]] = {**_SINGLE_CALLS, "batch": _batch}
 
 
 def render_bug(call: str) -> Answer:
@@ -179,10 +179,10 @@ async def _answer_operation(enforcer: Enforcer, operation: object, caller: Calle
     if not isinstance(operation, dict):
         return render_error(InvalidRequest("an operation must be an object"), caller)
     name = operation.get("op")
-    call = _CALLS.get(name) if isinstance(name, str) else None
+    call = _SINGLE_CALLS.get(name) if isinstance(name, str) else None
     try:
         if call is None:
-            raise InvalidRequest(f"op must be one of {', '.join(_CALLS)}", param="op")
+            raise InvalidRequest(f"op must be one of {', '.join(_SINGLE_CALLS)}", param="op")
         return await call(enforcer, operation, caller)
     except ServiceError as error:
         return render_error(error, caller)

@@ -45,11 +45,7 @@ async def get_model_config(request: Request) -> Response:
 async def update_model_config(request: Request) -> Response:
     services = services_of(request)
     config_id: str = request.path_params["mc_id"]
-
-    async def require_config() -> None:
-        await _shown(services, config_id)
-
-    wanted = await parse_update(request, UpdateModelConfigRequest, require_config)
+    wanted = await parse_update(request, UpdateModelConfigRequest, lambda: _shown(services, config_id))
     await admin.update(services.store, config_id, wanted)
     return json_answer({"message": "Model config updated successfully", "model_config": await _shown(services, config_id)})
 

@@ -45,11 +45,7 @@ async def create_pricing_override(request: Request) -> Response:
 async def update_pricing_override(request: Request) -> Response:
     services = services_of(request)
     override_id: str = request.path_params["id"]
-
-    async def require_override() -> None:
-        await _shown(services, override_id)
-
-    wanted = await parse_update(request, UpdatePricingOverrideRequest, require_override)
+    wanted = await parse_update(request, UpdatePricingOverrideRequest, lambda: _shown(services, override_id))
     await admin.update(services.store, override_id, wanted)
     shown = await _shown(services, override_id)
     return json_answer({"message": "Pricing override updated successfully", "pricing_override": shown})

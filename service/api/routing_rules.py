@@ -47,11 +47,7 @@ async def get_routing_rule(request: Request) -> Response:
 async def update_routing_rule(request: Request) -> Response:
     services = services_of(request)
     rule_id: str = request.path_params["rule_id"]
-
-    async def require_rule() -> None:
-        await _shown(services, rule_id)
-
-    wanted = await parse_update(request, UpdateRoutingRuleRequest, require_rule)
+    wanted = await parse_update(request, UpdateRoutingRuleRequest, lambda: _shown(services, rule_id))
     await admin.update(services.store, rule_id, wanted, services.providers)
     return json_answer({"message": "Routing rule updated successfully", "rule": await _shown(services, rule_id)})
 

@@ -53,11 +53,7 @@ async def get_virtual_key(request: Request) -> Response:
 async def update_virtual_key(request: Request) -> Response:
     services = services_of(request)
     key_id: str = request.path_params["vk_id"]
-
-    async def require_key() -> None:
-        await _shown(services, key_id)
-
-    wanted = await parse_update(request, UpdateVirtualKeyRequest, require_key)
+    wanted = await parse_update(request, UpdateVirtualKeyRequest, lambda: _shown(services, key_id))
     await admin.update(services.store, key_id, wanted, _known(services))
     return json_answer({"message": "Virtual key updated successfully", "virtual_key": await _shown(services, key_id)})
 
