@@ -41,11 +41,11 @@ from service.reservation import (
 from service.store import reservation_answers
 from service.store.connection import Store
 from service.store.packed_plan import PackedPlan, as_planned, is_checked, unchecked
-from service.store.plans import PlanLost
+from service.store.plans import ATTEMPTS, PlanLost
 from service.store.reservation_calls import Answer, Call, granule_ms
 from service.store.reservations import CHANGES_TOO_FAST, Reservations
 from service.store.shards import Merged, Shard, decide, head_of, shards_of, taken_of
-from service.store.sweep import ATTEMPTS, Due, Outcome, Swept
+from service.store.sweep import Due, Outcome, Swept
 from service.store.versions import Versions, read_versions
 
 EXTRA_MS: Final = 60_000

@@ -30,6 +30,8 @@ from service.store.snapshot import Snapshot, Stored, read
 from service.store.versions import read_versions
 from service.windows import Window
 
+ATTEMPTS: Final = 8
+"""How often the plan of a reservation is looked up or brought up to date before its versions are taken on trust."""
 _SAVED_FOR_S: Final = 3_600.0
 """A plan in use is written again after this long."""
 

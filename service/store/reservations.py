@@ -28,9 +28,9 @@ from service.store.batch import Batch
 from service.store.connection import Store
 from service.store.failures import store_errors
 from service.store.packed_plan import OwnersOfPlan, PackedPlan, owners_of, plan_text, unchecked
-from service.store.plans import PackedPlans
+from service.store.plans import ATTEMPTS, PackedPlans
 from service.store.reservation_calls import Answer, Call, granule_ms, run_calls
-from service.store.sweep import ATTEMPTS, Due, Outcome, Swept, sweep
+from service.store.sweep import Due, Outcome, Swept, sweep
 
 _ASK_AGAIN: Final = ("elsewhere", "stale")
 """Answers that say that the plan has to be another one, or brought up to date."""

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Final, NamedTuple
 
 from service.store.packed_plan import OwnersOfPlan, PackedPlan
+from service.store.plans import ATTEMPTS
 
-ATTEMPTS: Final = 8
-"""How often a reservation's plan is looked up or brought up to date before its versions are taken on trust."""
 _DUE_OF_AN_INDEX: Final = 16
 """Of each of the 64 indexes so many are looked up at once."""
 _SWEPT_IN_A_ROW: Final = 4096
