@@ -1,4 +1,4 @@
-"""What gateways call around every request, and what there is to scrape."""
+"""What gateways, and proxies, call around every request."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Teams, customers, model configs and provider governance; and all their budgets and rate limits in one list."""
+"""The operations on teams, customers, model configs and provider governance, and the lists of all budgets and rate limits."""
 
 from service.api.operations.operation import (
     FROM_MEMORY,

@@ -1,4 +1,4 @@
-"""Base prices."""
+"""The operation on base prices: they are imported by the command line, and listed here."""
 
 from service.api.operations.operation import PAGING, in_query, listing
 from service.models.costs import ListPricesResponse

@@ -1,4 +1,4 @@
-"""Pricing overrides."""
+"""The operations on pricing overrides."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""Routing rules."""
+"""The operations on routing rules."""
 
 from service.api.operations.operation import (
     PAGING,

@@ -1,4 +1,4 @@
-"""Virtual keys and their quota."""
+"""The operations on virtual keys, and the one by which a key reads its quota."""
 
 from service.api.operations.operation import (
     FROM_MEMORY,
