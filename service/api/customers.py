@@ -13,7 +13,7 @@ from service.admin.listing import find
 from service.api.answers import json_answer
 from service.api.bodies import parse_body, parse_update
 from service.api.paging import envelope, page_of
-from service.api.rendering.found import shown_customer, shown_keys, shown_teams
+from service.api.rendering.snapshot import shown_customer, shown_keys, shown_teams
 from service.api.routes import route
 from service.api.services import Services, services_of
 from service.entities import Kind

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from service.api.at_once import CHALLENGE, header_lines
-from service.api.rendering.gaps import GAP, fill, parts_around_gaps
+from service.api.rendering.templates import PLACEHOLDER, fill, template_of
 from service.quota.decision import Reading, Verdict
 from service.reservation import LimitKind, PlannedLimit
 
@@ -38,7 +38,7 @@ class PolicyLines:
         """Places of the limits of each kind that x-ratelimit-* know: they tell the tightest."""
         self._limits = [b"%d" % policy.quota for policy in policies]
         openai = b"".join([_openai_lines(kind) for kind, places in of_kind.items() if places])
-        self._parts = parts_around_gaps(_lines(policies) + openai)
+        self._parts = template_of(_lines(policies) + openai)
 
     def fill_with(self, readings: Sequence[Reading], now_ms: int) -> bytes:
         """`readings` are of the same limits in the same order."""
@@ -136,17 +136,19 @@ def _policy_lines(policies: tuple[_Policy, ...]) -> PolicyLines:
 
 
 def _lines(policies: Sequence[_Policy]) -> bytes:
-    """With gaps for what is left of each and when it resets."""
+    """With placeholders for what is left of each and when it resets."""
     quotas = [
         f'"{policy.name}";q={min(policy.quota, LARGEST_INTEGER)};w={policy.window_s}{_UNITS[policy.kind]}' for policy in policies
     ]
-    states = [b'"%b";r=%b;t=%b' % (policy.name.encode(), GAP, GAP) for policy in policies]
+    states = [b'"%b";r=%b;t=%b' % (policy.name.encode(), PLACEHOLDER, PLACEHOLDER) for policy in policies]
     return header_lines([(b"ratelimit-policy", ", ".join(quotas).encode()), (b"ratelimit", b", ".join(states))])
 
 
 def _openai_lines(kind: LimitKind) -> bytes:
-    """With gaps for the limit, for what is left and for the time until it resets."""
-    return header_lines([(b"x-ratelimit-%b-%b" % (part, kind.encode()), GAP) for part in (b"limit", b"remaining", b"reset")])
+    """With placeholders for the limit, for what is left and for the time until it resets."""
+    return header_lines(
+        [(b"x-ratelimit-%b-%b" % (part, kind.encode()), PLACEHOLDER) for part in (b"limit", b"remaining", b"reset")]
+    )
 
 
 @lru_cache(maxsize=16_384)

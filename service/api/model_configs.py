@@ -9,7 +9,7 @@ from service.admin import model_configs as admin
 from service.api.answers import json_answer
 from service.api.bodies import parse_body, parse_update
 from service.api.paging import envelope, page_of
-from service.api.rendering.found import in_parts, shown_model_config
+from service.api.rendering.snapshot import in_parts, shown_model_config
 from service.api.routes import route
 from service.api.services import Services, services_of
 from service.entities import Kind

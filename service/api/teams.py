@@ -10,7 +10,7 @@ from service.admin.listing import find
 from service.api.answers import json_answer
 from service.api.bodies import parse_body, parse_update
 from service.api.paging import envelope, page_of
-from service.api.rendering.found import in_parts, shown_keys, shown_team
+from service.api.rendering.snapshot import in_parts, shown_keys, shown_team
 from service.api.routes import route
 from service.api.services import Services, services_of
 from service.entities import Kind

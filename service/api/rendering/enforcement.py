@@ -7,7 +7,7 @@ import orjson
 
 from service.api.answers import error_body
 from service.api.headers import names_of
-from service.api.rendering.gaps import fill, parts_around_gaps
+from service.api.rendering.templates import fill, template_of
 from service.api.rendering.times import timestamp, timestamp_bytes
 from service.money import to_dollars
 from service.quota.decision import ALLOW, UNPRICED, Reading, Verdict
@@ -39,12 +39,12 @@ def limit_body(reading: Reading) -> dict[str, Any]:
     }
 
 
-_ADMISSION: Final = parts_around_gaps(
+_ADMISSION: Final = template_of(
     b'{"decision":"allow","reservation_id":@,"expires_at":"@","replayed":@,@,'
     b'"reserved":{"requests":1,"tokens":@,"cost":@},"priced":@,"price":@,"limits":@}',
     b"@",
 )
-_SETTLEMENT: Final = parts_around_gaps(
+_SETTLEMENT: Final = template_of(
     b'{"cost":@,"tokens":@,"priced":@,"price":@,"replayed":@,"overrun":{"tokens":@,"cost":@},"limits":@}', b"@"
 )
 _BOOLEANS: Final = {True: b"true", False: b"false"}

@@ -13,7 +13,7 @@ import orjson
 
 from service.api.headers import policy_lines
 from service.api.rendering.enforcement import limit_body
-from service.api.rendering.gaps import fill, gap_for, json_around_gaps
+from service.api.rendering.templates import fill, json_template, placeholder_for
 from service.api.rendering.times import timestamp_bytes
 from service.entities import Counter
 from service.money import NANOUSD_PER_DOLLAR
@@ -29,7 +29,7 @@ _COLUMNS: Final = 4
 _BETWEEN: Final = b'"},'
 _END: Final = b'"}]'
 """Behind the last text of a limit in a list: where another one follows, and where none does."""
-_GAPS: Final = {**dict.fromkeys(_COUNTED, gap_for(0)), "resets_at": gap_for("")}
+_PLACEHOLDERS: Final = {**dict.fromkeys(_COUNTED, placeholder_for(0)), "resets_at": placeholder_for("")}
 _REMOVED: Final = -1
 """When the window of a counter began that is no more (LimitStates)."""
 _NEVER: Final = -2
@@ -163,11 +163,11 @@ def _at(count: int, order: tuple[int, ...]) -> Callable[[Sequence[bytes]], tuple
 
 @remembered()
 def _shown(planned: PlannedLimit) -> Sequence[bytes]:
-    """Parts of its JSON behind another limit, each with the gap that follows it: gaps are for what is counted and for when that
+    """Parts of its JSON behind another limit, each with the placeholder that follows it: of what is counted, and of when that
     starts anew. Once for all plans with this limit: those of providers and teams are in the plans of many keys.
     """
     assert planned.limit is not None, "only what limits something is shown"
-    head, *later, _ = json_around_gaps(limit_body(Reading(planned, planned.limit, 0, 0, 0, 0)) | _GAPS)
+    head, *later, _ = json_template(limit_body(Reading(planned, planned.limit, 0, 0, 0, 0)) | _PLACEHOLDERS)
     return [_BETWEEN + head, *later]
 
 

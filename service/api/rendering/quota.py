@@ -7,8 +7,8 @@ import orjson
 
 from service.api.at_once import JSON_LINE
 from service.api.headers import policy_lines
-from service.api.rendering.gaps import GappedJson, TimedJson, gap_for
 from service.api.rendering.limits import FOR_EVER_MS, CountedBudget, CountedRateLimit, budget_bodies, rate_limit_body
+from service.api.rendering.templates import JsonTemplate, TimedJson, placeholder_for
 from service.api.rendering.virtual_keys import by_provider, provider_config_bodies
 from service.entities import Counters, ModelConfig, ProviderConfig, VirtualKey
 from service.quota.decision import read_counters
@@ -58,8 +58,8 @@ class _Body:
         self._counted = []
         for counted, shown in _counted(key, body):
             self._counted.append(counted)
-            shown.update({member: gap_for(shown[member]) for member in counted.members})
-        self._json = GappedJson(body)
+            shown.update({member: placeholder_for(shown[member]) for member in counted.members})
+        self._json = JsonTemplate(body)
         self._told = _Told(None, 0, 0, TimedJson((), ()))
 
     def show(self, counters: Counters, now_ms: int) -> bytes:

@@ -1,7 +1,7 @@
-"""Texts with gaps: what stays is written once, what changes is filled in for every answer. Hot.
+"""Templates of bodies and headers: what stays is written once, what changes is filled in for every answer. Hot.
 
-Such a text is kept as its parts, every second of which is a gap: filling them in is one assignment and one join, and what several
-texts have in common is there once.
+A template is kept as its parts, every second of which is a placeholder: filling them in is one assignment and one join, and what
+several templates have in common is there once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,44 +12,44 @@ import orjson
 from service.api.rendering.times import FromNow, timestamp
 
 # JSON and headers hold no NUL: where a name has one, JSON writes it as an escape.
-GAP: Final = b"\0"
-_NUMBER: Final = orjson.Fragment(GAP)
-_TEXT: Final = orjson.Fragment(b'"%b"' % GAP)
+PLACEHOLDER: Final = b"\0"
+_NUMBER: Final = orjson.Fragment(PLACEHOLDER)
+_TEXT: Final = orjson.Fragment(b'"%b"' % PLACEHOLDER)
 
 
-def parts_around_gaps(text: bytes, gap: bytes = GAP) -> tuple[bytes, ...]:
-    """What stands around the gaps, and something empty in place of each."""
-    around = text.split(gap)
+def template_of(text: bytes, placeholder: bytes = PLACEHOLDER) -> tuple[bytes, ...]:
+    """What stands around the placeholders, and something empty in place of each."""
+    around = text.split(placeholder)
     parts = [b""] * (2 * len(around) - 1)
     parts[::2] = around
     return tuple(parts)
 
 
 def fill(parts: Sequence[bytes], texts: Sequence[bytes]) -> bytes:
-    """ValueError unless there are as many texts as gaps."""
+    """ValueError unless there are as many texts as placeholders."""
     filled = list(parts)
     filled[1::2] = texts
     return b"".join(filled)
 
 
-def gap_for(value: str | int | float) -> orjson.Fragment:
+def placeholder_for(value: str | int | float) -> orjson.Fragment:
     """What stands in a body where values like this one go."""
     return _TEXT if isinstance(value, str) else _NUMBER
 
 
-def json_around_gaps(body: dict[str, Any]) -> tuple[bytes, ...]:
-    """Parts of the JSON of a body in which gaps stand; texts that are filled in must need no escaping there."""
-    return parts_around_gaps(orjson.dumps(body))
+def json_template(body: dict[str, Any]) -> tuple[bytes, ...]:
+    """Of a body in which placeholders stand; texts that are filled in must need no escaping there."""
+    return template_of(orjson.dumps(body))
 
 
-class GappedJson:
-    """Made of a body in which gaps stand."""
+class JsonTemplate:
+    """Made of a body in which placeholders stand."""
 
     def __init__(self, body: dict[str, Any]) -> None:
-        self._parts = [part.decode() for part in json_around_gaps(body)]
+        self._parts = [part.decode() for part in json_template(body)]
 
     def fill(self, values: Iterable[str | int | float]) -> "TimedJson":
-        """As many values as there are gaps, in the order in which they stand; a FromNow where a text is."""
+        """As many values as there are placeholders, in the order in which they stand; a FromNow where a text is."""
         values = list(values)
         filled = self._parts.copy()
         filled[1::2] = [_written(value) for value in values]

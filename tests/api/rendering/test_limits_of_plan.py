@@ -1,4 +1,4 @@
-"""What is kept of the answers before: texts with gaps, in the windows and in the order that were told last."""
+"""What is kept of the answers before: templates, in the windows and in the order that were told last."""
 
 import random
 from dataclasses import replace
