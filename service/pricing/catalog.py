@@ -79,4 +79,5 @@ class Catalog:
 
 
 def _rates_of(imported: ImportedPrice, now_ms: int) -> Rates:
+    """The same at any time."""
     return rates_of(imported.prices)
