@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.api import customers
-from service.api.rendering import found
+from service.api.rendering import snapshot
 from service.entities import Kind
 from service.store.keys import Ref
 from tests.api.calls import CUSTOMERS, MODEL_CONFIGS, TEAMS, VIRTUAL_KEYS, Entity, create, delete, get, refusal, rows, update
@@ -82,7 +82,7 @@ async def test_gateways_are_answered_between_parts_of_a_long_list(client, monkey
     async def sleep(seconds: float) -> None:
         turns.append(seconds)
 
-    for module in (found, customers):
+    for module in (snapshot, customers):
         monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep), raising=False)
     assert len(await rows(client, collection)) == 51
     assert turns

@@ -7,7 +7,7 @@ from redis import Redis
 
 from service.reservation import Mode
 from service.store import keys
-from service.store.plans import pack
+from service.store.packed_plan import pack
 from tests.store.plans import DAY, HOUR, MINUTE, NOW, budget, create, plan_of, tokens
 from tests.store.quota_desk import RETENTION_MS, Desk
 
