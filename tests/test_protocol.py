@@ -56,6 +56,10 @@ async def in_two_messages(scope: Any, receive: Any, send: Any) -> None:
 
 
 def connected(app: Any, keep_alive_s: float = 5) -> tuple[Protocol, Wire]:
+    """The clock stands still from now on: what a slow machine takes for a test is no time that a client let pass."""
+    loop = asyncio.get_running_loop()
+    stopped_at = float(int(loop.time()))
+    setattr(loop, "time", lambda: stopped_at)  # noqa: B010
     state = ServerState()
     state.default_headers = [(b"date", b"today")]
     config = uvicorn.Config(app, ws="none", log_config=None, timeout_keep_alive=keep_alive_s)  # type: ignore[arg-type]
@@ -68,6 +72,15 @@ def connected(app: Any, keep_alive_s: float = 5) -> tuple[Protocol, Wire]:
 async def a_few_turns() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+async def pass_s(seconds: float) -> None:
+    """Puts the clock forward once what is under way is done; what is due by then is done, too."""
+    await a_few_turns()
+    loop = asyncio.get_running_loop()
+    put_to = loop.time() + seconds
+    setattr(loop, "time", lambda: put_to)  # noqa: B010
+    await a_few_turns()
 
 
 @pytest.mark.parametrize("app", [at_once, in_two_messages])
@@ -173,20 +186,27 @@ async def test_a_client_that_has_gone_is_written_nothing():
     assert wire.written == []
 
 
+async def passed_until_s(event: asyncio.Event) -> float:
+    """In steps of about a millisecond, whose sums are exact; 2 seconds where it does not come."""
+    for steps in range(2_048):
+        if event.is_set():
+            return steps / 1_024
+        await pass_s(1 / 1_024)
+    return 2.0
+
+
 async def closed_after_s(wire: Wire) -> float:
-    started = asyncio.get_running_loop().time()
-    await asyncio.wait_for(wire.closed.wait(), 2)
-    return asyncio.get_running_loop().time() - started
+    return await passed_until_s(wire.closed)
 
 
 async def test_an_idle_connection_is_closed_when_it_was_idle_long_enough():
     protocol, wire = connected(at_once, keep_alive_s=0.2)
     for _ in range(3):
         protocol.data_received(GET)
-        await asyncio.sleep(0.12)
+        await pass_s(0.12)
         assert not wire.is_closing()
     # The last answer was 0.12 s ago.
-    assert 0.04 < await closed_after_s(wire) < 1
+    assert await closed_after_s(wire) == pytest.approx(0.08, abs=0.002)
 
 
 async def test_a_connection_is_not_idle_while_its_request_is_answered():
@@ -201,10 +221,10 @@ async def test_a_connection_is_not_idle_while_its_request_is_answered():
     protocol.data_received(GET)
     await a_few_turns()
     protocol.data_received(GET.replace(b"/ ", b"/slow ", 1))
-    await asyncio.sleep(0.2)
+    await pass_s(0.2)
     assert not wire.is_closing()
     answered.set()
-    assert 0.04 < await closed_after_s(wire) < 1
+    assert await closed_after_s(wire) == pytest.approx(0.05, abs=0.002)
     assert b"".join(wire.written) == ANSWER + ANSWER
 
 

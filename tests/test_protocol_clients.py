@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.api.at_once import JSON, header_lines, read_at_once, send_at_once
-from tests.test_protocol import ANSWER, GET, Wire, a_few_turns, at_once, closed_after_s, connected, in_two_messages
+from tests.test_protocol import ANSWER, GET, Wire, a_few_turns, at_once, closed_after_s, connected, in_two_messages, pass_s
 
 # Idle without an answer, or behind one.
 
@@ -43,19 +43,19 @@ async def test_a_client_that_sends_no_whole_request_is_idle(sent: list[bytes]):
     for part in sent:
         protocol.data_received(part)
         await a_few_turns()
-    assert 0.05 < await closed_after_s(wire) < 1
+    assert await closed_after_s(wire) == pytest.approx(0.1, abs=0.002)
 
 
 async def test_a_body_that_comes_behind_its_answer_starts_the_time_again():
     protocol, wire = connected(at_once, keep_alive_s=0.2)
     protocol.data_received(POST + b"Content-Length: 4\r\n\r\n")
     for part in (b"bo", b"dy"):
-        await asyncio.sleep(0.12)
+        await pass_s(0.12)
         protocol.data_received(part)
     assert wire.written == [ANSWER]
-    await asyncio.sleep(0.12)
+    await pass_s(0.12)
     assert not wire.is_closing()
-    assert await closed_after_s(wire) < 1
+    assert await closed_after_s(wire) == pytest.approx(0.08, abs=0.002)
 
 
 async def test_a_client_is_not_idle_while_it_is_not_read():
@@ -67,13 +67,13 @@ async def test_a_client_is_not_idle_while_it_is_not_read():
 
     protocol, wire = connected(app, keep_alive_s=0.05)
     protocol.data_received(POST + b"Content-Length: 100000\r\n\r\n" + b"x" * 70_000)
-    await asyncio.sleep(0.2)
+    await pass_s(0.2)
     assert not wire.reading
     assert not wire.is_closing()
     go_on.set()
     await a_few_turns()
     assert wire.reading
-    assert await closed_after_s(wire) < 1
+    assert await closed_after_s(wire) == pytest.approx(0.05, abs=0.002)
 
 
 async def test_a_client_that_goes_away_with_requests_queued(caplog: pytest.LogCaptureFixture):

@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from service.api.at_once import JSON, header_lines, read_at_once, send_at_once
-from tests.test_protocol import ANSWER, GET, a_few_turns, at_once, closed_after_s, connected, in_two_messages
+from tests.test_protocol import (
+    ANSWER,
+    GET,
+    a_few_turns,
+    at_once,
+    closed_after_s,
+    connected,
+    in_two_messages,
+    pass_s,
+    passed_until_s,
+)
 from tests.test_protocol_clients import POST, reads_and_answers
 
 
@@ -107,7 +117,7 @@ async def test_a_client_that_takes_no_answers_is_gone_after_a_while():
     wire.abort = aborted.set  # type: ignore[method-assign]
     protocol.pause_writing()
     protocol.data_received(GET)
-    await asyncio.wait_for(aborted.wait(), 2)
+    assert await passed_until_s(aborted) == pytest.approx(0.1, abs=0.002)
     protocol.connection_lost(None)
     await a_few_turns()
 
@@ -119,12 +129,12 @@ async def test_a_client_that_takes_its_answers_late_is_not(caplog: pytest.LogCap
     for _ in range(4):
         protocol.pause_writing()
         protocol.data_received(GET)
-        await asyncio.sleep(0.1)
+        await pass_s(0.1)
         protocol.resume_writing()
         await a_few_turns()
     assert not aborted.is_set()
     assert b"".join(wire.written) == ANSWER * 4
-    assert 0.05 < await closed_after_s(wire) < 1
+    assert await closed_after_s(wire) == pytest.approx(0.2, abs=0.002)
 
 
 @pytest.mark.parametrize("count", [2, 1_000])
@@ -199,7 +209,7 @@ async def test_a_client_that_takes_a_long_answer_slowly_is_not_gone():
     unsent = [5, 4, 3, 3, 2]
     wire.get_write_buffer_size = lambda: unsent.pop(0)  # type: ignore[method-assign]
     protocol.pause_writing()
-    await asyncio.wait_for(aborted.wait(), 2)
+    assert await passed_until_s(aborted) == pytest.approx(0.03, abs=0.005)
     assert unsent == [2]
     protocol.connection_lost(None)
 
