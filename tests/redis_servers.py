@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from redis import Redis, RedisError
+
+from tests.ports import reserved_port_and_bus
 
 PATIENCE_S = 10.0
 
@@ -32,24 +33,10 @@ def binaries() -> dict[str, Path]:
     return found
 
 
-def free_port() -> int:
-    """A port of the range that leaves room for the cluster bus, which listens 10000 above."""
-    for port in range(20_000, 50_000):
-        with socket.socket() as one, socket.socket() as bus:
-            try:
-                one.bind(("127.0.0.1", port))
-                bus.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")
-
-
 @contextlib.contextmanager
 def redis_server(binary: Path, *options: str) -> Iterator[str]:
     """URL of a server that ends with the context."""
-    with tempfile.TemporaryDirectory(prefix="quotad-test-") as folder:
-        port = free_port()
+    with tempfile.TemporaryDirectory(prefix="quotad-test-") as folder, reserved_port_and_bus() as port:
         command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", *options]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

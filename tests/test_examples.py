@@ -13,21 +13,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.ports import reserved_port
 from tests.serving import ROOT, serve
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextlib.contextmanager
 def toy_gateway(quotad_url: str) -> Iterator[str]:
-    port = free_port()
-    environment = os.environ | {"QUOTA": f"{quotad_url}/api/governance/quota", "PORT": str(port)}
-    command = [sys.executable, str(ROOT / "examples" / "toy_gateway.py")]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(reserved_port())
+        environment = os.environ | {"QUOTA": f"{quotad_url}/api/governance/quota", "PORT": str(port)}
+        command = [sys.executable, str(ROOT / "examples" / "toy_gateway.py")]
+        process = stack.enter_context(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
         try:
             for _ in range(500):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

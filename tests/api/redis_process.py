@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,23 +13,19 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from service.store.redis_binary import find_redis_binary
+from tests.ports import reserved
 from tests.store.stored_counters import UNDECODED
 
 PATIENCE_S = 10.0
 _UNLOCKED = ("--enable-debug-command", "yes", "--enable-protected-configs", "yes")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class RedisProcess:
     """Listens on a port of its own; what it is told it writes at once, and reads again when it is started again."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self._reserved = reserved()  # also while it does not run
+        self.port = int(self._reserved.getsockname()[1])
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = Redis.from_url(
             self.url,
@@ -67,13 +62,20 @@ class RedisProcess:
         self.client.close()
         self.signal(signal.SIGCONT)
         self.kill()
+        self._reserved.close()
 
     def configure(self, **options: Any) -> None:
         for name, value in options.items():
             self.client.config_set(name.replace("_", "-"), value)
 
     def disconnect_others(self) -> None:
+        """They are gone with the end of this: Redis closes what it kills after it has answered."""
+        others = self._connected() - {str(self.client.client_id())}
         self.client.client_kill_filter(_type="normal", skipme=True)
+        eventually(lambda: not others & self._connected())
+
+    def _connected(self) -> set[str]:
+        return {client["id"] for client in self.client.client_list()}
 
     def _answers(self) -> bool:
         assert self._process is not None

@@ -27,7 +27,7 @@ from tests.api.gateway import (
     settle,
 )
 from tests.api.rule_calls import AZURE, GROQ, aim, change_rule, create_rule, delete_rule, key_of_all, limit_provider, target
-from tests.redis_servers import free_port
+from tests.ports import reserved_port
 
 MakeClient = Callable[..., httpx.AsyncClient]
 
@@ -332,18 +332,18 @@ async def test_a_change_of_what_conditions_see_binds_the_very_next_decision_ever
 
 async def test_while_redis_is_away_the_rules_last_seen_route(make_client: MakeClient):
     """No limit can be asked how full it is: they count as empty."""
-    port = free_port()
-    settings = {"redis_url": f"redis://127.0.0.1:{port}/0", "on_store_failure": "open", "redis_timeout_ms": 250}
-    async with make_client(**settings) as client:
-        with embedded_redis(None, logging.getLogger("quotad.tests.redis"), port=port):
-            await limit_provider(client, "openai", budgets=[budget(10)])
-            key = await key_of_all(client)
-            await create_rule(client, "groq/", when="budget_used > 0.0")
-            rule = await create_rule(client, target("azure/", key_id="k1"), when="model == 'gpt-4o'", fallbacks=["groq/"])
-            await admitted(client, key)
-        answer = await admitted(client, key)
-        assert (answer["degraded"], aim(answer), answer["key_ids"]) == (True, "azure/gpt-4o", ["k1"])
-        assert (answer["route"]["rule_id"], answer["fallbacks"]) == (rule["id"], ["groq/gpt-4o"])
+    with reserved_port() as port:
+        settings = {"redis_url": f"redis://127.0.0.1:{port}/0", "on_store_failure": "open"}
+        async with make_client(**settings) as client:
+            with embedded_redis(None, logging.getLogger("quotad.tests.redis"), port=port):
+                await limit_provider(client, "openai", budgets=[budget(10)])
+                key = await key_of_all(client)
+                await create_rule(client, "groq/", when="budget_used > 0.0")
+                rule = await create_rule(client, target("azure/", key_id="k1"), when="model == 'gpt-4o'", fallbacks=["groq/"])
+                await admitted(client, key)
+            answer = await admitted(client, key)
+            assert (answer["degraded"], aim(answer), answer["key_ids"]) == (True, "azure/gpt-4o", ["k1"])
+            assert (answer["route"]["rule_id"], answer["fallbacks"]) == (rule["id"], ["groq/gpt-4o"])
 
 
 async def test_explain_has_the_whole_trace(client: httpx.AsyncClient):

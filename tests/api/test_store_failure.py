@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,9 +14,13 @@ import pytest
 from service.store.embedded import embedded_redis
 from tests.api.calls import VIRTUAL_KEYS, update
 from tests.api.gateway import CALL, admitted, call, counts, create_key, explain, rate_limit, reserve
+from tests.ports import reserved_port
 
 MakeClient = Callable[..., httpx.AsyncClient]
 LOG = logging.getLogger("quotad.tests.redis")
+PATIENCE_S = 60
+AT_ONCE_S = PATIENCE_S / 2
+"""Long for a busy machine, yet whoever waited for Redis would wait longer."""
 
 CALLS: dict[str, dict[str, Any]] = {
     "reserve": {**CALL, "virtual_key": "sk-bf-some"},
@@ -28,18 +32,19 @@ CALLS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def port() -> int:
+def port() -> Iterator[int]:
     """Nobody listens there."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    with reserved_port() as one:
+        yield one
 
 
 def away(port: int, **settings: object) -> dict[str, Any]:
-    return {"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout_ms": 250, "redis_admin_timeout_ms": 250, **settings}
+    patience_ms = 1000 * PATIENCE_S
+    timeouts = {"redis_timeout_ms": patience_ms, "redis_admin_timeout_ms": patience_ms}
+    return {"redis_url": f"redis://127.0.0.1:{port}/0", **timeouts, **settings}
 
 
-async def until(ready: Callable[[], Any], within_s: float = 5.0) -> Any:
+async def until(ready: Callable[[], Any], within_s: float = 30.0) -> Any:
     """What `ready` answers once it is not None."""
     end = time.monotonic() + within_s
     while (found := await ready()) is None:
@@ -62,7 +67,7 @@ async def test_whatever_cannot_be_done_is_a_503(make_client: MakeClient, port: i
             response = await call(client, operation, **CALLS[operation])
             assert (response.status_code, response.headers["retry-after"]) == (503, "1")
             assert response.json()["status_code"] == 503
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < AT_ONCE_S
         response = await client.post(f"/quota/{operation}", json=CALLS[operation], headers={"accept": "application/problem+json"})
         assert response.json()["type"] == "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
 
@@ -117,14 +122,15 @@ async def test_what_was_admitted_uncounted_can_be_charged_later(make_client: Mak
             assert (response.status_code, response.json()["decision"]) == (401, "virtual_key_not_found")
 
 
-async def test_a_key_expires_though_redis_is_away(make_client: MakeClient, port: int):
-    expires = datetime.now(UTC) + timedelta(seconds=2)
+async def test_a_key_expires_though_redis_is_away(make_client: MakeClient, port: int, monkeypatch: pytest.MonkeyPatch):
+    expires = datetime.now(UTC) + timedelta(hours=1)
     async with make_client(**away(port, on_store_failure="open")) as client:
         with embedded_redis(None, LOG, port=port):
             key = await create_key(client, expires_at=expires.isoformat())
             await admitted(client, key)
         assert (await admitted(client, key))["degraded"] is True
-        await asyncio.sleep((expires - datetime.now(UTC)).total_seconds() + 0.01)
+        afterwards = int(expires.timestamp() * 10**9) + 10**7
+        monkeypatch.setattr("service.quota.reserve.time", SimpleNamespace(time_ns=lambda: afterwards))
         response = await reserve(client, key)
         assert (response.status_code, response.json()["decision"]) == (403, "virtual_key_blocked")
         assert response.json()["error"]["message"] == "Virtual key has expired"
@@ -156,10 +162,10 @@ async def test_while_it_is_away_nobody_waits(make_client: MakeClient, port: int)
         started = time.monotonic()
         responses = await asyncio.gather(*(reserve(client, None, virtual_key=f"sk-bf-{number}") for number in range(300)))
         assert {response.status_code for response in responses} == {503}
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < AT_ONCE_S
         started = time.monotonic()
         assert (await reserve(client, None, virtual_key="sk-bf-some")).status_code == 503
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < AT_ONCE_S
 
 
 async def _unless_503(client: httpx.AsyncClient, operation: str, **body: Any) -> httpx.Response | None:

@@ -19,8 +19,9 @@ from service.app import create_app
 from service.settings import Settings
 from service.store.connection import open_store
 from tests.api.gateway import CALL, OPENAI, admitted, call, create_key, rate_limit
+from tests.ports import reserved_port
 from tests.redis_cluster import SLOTS, redis_cluster
-from tests.redis_servers import binaries, free_port
+from tests.redis_servers import binaries
 
 Trouble = Callable[[Redis], contextlib.AbstractContextManager[None]]
 
@@ -101,8 +102,9 @@ async def test_all_is_well_again_afterwards(node: Redis, trouble: Trouble):
 
 
 async def test_where_it_never_was(node: Redis):
-    async with application(free_port()) as client:
-        await assert_told_in_time(client, {"value": "sk-bf-some"})
+    with reserved_port() as port:
+        async with application(port) as client:
+            await assert_told_in_time(client, {"value": "sk-bf-some"})
 
 
 @pytest.mark.parametrize("trouble", [stopped, without_slots])
