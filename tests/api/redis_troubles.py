@@ -35,7 +35,7 @@ def killed(server: RedisProcess) -> Iterator[None]:
 @contextlib.contextmanager
 def paused(server: RedisProcess) -> Iterator[None]:
     """Redis takes commands and answers none."""
-    server.client.client_pause(2_000)
+    server.client.client_pause(5_000)  # longer than what is tried meanwhile takes on a busy machine
     try:
         yield
     finally:

@@ -24,8 +24,9 @@ from tests.api.refusals import assert_refused
 from tests.store.consistency import assert_consistent
 
 TIMEOUT_MS, ADMIN_TIMEOUT_MS = 150, 300
-IN_TIME_S = 3 * ADMIN_TIMEOUT_MS / 1000 + 3
-"""To get a connection from the pool, to open it, to wait for the answer; and three seconds for a busy machine."""
+IN_TIME_S = 3 * ADMIN_TIMEOUT_MS / 1000 + 10
+"""To get a connection from the pool, to open it, to wait for the answer; and ten seconds for a busy machine."""
+PATIENCE_S = 60
 
 LIMITS = {"budgets": [{"max_limit": 1, "reset_duration": "1d"}]}
 RULE = {"cel_expression": "", "scope": "global", "targets": [{"weight": 1}]}
@@ -42,8 +43,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
 
 
 @contextlib.asynccontextmanager
-async def application(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    settings = Settings(redis_url=url, redis_timeout_ms=TIMEOUT_MS, redis_admin_timeout_ms=ADMIN_TIMEOUT_MS)
+async def application(
+    url: str, timeout_ms: int = TIMEOUT_MS, admin_timeout_ms: int = ADMIN_TIMEOUT_MS
+) -> AsyncIterator[httpx.AsyncClient]:
+    settings = Settings(redis_url=url, redis_timeout_ms=timeout_ms, redis_admin_timeout_ms=admin_timeout_ms)
     app: Any = create_app(settings)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     hooks: Any = {"response": [assert_documented]}
@@ -53,25 +56,27 @@ async def application(url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 class World:
-    """One entity of each kind, and the calls that need Redis."""
+    """One entity of each kind, made by a `patient` client, and the calls that need Redis."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, patient: httpx.AsyncClient) -> None:
         self.client = client
+        self._patient = patient
         self.ids: dict[str, str] = {}
         self.value = ""
         self._number = 0
 
     async def fill(self) -> None:
-        customer = await calls.create(self.client, CUSTOMERS, **LIMITS)
-        team = await calls.create(self.client, TEAMS, customer_id=customer["id"], **LIMITS)
-        key = await calls.create(self.client, VIRTUAL_KEYS, team_id=team["id"], **LIMITS)
-        config = await calls.create(self.client, MODEL_CONFIGS, model_name="m", scope="virtual_key", scope_id=key["id"], **LIMITS)
-        rule = await calls.create(self.client, ROUTING_RULES, priority=-1, **RULE)
-        override = await calls.create(self.client, PRICING_OVERRIDES, **OVERRIDE)
+        patient = self._patient
+        customer = await calls.create(patient, CUSTOMERS, **LIMITS)
+        team = await calls.create(patient, TEAMS, customer_id=customer["id"], **LIMITS)
+        key = await calls.create(patient, VIRTUAL_KEYS, team_id=team["id"], **LIMITS)
+        config = await calls.create(patient, MODEL_CONFIGS, model_name="m", scope="virtual_key", scope_id=key["id"], **LIMITS)
+        rule = await calls.create(patient, ROUTING_RULES, priority=-1, **RULE)
+        override = await calls.create(patient, PRICING_OVERRIDES, **OVERRIDE)
         kinds = (MODEL_CONFIGS, VIRTUAL_KEYS, TEAMS, CUSTOMERS, ROUTING_RULES, PRICING_OVERRIDES)
         self.ids = dict(zip(kinds, (one["id"] for one in (config, key, team, customer, rule, override)), strict=True))
         self.value = key["value"]
-        assert (await self.client.put("/providers/openai", json=LIMITS)).status_code == 200
+        assert (await patient.put("/providers/openai", json=LIMITS)).status_code == 200
 
     def reads(self) -> list[Awaitable[httpx.Response]]:
         """Lists, single entities and the quota."""
@@ -104,52 +109,61 @@ class World:
         return [*creations, *changes, provider]
 
     def deletions(self) -> list[Awaitable[httpx.Response]]:
+        return [self.client.delete(path) for path in self.paths()]
+
+    def paths(self) -> list[str]:
         """What is in another first."""
-        return [self.client.delete(f"/{kind}/{entity_id}") for kind, entity_id in {**self.ids, "providers": "openai"}.items()]
+        return [f"/{kind}/{entity_id}" for kind, entity_id in {**self.ids, "providers": "openai"}.items()]
 
 
 @pytest.fixture
 async def world(server: RedisProcess) -> AsyncIterator[World]:
     server.client.flushall()
-    async with application(server.url) as client:
-        made = World(client)
+    async with application(server.url) as client, application(server.url, *2 * [1000 * PATIENCE_S]) as patient:
+        made = World(client, patient)
         await made.fill()
         yield made
     assert_consistent(server.client)
 
 
-async def in_time(answers: list[Awaitable[httpx.Response]]) -> list[httpx.Response]:
+async def assert_unavailable(answers: list[Awaitable[httpx.Response]], within_s: float = IN_TIME_S) -> None:
     started = time.monotonic()
     found = await asyncio.gather(*answers)
-    assert time.monotonic() - started < IN_TIME_S
-    return found
-
-
-async def assert_unavailable(answers: list[Awaitable[httpx.Response]]) -> None:
-    for answer in await in_time(answers):
+    assert time.monotonic() - started < within_s
+    for answer in found:
         assert_refused(answer, 503, says="try again")
 
 
-async def assert_well(answers: list[Awaitable[httpx.Response]], *, one_by_one: bool = False) -> None:
-    found = [await answer for answer in answers] if one_by_one else await asyncio.gather(*answers)
-    assert {answer.status_code for answer in found} <= {200, 201}
+async def assert_well(answers: Callable[[], list[Awaitable[httpx.Response]]]) -> None:
+    """All at once. They are asked for again where it took as long as Redis may: on a busy machine it may answer too late."""
+    deadline = time.monotonic() + PATIENCE_S
+    well = {200, 201}
+    while True:
+        started = time.monotonic()
+        found = {answer.status_code for answer in await asyncio.gather(*answers())}
+        now = time.monotonic()
+        if 503 not in found or now - started < TIMEOUT_MS / 1000 or now > deadline:
+            break
+        well.add(404)  # a deletion that was answered too late may have been done
+    assert found <= well
 
 
 async def until_well(world: World) -> None:
     """Within a moment and without a restart; whoever asks too early is told to try again."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while (answer := await world.quota()).status_code == 503:
         assert time.monotonic() < deadline
         assert_refused(answer, 503)
         await asyncio.sleep(0.01)
-    await assert_well(world.reads())
-    await assert_well(world.writes())
-    await assert_well(world.deletions(), one_by_one=True)
+    await assert_well(world.reads)
+    await assert_well(world.writes)
+    for path in world.paths():
+        await assert_well(lambda path=path: [world.client.delete(path)])  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("trouble", AWAY)
 async def test_while_redis_is_away(server: RedisProcess, world: World, trouble: Trouble):
-    await assert_well(world.reads())
+    await assert_well(world.reads)
     with trouble(server):
         await assert_unavailable(world.reads())
         await assert_unavailable([*world.writes(), *world.deletions()])
@@ -170,7 +184,7 @@ async def test_while_redis_refuses_to_write(server: RedisProcess, world: World, 
     before = contents(server.client)
     with trouble(server):
         await assert_unavailable(world.writes())
-        await assert_well(world.reads())
+        await assert_well(world.reads)
     assert contents(server.client) == before
     await until_well(world)
 
@@ -213,7 +227,7 @@ async def test_without_traffic_it_is_noticed_that_writes_work_again(server: Redi
 async def test_redis_forgets_the_scripts(server: RedisProcess, world: World):
     for answers in (world.reads, world.writes, world.reads):
         server.client.script_flush()
-        await assert_well(answers())
+        await assert_well(answers)
 
 
 async def test_redis_closes_idle_connections(server: RedisProcess, world: World):
@@ -221,20 +235,23 @@ async def test_redis_closes_idle_connections(server: RedisProcess, world: World)
     for answers in (world.reads, world.writes, world.reads):
         server.disconnect_others()
         await asyncio.sleep(0.01)  # what the event loop has not heard of yet, no client can know
-        await assert_well(answers())
+        await assert_well(answers)
 
 
 async def test_a_thousand_callers_do_not_wait_for_each_other(server: RedisProcess, world: World):
     world.client.event_hooks = {}
+    started = time.monotonic()
+    await asyncio.gather(*(world.quota() for _ in range(1_000)))
+    when_well_s = time.monotonic() - started
     with stopped(server):
-        await assert_unavailable([world.quota() for _ in range(1_000)])
+        await assert_unavailable([world.quota() for _ in range(1_000)], within_s=3 * when_well_s + 3)
     await until_well(world)
 
 
 @pytest.mark.parametrize("path", ["/health", "/readyz"])
 async def test_health_tells(server: RedisProcess, world: World, path: str):
     url = f"http://localhost{path}"
-    await assert_well([world.client.get(url)])
+    await assert_well(lambda: [world.client.get(url)])
     with stopped(server):
         await assert_unavailable([world.client.get(url)])
         assert (await world.client.get("http://localhost/livez")).status_code == 200
@@ -248,7 +265,7 @@ async def test_a_redis_that_was_never_there(server: RedisProcess, url: str, capl
     server.configure(requirepass="right")
     try:
         async with application(url.format(port=server.port)) as client:
-            lost = World(client)
+            lost = World(client, client)
             lost.ids, lost.value = {TEAMS: "x", VIRTUAL_KEYS: "y"}, "sk-bf-x"
             await assert_unavailable([*lost.reads(), *lost.writes(), *lost.deletions()])
     finally:
