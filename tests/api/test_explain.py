@@ -60,11 +60,12 @@ async def test_an_admission_explained(make_client: MakeClient):
         assert answer["limits"][1]["reason"] == "0 tokens used of 100 per 1h"
 
 
-async def test_a_refusal_explained(client: httpx.AsyncClient):
-    key = await hierarchy(client, key={"rate_limit": rate_limit(requests=1)}, team={"budgets": [budget(1)]})
-    await admitted(client, key, cost=1)
-    told = await refused(client, key)
-    answer = await explain(client, key)
+async def test_a_refusal_explained(make_client: MakeClient):
+    async with make_client(now_ms=NOW_MS) as client:
+        key = await hierarchy(client, key={"rate_limit": rate_limit(requests=1)}, team={"budgets": [budget(1)]})
+        await admitted(client, key, cost=1)
+        told = await refused(client, key)
+        answer = await explain(client, key)
     assert {name: answer[name] for name in ("decision", "retry_after", "limit", "violations")} == {
         name: told[name] for name in ("decision", "retry_after", "limit", "violations")
     }
