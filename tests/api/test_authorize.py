@@ -1,6 +1,5 @@
 """The door for proxies: any method, any path below it, no body; what nginx, Traefik, Envoy and Caddy make of the answers."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -8,18 +7,23 @@ import httpx
 import pytest
 
 from service.api import authorize
-from tests.api.conftest import MakeApp
+from service.app import Application
+from tests.api.conftest import NOW_MS, MakeApp
 from tests.api.gateway import OPENAI, budget, counts, create_key, explain, rate_limit, settle
 
 AUTHORIZE = "/quota/authorize"
 MakeClient = Callable[..., httpx.AsyncClient]
 
 
+def proxy_of(app: Application) -> httpx.AsyncClient:
+    """Calls by methods and with answers that no document describes."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost/api/governance")
+
+
 @pytest.fixture
 async def proxy(make_app: MakeApp) -> AsyncIterator[httpx.AsyncClient]:
-    """Calls by methods and with answers that no document describes."""
-    transport = httpx.ASGITransport(app=make_app(), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/governance") as one:
+    async with proxy_of(make_app()) as one:
         yield one
 
 
@@ -41,17 +45,21 @@ async def test_an_admission_is_empty_and_can_be_settled(client: httpx.AsyncClien
     assert counts(answer, "virtual_key", "requests") == (1, 0, 4)
 
 
-async def test_the_proxy_says_how_long_a_hold_lasts_and_its_client_does_not(client: httpx.AsyncClient, proxy: httpx.AsyncClient):
-    key = await create_key(client, rate_limit=rate_limit(requests=5, tokens=100))
-    assert (await ask(proxy, key, tokens="60", ttl="1s", headers={"x-quota-ttl": "24h"})).status_code == 200
-    assert (await ask(proxy, key, tokens="60")).status_code == 200  # clamp holds the 40 that are left
-    assert (await ask(proxy, key, tokens="60")).status_code == 429
-    await asyncio.sleep(1.1)
-    admitted = await ask(proxy, key, tokens="10")
-    assert admitted.status_code == 200
-    assert admitted.headers["ratelimit"].startswith('"virtual_key-tokens-1h";r=50;')
-    refused = await ask(proxy, key, ttl="2 days")
-    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "ttl")
+async def test_the_proxy_says_how_long_a_hold_lasts_and_its_client_does_not(make_app: MakeApp, make_client: MakeClient):
+    async with (
+        make_client(now_ms=NOW_MS) as client,
+        proxy_of(make_app(now_ms=NOW_MS)) as proxy,
+        proxy_of(make_app(now_ms=NOW_MS + 1_100)) as later,
+    ):
+        key = await create_key(client, rate_limit=rate_limit(requests=5, tokens=100))
+        assert (await ask(proxy, key, tokens="60", ttl="1s", headers={"x-quota-ttl": "24h"})).status_code == 200
+        assert (await ask(proxy, key, tokens="60")).status_code == 200  # clamp holds the 40 that are left
+        assert (await ask(proxy, key, tokens="60")).status_code == 429
+        admitted = await ask(later, key, tokens="10")
+        assert admitted.status_code == 200
+        assert admitted.headers["ratelimit"].startswith('"virtual_key-tokens-1h";r=50;')
+        refused = await ask(proxy, key, ttl="2 days")
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "ttl")
 
 
 async def test_what_was_understood_before_is_not_taken_for_something_else(client: httpx.AsyncClient, proxy: httpx.AsyncClient):
