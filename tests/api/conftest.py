@@ -28,7 +28,7 @@ async def make_app(redis: Redis, redis_url: str) -> AsyncIterator[MakeApp]:
 
     def make(*, now_ms: int | None = None, **settings: object) -> Application:
         # More patience than a user needs: other tests may have the processors.
-        values: dict[str, object] = {"redis_url": redis_url, "redis_timeout_ms": 5_000, "redis_admin_timeout_ms": 10_000}
+        values: dict[str, object] = {"redis_url": redis_url, "redis_timeout_ms": 60_000, "redis_admin_timeout_ms": 60_000}
         application = create_app(Settings(**{**values, **settings}), now_ms="" if now_ms is None else str(now_ms))  # type: ignore[arg-type]
         applications.append(application)
         return application

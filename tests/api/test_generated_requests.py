@@ -79,7 +79,7 @@ DOCUMENT.config.update(base_url="http://localhost")
 def service(redis_url: str) -> Iterator[None]:
     with Redis.from_url(redis_url, decode_responses=True, encoding_errors=UNDECODED) as redis:
         redis.flushall()
-        settings = Settings(redis_url=redis_url, admin_token=("admin",), redis_timeout_ms=10_000, redis_admin_timeout_ms=10_000)
+        settings = Settings(redis_url=redis_url, admin_token=("admin",), redis_timeout_ms=60_000, redis_admin_timeout_ms=60_000)
         SERVICE.application = create_app(settings)
         thread = threading.Thread(target=SERVICE.loop.run_forever)
         thread.start()
@@ -181,7 +181,8 @@ def check(case: schemathesis.Case) -> None:
         case.path_parameters = {name: an_entity(name) for name in case.path_parameters or {}}
         if isinstance(case.body, dict):
             case.body = put_right(case.body)
-    answer = case.call(headers=TOKEN)
+    # More patience than the 10 seconds of schemathesis: other tests may have the processors.
+    answer = case.call(headers=TOKEN, timeout=120)
     # The methods of a key by its id are those of this path, too.
     not_here = [unsupported_method, allow_header_conformance] if case.path == QUOTA else []
     case.validate_response(answer, headers=TOKEN, excluded_checks=[*NOT_CHECKED, *not_here])
