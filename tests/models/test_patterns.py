@@ -1,10 +1,9 @@
 """Patterns are searched for anywhere, in linear time, and a wrong one is refused with its reason."""
 
-import time
-
 import pytest
 
 from service.models.patterns import MAX_PATTERN, Pattern, compile_pattern, size_of, weight_of
+from tests.processor_time import takes_less_than_s
 
 
 @pytest.mark.parametrize(
@@ -49,9 +48,9 @@ def test_refused(pattern: str, reason: str):
 
 
 def test_no_pattern_backtracks():
-    started = time.process_time()
-    assert not Pattern("(a*)*b").search("a" * 10_000)
-    assert time.process_time() - started < 1
+    pattern, text = Pattern("(a*)*b"), "a" * 10_000
+    assert not pattern.search(text)
+    assert takes_less_than_s(1, lambda: pattern.search(text))
 
 
 def test_a_pattern_is_compiled_once():
