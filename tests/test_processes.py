@@ -150,8 +150,10 @@ def test_who_comes_while_it_stops_is_refused(tmp_path: Path, workers: str):
     with serve("--workers", workers, cwd=tmp_path) as served:
         address = ("127.0.0.1", int(served.url.rpartition(":")[2]))
         with socket.create_connection(address, timeout=10) as in_flight:
-            in_flight.sendall(b"POST /api/governance/quota/settle HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
-            time.sleep(0.2)  # until a worker has begun to read it
+            head = "POST /api/governance/quota/settle HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2"
+            in_flight.sendall(f"{head}\r\n\r\n".encode())
+            assert in_flight.recv(100).startswith(b"HTTP/1.1 100 Continue")  # a worker has begun to read it
+            in_flight.sendall(b"{")
             served.process.send_signal(signal.SIGTERM)
             assert eventually(lambda: _refuses_connections(address), within_s=5)
             assert served.process.poll() is None
