@@ -5,12 +5,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from service.store.embedded import embedded_redis
 from tests.store.stored_counters import UNDECODED
 
 TEST_REDIS_URL = os.environ.get("QUOTAD_TEST_REDIS_URL")
+
+# An example may take as long as a busy machine makes it take: what is tested is what comes out.
+settings.register_profile("quotad", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("quotad")
 
 # The developer's own settings must not decide what a test sees.
 for _name in [name for name in os.environ if name.upper().startswith("QUOTAD_")]:
