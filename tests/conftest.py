@@ -14,7 +14,9 @@ from tests.store.stored_counters import UNDECODED
 TEST_REDIS_URL = os.environ.get("QUOTAD_TEST_REDIS_URL")
 
 # An example may take as long as a busy machine makes it take: what is tested is what comes out.
-settings.register_profile("quotad", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples each time; `pytest --hypothesis-profile=explore` looks for others.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quotad", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("quotad")
 
 # The developer's own settings must not decide what a test sees.
