@@ -1,6 +1,8 @@
 """The master becomes a replica and leaves connections open, as a planned failover does: calls go to the new one by themselves."""
 
 import asyncio
+import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -39,15 +41,13 @@ class Failover:
 
 
 @pytest.fixture(params=binaries().values(), ids=[*binaries()])
-def failover(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Failover]:
-    first, second = (("--unixsocket", str(tmp_path / name)) for name in ("first.sock", "second.sock"))
-    with (
-        redis_server(request.param, *first) as first_url,
-        redis_server(request.param, *second) as second_url,
-        Redis.from_url(first_url) as one,
-        Redis.from_url(second_url) as two,
-    ):
-        yield Failover(tmp_path, one, two)
+def failover(request: pytest.FixtureRequest) -> Iterator[Failover]:
+    # The path of a Unix socket may have 107 bytes, those of pytest may have more.
+    with tempfile.TemporaryDirectory(prefix="quotad-test-", dir="/tmp") as folder, contextlib.ExitStack() as stack:
+        sockets = [str(Path(folder, name)) for name in ("first.sock", "second.sock")]
+        urls = [stack.enter_context(redis_server(request.param, "--unixsocket", socket)) for socket in sockets]
+        one, two = (stack.enter_context(Redis.from_url(url)) for url in urls)
+        yield Failover(Path(folder), one, two)
 
 
 @pytest.fixture
