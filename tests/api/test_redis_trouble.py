@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -111,6 +112,9 @@ class World:
     def deletions(self) -> list[Awaitable[httpx.Response]]:
         return [self.client.delete(path) for path in self.paths()]
 
+    def deletion(self, path: str) -> list[Awaitable[httpx.Response]]:
+        return [self.client.delete(path)]
+
     def paths(self) -> list[str]:
         """What is in another first."""
         return [f"/{kind}/{entity_id}" for kind, entity_id in {**self.ids, "providers": "openai"}.items()]
@@ -158,7 +162,7 @@ async def until_well(world: World) -> None:
     await assert_well(world.reads)
     await assert_well(world.writes)
     for path in world.paths():
-        await assert_well(lambda path=path: [world.client.delete(path)])  # type: ignore[misc]
+        await assert_well(partial(world.deletion, path))
 
 
 @pytest.mark.parametrize("trouble", AWAY)
