@@ -14,7 +14,7 @@ from redis import Redis, RedisError
 
 from tests.ports import reserved_port_and_bus
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def binaries() -> dict[str, Path]:

@@ -84,7 +84,7 @@ def serve(*arguments: str, cwd: Path, program: Sequence[str] = FROM_CHECKOUT, **
 
 def run(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        quotad(*arguments), cwd=cwd, env=environment_with(**environment), capture_output=True, text=True, timeout=60, check=False
+        quotad(*arguments), cwd=cwd, env=environment_with(**environment), capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -98,7 +98,7 @@ def processes_in(folder: Path) -> set[int]:
     return found
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 15) -> bool:
+def eventually(condition: Callable[[], bool], within_s: float = 60) -> bool:
     deadline = time.monotonic() + within_s
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -37,7 +37,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _run(*command: str, cwd: Path | None = None) -> str:
     result = subprocess.run(
-        command, cwd=cwd, env=environment_with(PYTHONPATH=""), capture_output=True, text=True, timeout=120, check=False
+        command, cwd=cwd, env=environment_with(PYTHONPATH=""), capture_output=True, text=True, timeout=600, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout

@@ -16,7 +16,7 @@ from service.store.redis_binary import find_redis_binary
 from tests.ports import reserved
 from tests.store.stored_counters import UNDECODED
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 _UNLOCKED = ("--enable-debug-command", "yes", "--enable-protected-configs", "yes")
 
 

@@ -33,7 +33,7 @@ WITH_LIMITS = {"reserve_settle", "hot_tenant", "spread", "refused", "authorize",
 def run_bench(results: Path, *arguments: str) -> dict[str, Any]:
     """The raw data of a run."""
     command = [sys.executable, "-m", "bench", "--smoke", "--results", str(results), *arguments]
-    run = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False, timeout=300)
+    run = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False, timeout=1_200)
     assert run.returncode == 0, run.stderr
     (folder,) = results.iterdir()
     raw: dict[str, Any] = json.loads((folder / "raw.json").read_bytes())

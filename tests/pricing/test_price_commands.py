@@ -22,7 +22,7 @@ def run(*arguments: str, cwd: Path, redis_url: str) -> "subprocess.CompletedProc
         env=environment_with(QUOTAD_REDIS_URL=redis_url),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

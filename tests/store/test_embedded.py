@@ -41,7 +41,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def _eventually(condition: Callable[[], bool], within_s: float = 10) -> bool:
+def _eventually(condition: Callable[[], bool], within_s: float = 60) -> bool:
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
