@@ -51,8 +51,9 @@ WRITES
 --- @include "write_records"
 --- @include "write_plans"
 local ARGUMENTS_OF_A_CALL = 6
--- How long workers take a plan for saved: _SAVED_FOR_S in service/store/plans.py.
-local SAVED_FOR_MS = 3600000
+-- A quarter of an hour less than workers take a plan for saved (_SAVED_FOR_S in service/store/plans.py): leases end at round
+-- times, the longest up to 500 seconds after they were asked to.
+local SAVED_FOR_MS = 2700000
 
 local now = resolve_now(ARGV[1])
 local batch = decode_batch(ARGV, now)

@@ -221,7 +221,7 @@ def _request_id(request: ReserveRequest, caller: Caller) -> str:
 
 def _idempotency_key(text: str) -> str:
     """The Idempotency-Key header, with the quotes of its draft or without, as many clients send it."""
-    text = as_utf8(text.strip())
+    text = as_utf8(text)
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
     if not (1 <= len(text) <= MAX_REQUEST_ID and text.isprintable()):

@@ -141,7 +141,8 @@ class ClusterReservations(Reservations):
 
     async def renew(self, call: Renew) -> RenewOutcome:
         lease = (call.lease_ms, granule_ms(call.lease_ms))
-        answer = await self._on_record("renew", call.request_id, partial(_head, call.request_id, numbers=lease))
+        make = partial(_head, call.request_id, numbers=lease)
+        answer = await self._on_record("renew", call.request_id, make, lease_ms=call.lease_ms)
         if answer.word == "unknown":
             return Unknown()
         packed = await self._plan(answer.rest[1])

@@ -37,10 +37,11 @@ _SAVED_FOR_S: Final = 3_600.0
 
 
 def plan_ttl_ms(retention_ms: int) -> int:
-    """How much longer than the lease a plan is kept: longer than any record that may name it (of what is settled in its last
-    moment another one stays as long), although it is saved no more often than each _SAVED_FOR_S.
+    """How much longer than the lease a plan is kept: longer than any record that may name it (of what is released in its last
+    moment one stays as long again, and again where that is settled then), although it is saved no more often than each
+    _SAVED_FOR_S.
     """
-    return 2 * retention_ms + int(2 * _SAVED_FOR_S * 1000)
+    return 3 * retention_ms + int(2 * _SAVED_FOR_S * 1000)
 
 
 class PlanLost(StoreUnavailable):

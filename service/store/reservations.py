@@ -78,11 +78,7 @@ class Reservations:
             answer = await self._ask("reserve", made._replace(plan_text=plan_text(packed.plan)))
         match answer.word:
             case "granted":
-                if saves_plan:
-                    self._plans.note_saved(packed, call.lease_ms)
-                elif self.store.scripts.possible_losses != losses_before:
-                    # This very call found that Redis had been started anew.
-                    await self._plans.save(packed, call.lease_ms)
+                await self._see_saved(packed, call.lease_ms, by_script=saves_plan, losses_before=losses_before)
                 self._remember(call.request_id, packed)
                 return reservation_answers.granted(answer)
             case "replayed":
@@ -119,10 +115,11 @@ class Reservations:
 
     async def renew(self, call: Renew) -> RenewOutcome:
         lease = (call.lease_ms, granule_ms(call.lease_ms))
-        answer = await self._on_record("renew", call.request_id, lambda packed: Call.on(call.request_id, packed, lease))
+        make = partial(Call.on, call.request_id, numbers=lease)
+        answer = await self._on_record("renew", call.request_id, make, lease_ms=call.lease_ms)
         if answer.word == "unknown":
             return Unknown()
-        # The plan must be found as long as the reservation may be asked about.
+        # Again where Redis may have lost it meanwhile.
         await self._plans.save(await self._plan(answer.rest[1]), call.lease_ms)
         return Renewed(answer.rest[0])
 
@@ -202,10 +199,18 @@ class Reservations:
     def _ask(self, script: str, call: Call) -> "asyncio.Future[Answer]":
         return self._batches[script].call(call)
 
-    async def _on_record(self, script: str, request_id: str, make: Callable[[PackedPlan | None], Call]) -> Answer:
-        """A call on what was reserved under this id, by whatever plan and whichever worker that was."""
+    async def _on_record(
+        self, script: str, request_id: str, make: Callable[[PackedPlan | None], Call], *, lease_ms: int | None = None
+    ) -> Answer:
+        """A call on what was reserved under this id, by whatever plan and whichever worker that was.
+
+        `lease_ms`: it may make the lease so long. The plan must be found as long as the reservation may be asked about, also
+        where nobody comes to save it afterwards.
+        """
         packed = self._made.get(request_id)
         for attempts_left in reversed(range(ATTEMPTS)):
+            if packed is not None and lease_ms is not None:
+                await self._plans.save(packed, lease_ms)
             answer = await self._ask(script, make(packed))
             if answer.word not in _ASK_AGAIN:
                 return answer
@@ -225,13 +230,21 @@ class Reservations:
         saves_plan = not self._plans.is_saved(packed, 0)
         text = plan_text(packed.plan) if saves_plan else b""
         made = _settle_call(call, packed, unreserved=True)._replace(saves_plan=saves_plan, plan_text=text)
+        losses_before = self.store.scripts.possible_losses
         answer = await self._ask("settle", made)
         if answer.word == "elsewhere":
             self._remember(call.request_id, await self._plan(answer.rest[0]))
             return None
-        if answer.word == "settled" and saves_plan:
-            self._plans.note_saved(packed, 0)
+        if answer.word == "settled":
+            await self._see_saved(packed, 0, by_script=saves_plan, losses_before=losses_before)
         return answer
+
+    async def _see_saved(self, packed: PackedPlan, lease_ms: int, *, by_script: bool, losses_before: int) -> None:
+        if by_script:
+            self._plans.note_saved(packed, lease_ms)
+        elif self.store.scripts.possible_losses != losses_before:
+            # This very call found that Redis had been started anew.
+            await self._plans.save(packed, lease_ms)
 
     async def _plan(self, digest: bytes) -> PackedPlan:
         return await self._plans.load(digest.decode())

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from service.errors import StoreUnavailable
 from service.reservation import Mode
 from service.store import keys
 from service.store.packed_plan import pack
@@ -26,8 +27,8 @@ def lives_ms(redis: Redis) -> int:
 
 
 def check_lives(redis: Redis, lease_ms: int) -> None:
-    """As long as it may take until it is settled in the last moment, and this remembered."""
-    wanted = lease_ms + 2 * RETENTION_MS
+    """As long as it may take until it is released in the last moment, settled in the last one then, and this remembered."""
+    wanted = lease_ms + 3 * RETENTION_MS
     assert wanted + MARGIN_MS // 2 < lives_ms(redis) <= wanted + MARGIN_MS
 
 
@@ -80,3 +81,46 @@ async def test_a_settlement_in_the_last_moment_is_told_again_as_long_as_others(d
     assert await desk.at(end).call(PLAN, "settle", "a", 5) == "settled 5/0"
     # What is left of the life of the plan by then is more than what is left of the reservation's.
     assert lives_ms(redis) - DAY - RETENTION_MS > redis.pttl(keys.reservation("a"))
+
+
+async def test_what_is_settled_after_it_was_released_in_the_last_moment_is_told_again_as_long(desk: Desk, redis: Redis):
+    await desk.call(PLAN, "reserve", "a", 5, lease_ms=MINUTE)
+    at, life_ms = NOW + MINUTE + RETENTION_MS, lives_ms(redis)
+    assert await desk.at(at).call(PLAN, "release", "a") == "released"
+    assert await desk.at(at + RETENTION_MS).call(PLAN, "settle", "a", 5) == "settled 5/0"
+    assert life_ms - MARGIN_MS + MINUTE > MINUTE + 2 * RETENTION_MS + redis.pttl(keys.reservation("a"))
+
+
+async def test_a_worker_that_dies_behind_a_renewal_has_saved_the_plan(desk: Desk, redis: Redis, monkeypatch: pytest.MonkeyPatch):
+    await desk.call(PLAN, "reserve", "a", 5, lease_ms=MINUTE)
+    ask = type(desk.reservations)._ask
+
+    async def dies(self, script, call):
+        await ask(self, script, call)
+        raise StoreUnavailable("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(desk.reservations), "_ask", dies)
+        with pytest.raises(StoreUnavailable):
+            await desk.call(PLAN, "renew", "a", DAY)
+    check_lives(redis, DAY)
+
+
+async def test_a_plan_that_is_just_long_enough_there_outlives_all_that_it_is_taken_for(desk: Desk, redis: Redis):
+    """Leases end at round times: up to 500 seconds later than a day from now."""
+    await desk.call(PLAN, "reserve", "a", 5, lease_ms=DAY)
+    worker = desk.another_worker().at(NOW + 1)
+    assert (await worker.call(PLAN, "reserve", "b", 10_000)).startswith("refused")
+    redis.pexpire(SAVED, DAY + 3 * RETENTION_MS + HOUR + MINUTE)
+    assert await worker.call(PLAN, "reserve", "c", 5, lease_ms=DAY) == "granted 5/0"
+    # The worker takes it for saved for an hour.
+    assert lives_ms(redis) >= HOUR + redis.pttl(keys.reservation("c")) + 2 * RETENTION_MS
+
+
+async def test_a_settlement_that_finds_redis_empty_leaves_its_plan_there(desk: Desk, redis: Redis):
+    await desk.call(PLAN, "settle unreserved", "a", 5)
+    redis.flushall()
+    redis.script_flush()
+    create(redis, PLAN)
+    assert await desk.call(PLAN, "settle unreserved", "b", 5) == "settled 5/0"
+    assert await desk.another_worker().call(PLAN, "settle", "b", 5) == "settled again 5/0"
