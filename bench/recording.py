@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import hiredis
 
 _QUOTED: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
-_PIPELINED: Final = 64
 _END: Final = b"bench-end-of-recording"
 
 Command = list[bytes]
@@ -34,9 +33,7 @@ def recorded(redis_url: str, call: Callable[[], None]) -> list[Command]:
     return commands
 
 
-def replay_rate(
-    redis_url: str, variants: Sequence[Sequence[Command]], seconds: float, *, pipelined: int = _PIPELINED, again: bool = True
-) -> float:
+def replay_rate(redis_url: str, variants: Sequence[Sequence[Command]], seconds: float, *, again: bool = True) -> float:
     """Commands per second. `variants` are sent in turn, again and again unless that would ask for what is done already; each
     inner list is one pipeline.
     """

@@ -26,12 +26,15 @@ _MEANINGLESS: Final = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """`traffic` and `before` are given the first number of a run; `before` how many requests may come, too."""
+    """`traffic`, `before` and `warm` are given the first number of a run; `before` how many requests may come, too. `warm` comes
+    last, when the turns before this one can undo nothing any more.
+    """
 
     name: str
     server: Server
     traffic: Callable[[int], Traffic]
     before: Callable[[int, int], None] | None = None
+    warm: Callable[[int], None] | None = None
     operations: int = 1
     status: int = 200
     """What it answers; a refusal: any status from 400 on."""
@@ -123,7 +126,7 @@ class Rounds:
                 self._patience.wait_for_quiet()
             with self._patience.spending() if is_added else contextlib.nullcontext():
                 turns = contenders if number % 2 else contenders[::-1]
-                # All of it beforehand: a turn follows the one before it at once.
+                # All that takes long beforehand: a turn follows the one before it at once.
                 starts = [self._prepared(contender, seconds, pace[contender.name]) for contender in turns]
                 runs = [self._run_prepared(subject, *turn, number, seconds) for turn in zip(turns, starts, strict=True)]
                 pace = {run.contender: run.measured.per_second for run in runs}
@@ -159,6 +162,8 @@ class Rounds:
         return run
 
     def _run(self, subject: str, contender: Contender, first: int, number: int, seconds: float) -> Run:
+        if contender.warm is not None:
+            contender.warm(first)
         count_wrong = contender.count_wrong or (lambda _: 0)
         wrong_before = count_wrong(contender.server.url)
         with watching_neighbours() as neighbours, measured_cost(*self._nodes) as cost:

@@ -36,7 +36,7 @@ def measure(context: Context) -> None:
     url, seconds = context.world.redis_url, context.options.seconds
     rows: list[list[Cell]] = []
     for what, pipelined in (("PING, 64 pipelined", _PIPELINED), ("PING, one after the other", 1)):
-        by_loop = replay_rate(url, [[_PING] * pipelined], seconds, pipelined=pipelined)
+        by_loop = replay_rate(url, [[_PING] * pipelined], seconds)
         rows.append([what, 1, _by_benchmark(url, _PING, by_loop * seconds, pipelined), round(by_loop)])
     calls = int(_CALLS_PER_S * seconds)
     trips = []

@@ -57,11 +57,11 @@ def _contender(name: str, world: World, scenario: Scenario, in_use: int, *, are_
         whole = scenario.traffic(world, first)
         return Traffic(whole.requests, world.keys[:in_use], whole.first, whole.lag)
 
-    before = partial(_use_each_key_once, world, scenario, in_use) if are_known else None
-    return Contender(name=name, server=world.quotad, traffic=traffic, before=before)
+    warm = partial(_use_each_key_once, world, scenario, in_use) if are_known else None
+    return Contender(name=name, server=world.quotad, traffic=traffic, warm=warm)
 
 
-def _use_each_key_once(world: World, scenario: Scenario, in_use: int, first: int, _: int) -> None:
+def _use_each_key_once(world: World, scenario: Scenario, in_use: int, first: int) -> None:
     whole = scenario.traffic(world, first)
     traffic = Traffic(whole.requests, world.keys[:in_use])
     requests = [traffic.fill(request, number) for number in range(first - in_use, first) for request in traffic.requests]

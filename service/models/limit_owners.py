@@ -31,8 +31,13 @@ def refuse_two_sets(
     malformed: bool = False,
 ) -> None:
     """Owners are shown with both, the one repeating the first of the others: so they may be sent back."""
-    if budget is None or not budget.id or not budgets or budget.model_dump() != budgets[0].model_dump():
+    if budget is None or not budget.id or not budgets or _terms(budget) != _terms(budgets[0]):
         refuse_both("budget", budget, "budgets", budgets, malformed=malformed)
+
+
+def _terms(budget: CreateBudgetRequest | UpdateBudgetRequest) -> tuple[str | float | None, ...]:
+    """Many clients leave out what is false."""
+    return budget.id, budget.max_limit, budget.reset_duration, bool(budget.calendar_aligned)
 
 
 ONE_SET: ConfigDict = ConfigDict(
