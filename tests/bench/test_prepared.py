@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench import rounds
+from bench.load import drive
 from bench.neighbours import Patience
 from bench.progress import Progress
 from bench.rounds import Contender, Rounds, Run
@@ -40,13 +40,12 @@ def test_a_turn_that_outruns_what_was_prepared_is_made_again():
 def test_what_a_turn_may_undo_is_made_behind_it(monkeypatch: pytest.MonkeyPatch):
     """Every other round goes backwards: who drives keys out of the memory of a worker comes before who needs them there."""
     told: list[str] = []
-    drive = rounds.drive
 
     def driven(*arguments: Any, **options: Any) -> Any:
         told.append("run")
         return drive(*arguments, **options)
 
-    monkeypatch.setattr(rounds, "drive", driven)
+    monkeypatch.setattr("bench.rounds.drive", driven)
     with opened_world(20, used_up=1) as world:
         patience = Patience(each_s=0, left_s=0)
         made = Rounds([world.redis], Progress(), [], rounds=2, seconds=0.2, patience=patience, warm_up=False)
