@@ -157,7 +157,8 @@ def test_the_user_of_the_documentation_may_do_what_is_needed_and_not_empty_redis
     assert rights is not None
     with Redis(port=int(redis_port)) as redis:
         redis.execute_command("ACL", "SETUSER", "quotad", "reset", "on", ">pw", *rights[1].split())
-    url = f"redis://quotad:pw@127.0.0.1:{redis_port}"
+    # Another database than 0: to choose one is no right of connections before Redis 7.
+    url = f"redis://quotad:pw@127.0.0.1:{redis_port}/1"
     with Redis.from_url(url) as redis, pytest.raises(NoPermissionError):
         redis.flushall()
     sheet = Path(__file__).parent / "pricing" / "sheet.json"
