@@ -154,7 +154,7 @@ async def test_when_the_keys_of_a_request_go(store: Store, raw: Redis, redis_url
         ("running", 20 * MINUTE),
         ("settled", 10 * MINUTE),
         ("released", 10 * MINUTE),
-        ("plan", 2 * HOUR + 30 * MINUTE),
+        ("plan", 2 * HOUR + 40 * MINUTE),
         ("open", 25 * HOUR + 10 * MINUTE),
     ]:
         assert expected_ms - MINUTE < left_ms[name] < expected_ms + MINUTE, name
