@@ -78,7 +78,8 @@ class Reservations:
             answer = await self._ask("reserve", made._replace(plan_text=plan_text(packed.plan)))
         match answer.word:
             case "granted":
-                await self._see_saved(packed, call.lease_ms, by_script=saves_plan, losses_before=losses_before)
+                if saves_plan or self.store.scripts.possible_losses != losses_before:
+                    await self._see_saved(packed, call.lease_ms, by_script=saves_plan)
                 self._remember(call.request_id, packed)
                 return reservation_answers.granted(answer)
             case "replayed":
@@ -235,15 +236,15 @@ class Reservations:
         if answer.word == "elsewhere":
             self._remember(call.request_id, await self._plan(answer.rest[0]))
             return None
-        if answer.word == "settled":
-            await self._see_saved(packed, 0, by_script=saves_plan, losses_before=losses_before)
+        if answer.word == "settled" and (saves_plan or self.store.scripts.possible_losses != losses_before):
+            await self._see_saved(packed, 0, by_script=saves_plan)
         return answer
 
-    async def _see_saved(self, packed: PackedPlan, lease_ms: int, *, by_script: bool, losses_before: int) -> None:
+    async def _see_saved(self, packed: PackedPlan, lease_ms: int, *, by_script: bool) -> None:
+        """When the script has written the plan; or when a call that left it out found that Redis had been started anew."""
         if by_script:
             self._plans.note_saved(packed, lease_ms)
-        elif self.store.scripts.possible_losses != losses_before:
-            # This very call found that Redis had been started anew.
+        else:
             await self._plans.save(packed, lease_ms)
 
     async def _plan(self, digest: bytes) -> PackedPlan:
