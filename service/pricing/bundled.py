@@ -84,8 +84,11 @@ def find(provider: str | None, model: str, now_ms: int) -> Bundled | None:
     Without a provider it is the one whose models have names of this kind, as "gpt-" and "claude-" tell.
     """
     theirs = _provider_of_model(model) if provider is None else _BY_NAME.get(provider)
-    known = theirs.find_model(model, all_providers=_ALL) if theirs is not None else None
-    if theirs is None or known is None:
+    if theirs is None:
+        return None
+    # Not every model there is found by its own name, by which the listing has it.
+    known = next((one for one in theirs.models if one.id == model), None) or theirs.find_model(model, all_providers=_ALL)
+    if known is None:
         return None
     priced = _priced(theirs, provider or _ours(theirs)[0], known, now_ms)
     return priced if priced.rates.prices else None

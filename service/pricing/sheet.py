@@ -10,9 +10,11 @@ from service.money import MAX_DOLLARS
 from service.pricing.rates import is_unit
 from service.store.prices import ImportedPrice
 
-_EXAMPLE: Final = "sample_spec"
-"""The entry that explains the format."""
+_NO_MODELS: Final = ("sample_spec", "fallback_generalizations")
+"""What explains the format, and rules for models that the sheet does not have: those have no prices."""
 _PROVIDER: Final = "litellm_provider"
+_ALIAS: Final = "alias_of"
+"""Names the entry that holds for this one, too."""
 
 _PROVIDERS: Final = {
     "azure_ai": "azure",
@@ -23,6 +25,7 @@ _PROVIDERS: Final = {
     "fireworks_ai": "fireworks",
     "hosted_vllm": "vllm",
     "ollama_chat": "ollama",
+    "opencode_go": "opencode-go",
     "runwayml": "runway",
     "text-completion-codestral": "mistral",
     "text-completion-openai": "openai",
@@ -36,6 +39,8 @@ _SEARCH: Final = "search_context_cost_per_query"
 _USUAL_SEARCH: Final = "search_context_size_medium"
 """Where the price of a search depends on how much it brings back: what providers bring back unless asked for another."""
 _QUERY_OF_RERANK: Final = "input_cost_per_query"
+_TIERS: Final = "tiered_pricing"
+"""A list of prices by length of the prompt."""
 
 
 class BadSheet(Exception):
@@ -64,9 +69,10 @@ def read_sheet(text: bytes) -> Sheet:
     unknown_units: Counter[str] = Counter()
     without_price = 0
     for key, members in content.items():
-        if key == _EXAMPLE:
+        if key in _NO_MODELS:
             continue
         try:
+            members = _with_alias(members, content)
             price = _read_entry(key, members, unknown_units)
         except ValueError as error:
             problems.append(f"{key}: {error}")
@@ -82,10 +88,20 @@ def read_sheet(text: bytes) -> Sheet:
     return Sheet(tuple(price for _, price in found.values()), without_price, tuple(problems), unknown_units)
 
 
-def _read_entry(key: str, members: Any, unknown_units: Counter[str]) -> ImportedPrice | None:
-    """None for an entry without prices; ValueError says what is wrong."""
+def _with_alias(members: Any, content: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(members, dict):
         raise ValueError("must be an object")
+    if members.get(_ALIAS) is None:
+        return members
+    alias = members[_ALIAS]
+    other = content.get(alias) if isinstance(alias, str) else None
+    if not isinstance(other, dict) or other.get(_ALIAS) is not None:
+        raise ValueError(f"{_ALIAS} must name an entry that is no alias itself")
+    return {**other, **members}
+
+
+def _read_entry(key: str, members: dict[str, Any], unknown_units: Counter[str]) -> ImportedPrice | None:
+    """None for an entry without prices; ValueError says what is wrong."""
     theirs = members.get(_PROVIDER)
     if not isinstance(theirs, str) or not theirs:
         raise ValueError(f"{_PROVIDER} must name a provider")
@@ -98,7 +114,7 @@ def _read_entry(key: str, members: Any, unknown_units: Counter[str]) -> Imported
             continue
         if is_unit(unit):
             prices[unit] = _price(name, value)
-        elif "_cost" in name and isinstance(value, int | float) and value:
+        elif name == _TIERS or ("_cost" in name and isinstance(value, int | float) and value):
             unknown_units[name] += 1
     if not prices:
         return None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from service.pricing import bundled
 from service.pricing.catalog import Catalog
 from service.pricing.sheet import BadSheet, Sheet, read_sheet
 from service.store.prices import ImportedSheet
@@ -58,6 +59,35 @@ def test_prices_keep_their_names_and_numbers():
     assert by_model["openai", "gpt-5.4"]["input_cost_per_token_above_272k_tokens"] == 5e-06
     assert by_model["cohere", "rerank-v3.5"]["search_context_cost_per_query"] == 0.002
     assert by_model["my-cluster", "house-model"] == {"input_cost_per_token": 0, "output_cost_per_token": 0}
+
+
+def test_an_alias_has_the_prices_of_its_entry():
+    target = {"litellm_provider": "bedrock_converse", "mode": "chat", "input_cost_per_token": 1e-6}
+    sheet = read({"bedrock/m-latest": {"alias_of": "global.m-5"}, "global.m-5": target})
+    assert sheet.problems == ()
+    assert [(price.provider, price.model, price.prices) for price in sheet.prices] == [
+        ("bedrock", "m-latest", {"input_cost_per_token": 1e-6}),
+        ("bedrock", "global.m-5", {"input_cost_per_token": 1e-6}),
+    ]
+
+
+def test_rules_for_models_that_the_sheet_does_not_have_are_no_entry():
+    good = {"litellm_provider": "openai", "input_cost_per_token": 1e-6}
+    sheet = read({"good": good, "fallback_generalizations": {"rules": [{"pattern": "^m", "model_info": {"mode": "chat"}}]}})
+    assert (sheet.problems, sheet.without_price, [price.key for price in sheet.prices]) == ((), 0, ["good"])
+
+
+def test_prices_by_length_of_the_prompt_are_told_of():
+    tiers = [{"range": [0, 256_000], "input_cost_per_token": 1e-6}]
+    sheet = read({"m": {"litellm_provider": "dashscope", "tiered_pricing": tiers}})
+    assert (sheet.without_price, sheet.unknown_units) == (1, {"tiered_pricing": 1})
+
+
+def test_every_bundled_model_is_found_by_the_name_in_the_listing():
+    for provider, model, rates in bundled.listed():
+        found = bundled.find(provider, model, NOW_MS)
+        assert found is not None, (provider, model)
+        assert (found.model, found.rates) == (model, rates(NOW_MS))
 
 
 @pytest.mark.parametrize("first, second", [("azure/m", "azure_ai/m"), ("azure_ai/m", "azure/m")])
@@ -130,6 +160,9 @@ def test_the_listing_has_each_model_once():
         ({"litellm_provider": "openai", "output_cost_per_token": [1]}, "output_cost_per_token must be a number"),
         ({"litellm_provider": "openai", "input_cost_per_token": -1e-6}, "input_cost_per_token must be between 0 and 9000000"),
         ({"litellm_provider": "openai", "input_cost_per_image": 9e6 + 1}, "input_cost_per_image must be between 0 and 9000000"),
+        ({"alias_of": "gone"}, "alias_of must name an entry that is no alias itself"),
+        ({"alias_of": "bad"}, "alias_of must name an entry that is no alias itself"),
+        ({"alias_of": ["good"]}, "alias_of must name an entry that is no alias itself"),
         ([], "must be an object"),
         (None, "must be an object"),
     ],
