@@ -45,8 +45,9 @@ async def import_sheet(store: Store, name: str, text: bytes, *, skip_invalid: bo
     now_ms = (await read(store, [])).now_ms
     imported = ImportedSheet(name=name, imported_at_ms=now_ms, stamp=str(uuid4()), prices=sheet.prices)
     version = await replace_sheet(store, imported)
-    providers = {price.provider for price in sheet.prices}
-    return Imported(len(sheet.prices), len(providers), sheet.without_price, sheet.problems, sheet.unknown_units, version)
+    models = {(price.provider, price.model) for price in sheet.prices}
+    providers = {provider for provider, _ in models}
+    return Imported(len(models), len(providers), sheet.without_price, sheet.problems, sheet.unknown_units, version)
 
 
 def find_prices(prices: Prices, page: Page, *, model: str, provider: str) -> FoundPrices:

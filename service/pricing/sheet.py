@@ -49,7 +49,10 @@ class BadSheet(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """`problems` are sentences about entries that cannot be used; `unknown_units` prices that have no published unit, counted."""
+    """Where several `prices` are of one model the last one is its price, and the others are found by their keys alone.
+
+    `problems` are sentences about entries that cannot be used; `unknown_units` prices that have no published unit, counted.
+    """
 
     prices: tuple[ImportedPrice, ...]
     without_price: int
@@ -65,6 +68,7 @@ def read_sheet(text: bytes) -> Sheet:
     if not isinstance(content, dict):
         raise BadSheet("it must be a JSON object of models")
     found: dict[tuple[str, str], tuple[bool, ImportedPrice]] = {}
+    by_key_only: list[ImportedPrice] = []
     problems: list[str] = []
     unknown_units: Counter[str] = Counter()
     without_price = 0
@@ -83,9 +87,15 @@ def read_sheet(text: bytes) -> Sheet:
         # Several of their providers may be one of ours: the one that has our name goes first, then the order of the file.
         is_ours = members[_PROVIDER] == price.provider
         identity = (price.provider, price.model)
-        if identity not in found or (is_ours and not found[identity][0]):
-            found[identity] = (is_ours, price)
-    return Sheet(tuple(price for _, price in found.values()), without_price, tuple(problems), unknown_units)
+        kept = found.get(identity)
+        if kept is not None and (kept[0] or not is_ours):
+            by_key_only.append(price)
+            continue
+        if kept is not None:
+            by_key_only.append(kept[1])
+        found[identity] = (is_ours, price)
+    prices = (*by_key_only, *(price for _, price in found.values()))
+    return Sheet(prices, without_price, tuple(problems), unknown_units)
 
 
 def _with_alias(members: Any, content: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def catalog() -> Catalog:
 def test_the_sample():
     sheet = read_sheet(SAMPLE)
     assert [(price.provider, price.model) for price in sheet.prices] == [
+        ("azure", "gpt-4o"),  # azure_ai/gpt-4o, by that key alone
         ("openai", "gpt-4o"),
         ("azure", "gpt-4o"),
         ("azure", "phi-4"),
@@ -94,7 +95,12 @@ def test_every_bundled_model_is_found_by_the_name_in_the_listing():
 def test_our_own_name_wins_in_any_order(first: str, second: str):
     prices = {"azure/m": 1.0, "azure_ai/m": 2.0}
     sheet = read({key: {"litellm_provider": key.split("/")[0], "input_cost_per_token": prices[key]} for key in (first, second)})
-    assert [price.prices["input_cost_per_token"] for price in sheet.prices] == [1.0]
+    assert [price.prices["input_cost_per_token"] for price in sheet.prices] == [2.0, 1.0]
+    catalog = Catalog(ImportedSheet(name="s", imported_at_ms=NOW_MS, stamp="1", prices=sheet.prices))
+    for provider, name, price in (("azure", "m", 1.0), (None, "azure/m", 1.0), (None, "azure_ai/m", 2.0), ("azure_ai", "m", 2.0)):
+        found = catalog.find(provider, (name,), NOW_MS)
+        assert found is not None
+        assert found.rates.in_dollars() == {"input_cost_per_token": price}
 
 
 @pytest.mark.parametrize(
