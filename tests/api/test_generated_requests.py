@@ -192,7 +192,6 @@ def documented(method: str, path: str) -> Any:
     @DOCUMENT.include(method=method, path=path).parametrize()
     @settings(
         max_examples=4,
-        deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],

@@ -9,7 +9,6 @@ from tests.enforcement.machine import Machine
 QUICK = settings(
     max_examples=25,
     stateful_step_count=25,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
     # Shrinking takes longer than reading a failure as it was found.

@@ -47,7 +47,7 @@ SOUP = st.lists(TOKENS, max_size=40).map("".join) | st.text(max_size=60)
 
 
 @given(SOUP)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_text_is_compiled_or_refused(text: str):
     try:
         expression = compile_expression(text)
@@ -85,7 +85,7 @@ EXPECTED_ERRORS = ("there is no key", "division by zero", "Remainder", "overflow
 
 
 @given(st.recursive(ATOMS, _larger, max_leaves=12))
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 def test_what_type_checks_has_no_type_errors_when_evaluated(text: str):
     try:
         expression = compile_expression(text)
@@ -102,7 +102,6 @@ COMPARISONS = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
 
 
 @given(PERCENT, COMPARISONS, WHOLE, st.sampled_from(["+", "-", "*"]), WHOLE)
-@settings(deadline=None)
 def test_whole_numbers_mean_the_same_as_doubles(used: float, comparison: str, bound: int, operator: str, operand: int):
     request = {"budget_used": used}
     for text in (

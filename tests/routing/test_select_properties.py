@@ -104,7 +104,7 @@ callers = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rules=rule_sets(), caller=callers, provider=parts, model=parts, second=st.booleans(), explained=st.booleans())
 def test_the_selection_is_what_the_contract_says(
     rules: list[RoutingRule], caller: Caller, provider: str, model: str, second: bool, explained: bool
