@@ -11,6 +11,7 @@ from service.api.answers import json_answer
 from service.api.bodies import parse_body, parse_update
 from service.api.paging import envelope, page_of
 from service.api.rendering.pricing_overrides import pricing_override_body
+from service.api.rendering.snapshot import in_parts
 from service.api.routes import route
 from service.api.services import Services, services_of
 from service.entities import Kind
@@ -27,11 +28,8 @@ async def list_pricing_overrides(request: Request) -> Response:
     page = page_of(params, "search", *filters)
     wanted = OverrideFilter(**filters, search=params.get("search", ""))
     found = await admin.find_overrides(services_of(request).store, page, wanted)
-    rows = [
-        pricing_override_body(override.entity)
-        for override_id in found.ids
-        if (override := found.snapshot.pricing_override(override_id)) is not None
-    ]
+    overrides = map(found.snapshot.pricing_override, found.ids)
+    rows = await in_parts(override and pricing_override_body(override.entity) for override in overrides)
     return json_answer(envelope("pricing_overrides", rows, page, found.total))
 
 

@@ -10,6 +10,7 @@ from service.api.answers import json_answer
 from service.api.bodies import parse_body, parse_update
 from service.api.paging import envelope, page_of
 from service.api.rendering.routing_rules import routing_rule_body
+from service.api.rendering.snapshot import in_parts
 from service.api.routes import route
 from service.api.services import Services, services_of
 from service.entities import Kind
@@ -29,7 +30,8 @@ async def list_routing_rules(request: Request) -> Response:
         scope_id=params.get("scope_id", ""),
         search=params.get("search", ""),
     )
-    rows = [routing_rule_body(rule.entity) for rule_id in found.ids if (rule := found.snapshot.routing_rule(rule_id)) is not None]
+    rules = map(found.snapshot.routing_rule, found.ids)
+    rows = await in_parts(rule and routing_rule_body(rule.entity) for rule in rules)
     return json_answer(envelope("rules", rows, page, found.total))
 
 

@@ -28,7 +28,8 @@ LONGEST_TEXT = 65_536
 
 _PRINTABLE = r"^[^\u0000-\u001f\u007f]{1,128}$"
 """For the document; the rule itself is str.isprintable."""
-_is_size = re.compile(r"[0-9]{1,6}x[0-9]{1,6}").fullmatch
+_SIZE = r"[0-9]{1,6}x[0-9]{1,6}"
+_is_size = re.compile(_SIZE).fullmatch
 
 
 def printable(text: str) -> str:
@@ -63,7 +64,7 @@ Cost = Annotated[float, Field(ge=0, le=MAX_DOLLARS)]
 Seconds = Annotated[float, Field(ge=0, le=LARGEST_COUNT)]
 Size = Annotated[
     str,
-    Field(examples=["1024x1024"], json_schema_extra={"pattern": r"^[0-9]{1,6}x[0-9]{1,6}$"}),
+    Field(examples=["1024x1024"], json_schema_extra={"pattern": f"^{_SIZE}$"}),
     AfterValidator(_width_and_height),
 ]
 Ttl = Annotated[str, Field(examples=[DEFAULT_TTL, "30s", "1h30m"]), AfterValidator(_lease)]

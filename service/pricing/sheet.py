@@ -88,12 +88,13 @@ def read_sheet(text: bytes) -> Sheet:
         is_ours = members[_PROVIDER] == price.provider
         identity = (price.provider, price.model)
         kept = found.get(identity)
-        if kept is not None and (kept[0] or not is_ours):
-            by_key_only.append(price)
-            continue
-        if kept is not None:
+        if kept is None:
+            found[identity] = (is_ours, price)
+        elif is_ours and not kept[0]:
             by_key_only.append(kept[1])
-        found[identity] = (is_ours, price)
+            found[identity] = (is_ours, price)
+        else:
+            by_key_only.append(price)
     prices = (*by_key_only, *(price for _, price in found.values()))
     return Sheet(prices, without_price, tuple(problems), unknown_units)
 
